@@ -1,0 +1,189 @@
+"""Everything that can go wrong on the path, as one tree; each error knows its HTTP status and its OpenAI code.
+
+GatewayError
+├── BadRequest                400  the client's body or parameters (``param`` names the field)
+│   └── UnpricedModel         400  a model whose price nobody stated
+├── Unauthorized              401  key missing, malformed, unknown, revoked or expired
+├── Forbidden                 403  the key may not call this model
+├── NotFound                  404
+│   └── ModelNotFound         404  neither a route nor a deployment
+├── MethodNotAllowed          405
+├── Conflict                  409  admin: the name is taken
+├── BodyTooLarge              413
+├── RateLimited               429  retryable, with retry-after
+├── NoDeployment              503  no candidate left; says why each is out
+├── StoreUnavailable          503  Postgres or Redis is needed and away
+│   └── JournalUnavailable    503  an intent could be made durable nowhere
+└── UpstreamError             what an attempt can end with
+    ├── UpstreamRefused       the upstream answered with an error status (its status, code and retry-after are kept)
+    ├── UpstreamUnreachable   502  no connection
+    ├── UpstreamTimeout       504  connected, but too slow
+    ├── UpstreamBroken        502  an answer that is none: HTML, truncated JSON, an empty 200
+    └── UpstreamInterrupted   502  cut after the first byte: no fallback any more
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+
+class GatewayError(Exception):
+    """Base of all errors that a client may see. ``message`` never holds a secret."""
+
+    status = 500
+    type = "api_error"
+    code: str | None = None
+    should_retry: bool | None = None  # None: leave it to the client's own rule for the status
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: str | None = None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
+        self.headers: Mapping[str, str] = headers or {}
+        if code is not None:
+            self.code = code
+
+
+class BadRequest(GatewayError):
+    status = 400
+    type = "invalid_request_error"
+
+
+class UnpricedModel(BadRequest):
+    code = "model_unpriced"
+
+
+class Unauthorized(GatewayError):
+    status = 401
+    type = "invalid_request_error"
+    code = "invalid_api_key"
+
+
+class Forbidden(GatewayError):
+    status = 403
+    type = "invalid_request_error"
+    code = "model_not_allowed"
+
+
+class NotFound(GatewayError):
+    status = 404
+    type = "invalid_request_error"
+    code = "not_found"
+
+
+class ModelNotFound(NotFound):
+    code = "model_not_found"
+
+
+class MethodNotAllowed(GatewayError):
+    status = 405
+    type = "invalid_request_error"
+    code = "method_not_allowed"
+
+
+class Conflict(GatewayError):
+    status = 409
+    type = "invalid_request_error"
+    code = "already_exists"
+    should_retry = False
+
+
+class BodyTooLarge(GatewayError):
+    status = 413
+    type = "invalid_request_error"
+    code = "request_too_large"
+
+
+class RateLimited(GatewayError):
+    status = 429
+    type = "rate_limit_error"
+    code = "rate_limit_exceeded"
+
+
+class NoDeployment(GatewayError):
+    status = 503
+    code = "no_deployment_available"
+
+
+class StoreUnavailable(GatewayError):
+    status = 503
+    code = "store_unavailable"
+
+
+class JournalUnavailable(StoreUnavailable):
+    code = "journal_unavailable"
+
+
+class UpstreamError(GatewayError):
+    """An attempt failed. ``can_retry``: the same deployment may be asked once more; ``can_fall_back``: another may.
+
+    ``retry_after_s`` is the upstream's own wish. ``blames_deployment``: counts against its circuit breaker.
+    """
+
+    status = 502
+    type = "upstream_error"
+    can_retry = False
+    can_fall_back = True
+    blames_deployment = True
+    retry_after_s: float | None = None
+    http_status: int | None = None
+
+
+class UpstreamRefused(UpstreamError):
+    """The upstream answered with an error status; its message, type, code and param are the client's to see.
+
+    ``body`` is the upstream's error as JSON bytes when it was JSON, for answers that keep unknown fields.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        http_status: int,
+        status: int,
+        type_: str,
+        code: str | None,
+        param: str | None = None,
+        headers: Mapping[str, str] | None = None,
+        retry_after_s: float | None = None,
+        can_retry: bool = False,
+        can_fall_back: bool = True,
+        blames_deployment: bool = True,
+        should_retry: bool | None = None,
+    ) -> None:
+        super().__init__(message, param=param, headers=headers)
+        self.http_status = http_status
+        self.status = status
+        self.type = type_
+        self.code = code
+        self.retry_after_s = retry_after_s
+        self.can_retry = can_retry
+        self.can_fall_back = can_fall_back
+        self.blames_deployment = blames_deployment
+        self.should_retry = should_retry
+
+
+class UpstreamUnreachable(UpstreamError):
+    code = "upstream_unreachable"
+    can_retry = True
+
+
+class UpstreamTimeout(UpstreamError):
+    status = 504
+    code = "upstream_timeout"
+
+
+class UpstreamBroken(UpstreamError):
+    code = "upstream_bad_response"
+
+
+class UpstreamInterrupted(UpstreamError):
+    code = "upstream_interrupted"
+    can_fall_back = False

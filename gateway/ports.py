@@ -1,0 +1,170 @@
+"""Everything outside the path, as Protocols of one to three methods, and the Services that hold them.
+
+Adapters live in ``backends/`` and ``gateway/stores/``; ``gateway/app.py`` alone knows which is which.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from gateway.domain import Call, Caller, Deployment, Endpoint, LedgerEntry, Route, Usage
+from gateway.errors import GatewayError
+
+
+class Catalog(Protocol):
+    """An immutable snapshot of what can be called; a new file is a new snapshot."""
+
+    hash: str
+
+    def route(self, name: str) -> Route | None:
+        """The route of that name."""
+
+    def deployment(self, name: str) -> Deployment | None:
+        """The deployment of that name, or the one that a wildcard makes of it."""
+
+    def default_model(self, endpoint: Endpoint) -> str | None:
+        """The name that stands in where the API lets clients omit ``model`` (moderations)."""
+
+    def names(self) -> Iterable[tuple[str, str]]:
+        """Every callable name with its owner: routes ("obol"), deployments and priced models of wildcards."""
+
+
+class Reply(Protocol):
+    """An upstream answer that has begun: the status was good and the first block is here.
+
+    A non-streaming answer is a stream of one block. Blocks are raw bytes of the upstream's dialect, cut anywhere.
+    """
+
+    first: bytes
+    http_status: int
+    upstream_request_id: str | None
+    headers: Mapping[str, str]  # those a client may see, lower case
+
+    async def next(self) -> bytes | None:
+        """The next block, ``None`` at the end of the body. Raises UpstreamInterrupted or UpstreamTimeout."""
+
+    def close(self) -> None:
+        """Give the connection up; if the answer is not at its end, the upstream sees us leave. Idempotent."""
+
+
+class Backend(Protocol):
+    """One way of speaking to upstreams."""
+
+    async def open(self, call: Call) -> Reply:
+        """Send and wait for the first block. Raises UpstreamError. Cancelling it cancels the upstream call."""
+
+
+class ReplyReader(Protocol):
+    """Reads one answer of a dialect as it passes: what to show the client, and what it consumed.
+
+    A block cut inside an event is held back until the event is whole.
+    """
+
+    usage: Usage | None  # as the upstream reported it, so far
+    finish_reason: str | None
+    model_answered: str | None
+    error: GatewayError | None  # an error event of the upstream; the stream is over
+    is_complete: bool  # the answer came to its own end
+
+    def feed(self, block: bytes) -> bytes:
+        """Take one block of the upstream's, return the bytes that the client gets now (possibly none)."""
+
+    def closing(self, cost_nusd: int) -> bytes:
+        """What ends a complete answer: held-back bytes, the usage chunk if the client asked, the end mark."""
+
+    def output_text(self) -> str:
+        """All generated text seen so far, for counting when the upstream reports no usage."""
+
+
+class Dialect(Protocol):
+    """What the path needs to know of the API that the client speaks."""
+
+    def reader(self) -> ReplyReader:
+        """A fresh reader for one attempt."""
+
+    def input_text(self) -> str:
+        """All text of the prompt, for counting when the upstream reports no usage."""
+
+
+class Journal(Protocol):
+    """Makes charges durable outside this process before anyone relies on them."""
+
+    async def open(self, entry: LedgerEntry) -> None:
+        """Record the intent of a call: the entry that stands if this process dies. Raises JournalUnavailable."""
+
+    async def settle(self, entry: LedgerEntry) -> None:
+        """Replace the intent of the same id by its charge, durably. Never raises for a store that is away."""
+
+
+class LedgerSink(Protocol):
+    """Where journaled entries come to rest."""
+
+    async def write(self, entries: Sequence[bytes]) -> None:
+        """Insert entries (JSON of LedgerEntry), idempotent by id. Raises StoreUnavailable, having written nothing.
+
+        An entry whose id already stands as ``orphaned`` while this one knows better becomes a correction.
+        """
+
+
+class UpstreamAdmission(Protocol):
+    """Keeps what we send to a deployment under its provider's limits, over all replicas."""
+
+    async def acquire(self, deployment: Deployment, attempt_id: str, tokens: int) -> bool:
+        """Take a place; false when the deployment is exhausted. Deployments without limits cost nothing."""
+
+    async def release(self, deployment: Deployment, attempt_id: str) -> None:
+        """Give the parallel place back."""
+
+
+class TokenCounter(Protocol):
+    """Counts tokens when an upstream reports none, off the event loop."""
+
+    async def count(self, model: str, text: str) -> int: ...
+
+
+class KeyDirectory(Protocol):
+    """Who a virtual key belongs to."""
+
+    async def find(self, secret: str) -> Caller | None:
+        """The caller of a live key, ``None`` for an unknown, revoked or expired one. Raises StoreUnavailable."""
+
+
+class Telemetry(Protocol):
+    """Where decisions and charges become logs and metrics."""
+
+    def settled(self, entry: LedgerEntry) -> None: ...
+
+    def refused(self, request_id: str, error: GatewayError) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Clock:
+    """Time as arguments: ``monotonic_s`` for durations, ``unix_s`` for what is written down."""
+
+    monotonic_s: Callable[[], float]
+    unix_s: Callable[[], float]
+
+
+class Background(Protocol):
+    """Work that outlives its request (charging a call whose client left); drained at shutdown."""
+
+    def spawn(self, work: Coroutine[object, object, None]) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """All ports of the path, filled in by ``gateway.app``. ``backends`` is by provider kind."""
+
+    catalog: Callable[[], Catalog]
+    backends: Mapping[str, Backend]
+    journal: Journal
+    admission: UpstreamAdmission
+    tokens: TokenCounter
+    keys: KeyDirectory
+    telemetry: Telemetry
+    background: Background
+    clock: Clock
+    instance: str
+    is_content_logged: bool = False
