@@ -1,0 +1,29 @@
+"""What every test folder may use: real stores, one pair per test run."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from gateway.stores.embedded import EmbeddedStores
+
+
+@pytest.fixture(scope="session")
+def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedStores]:
+    """A real Postgres and a real Valkey in a folder of their own."""
+    running = EmbeddedStores.start(tmp_path_factory.mktemp("stores"))
+    yield running
+    running.stop()
+
+
+@pytest.fixture(scope="session")
+def database_url(stores: EmbeddedStores) -> str:
+    """For SQLAlchemy with asyncpg."""
+    return stores.database_url
+
+
+@pytest.fixture(scope="session")
+def redis_url(stores: EmbeddedStores) -> str:
+    """For redis-py."""
+    return stores.redis_url
