@@ -1,0 +1,133 @@
+"""Settings: what the environment says, checked once, before anything heavy is imported.
+
+Environment holds addresses and secrets only; what can be called is the catalog's, who may call it the database's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+
+LOG_LEVELS = ("debug", "info", "warning", "error")
+REDIS_SCHEMES = ("redis", "rediss", "unix")
+YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
+WORKERS_MAX = 512
+
+
+class WrongSetting(Exception):
+    """A setting cannot be used; the message is one line that names it and says what would be right."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All settings of one `obol serve`; the same names as flags. URLs left empty mean the embedded servers."""
+
+    catalog: Path | None = None
+    host: str = "127.0.0.1"
+    port: int = 8080
+    workers: int = 1
+    data_dir: Path = Path(".obol")
+    database_url: str = field(default="", repr=False)
+    redis_url: str = field(default="", repr=False)
+    cache_redis_url: str = field(default="", repr=False)
+    admin_key: str = field(default="", repr=False)
+    log_level: str = "info"
+    cors_origins: tuple[str, ...] = ()
+    content_logging: bool = False
+    body_bytes_max: int = 32 * 1024 * 1024
+
+    @classmethod
+    def from_environment(cls, env: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
+        """Read OBOL_* of ``env``; ``overrides`` (field name -> text, ``None`` means not given) win.
+
+        Raises WrongSetting.
+        """
+        texts: dict[str, str] = {}
+        for one in fields(cls):
+            override = (overrides or {}).get(one.name)
+            text = env.get(variable(one.name), "") if override is None else override
+            if text.strip():
+                texts[one.name] = text.strip()
+        database_url = texts.get("database_url", "")
+        return cls(
+            catalog=Path(texts["catalog"]).expanduser() if "catalog" in texts else None,
+            host=texts.get("host", cls.host),
+            port=_integer("port", texts, 8080, least=0, most=65535),
+            workers=_integer("workers", texts, 1, least=1, most=WORKERS_MAX),
+            data_dir=Path(texts.get("data_dir", ".obol")).expanduser(),
+            database_url=_database_url(database_url) if database_url else "",
+            redis_url=_redis_url("redis_url", texts),
+            cache_redis_url=_redis_url("cache_redis_url", texts),
+            admin_key=_admin_key(texts.get("admin_key", "")),
+            log_level=_one_of("log_level", texts, "info", LOG_LEVELS),
+            cors_origins=tuple(part.strip() for part in texts.get("cors_origins", "").split(",") if part.strip()),
+            content_logging=_boolean("content_logging", texts),
+            body_bytes_max=_integer("body_bytes_max", texts, 32 * 1024 * 1024, least=1024, most=2**31),
+        )
+
+    def to_environment(self) -> dict[str, str]:
+        """The OBOL_* variables that make the same settings in another process."""
+        texts = {
+            "catalog": "" if self.catalog is None else str(self.catalog),
+            "cors_origins": ",".join(self.cors_origins),
+            "content_logging": "1" if self.content_logging else "0",
+        }
+        return {variable(one.name): texts.get(one.name, str(getattr(self, one.name))) for one in fields(self)}
+
+
+def variable(name: str) -> str:
+    """The environment variable of a field."""
+    return "OBOL_LOG_CONTENT" if name == "content_logging" else f"OBOL_{name.upper()}"
+
+
+def _integer(name: str, texts: Mapping[str, str], default: int, *, least: int, most: int) -> int:
+    if name not in texts:
+        return default
+    text = texts[name]
+    if not text.isascii() or not text.isdigit() or not least <= int(text) <= most:
+        raise WrongSetting(f"{variable(name)} must be a whole number from {least} to {most}, not {text!r}")
+    return int(text)
+
+
+def _one_of(name: str, texts: Mapping[str, str], default: str, allowed: tuple[str, ...]) -> str:
+    value = texts.get(name, default).lower()
+    if value not in allowed:
+        raise WrongSetting(f"{variable(name)} must be one of {', '.join(allowed)}, not {value!r}")
+    return value
+
+
+def _boolean(name: str, texts: Mapping[str, str]) -> bool:
+    value = texts.get(name, "").lower()
+    if value not in YES + NO:
+        raise WrongSetting(f"{variable(name)} must be 1 or 0, not {value!r}")
+    return value in YES
+
+
+def _admin_key(key: str) -> str:
+    if key and (len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key):  # noqa: PLR2004  said below
+        raise WrongSetting("OBOL_ADMIN_KEY must be at least 16 printable ASCII characters without spaces")
+    return key
+
+
+def _redis_url(name: str, texts: Mapping[str, str]) -> str:
+    url = texts.get(name, "")
+    scheme = url.partition("://")[0]
+    if url and (scheme not in REDIS_SCHEMES or len(url) <= len(scheme) + 3):
+        raise WrongSetting(f"{variable(name)} must start with redis://, rediss:// or unix:// and name a server")
+    return url
+
+
+def _database_url(url: str) -> str:
+    """The URL as SQLAlchemy's asyncpg dialect wants it: its own scheme, and ``ssl`` where libpq says ``sslmode``."""
+    try:
+        parts = urlsplit(url)
+    except ValueError as exc:
+        raise WrongSetting(f"OBOL_DATABASE_URL is not a URL: {exc}") from exc
+    if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+        raise WrongSetting("OBOL_DATABASE_URL must start with postgresql://")
+    if not parts.path.strip("/"):
+        raise WrongSetting("OBOL_DATABASE_URL must name a database: postgresql://user:password@host/database")
+    query = [("ssl" if key == "sslmode" else key, value) for key, value in parse_qsl(parts.query)]
+    return urlunsplit(("postgresql+asyncpg", parts.netloc, parts.path, urlencode(query, safe="/"), ""))
