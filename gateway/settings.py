@@ -53,7 +53,7 @@ class Settings:
         database_url = texts.get("database_url", "")
         return cls(
             catalog=Path(texts["catalog"]).expanduser() if "catalog" in texts else None,
-            host=texts.get("host", cls.host),
+            host=texts.get("host", "127.0.0.1"),
             port=_integer("port", texts, 8080, least=0, most=65535),
             workers=_integer("workers", texts, 1, least=1, most=WORKERS_MAX),
             data_dir=Path(texts.get("data_dir", ".obol")).expanduser(),
