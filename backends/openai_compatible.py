@@ -1,0 +1,357 @@
+"""Upstreams that speak the OpenAI API over HTTP: OpenAI itself, Azure, vLLM and every compatible server.
+
+The body goes up and the answer comes back as bytes; nothing is parsed here but errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import functools
+import io
+from collections.abc import Mapping
+from urllib.parse import quote
+
+import aiohttp
+from yarl import URL
+
+from backends import upstream_errors
+from gateway.domain import Call, Provider
+from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.ports import Reply
+
+#: Above this size aiohttp wants a file-like body, so that one write does not hold the loop.
+_LARGE_BODY_BYTES = 512 * 1024
+#: Connections idle for longer are closed by us, before most servers and load balancers close them on us.
+_KEEPALIVE_S = 75.0
+_AZURE_API_VERSION = "2024-10-21"
+#: Never taken over from a client, whatever the caller put into ``Call.headers``.
+_NOT_FROM_CLIENTS = frozenset(
+    {"authorization", "api-key", "x-api-key", "cookie", "host", "content-length", "transfer-encoding", "connection"}
+)
+_REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
+_SHOWN_HEADERS = ("openai-processing-ms", "openai-version")
+
+
+class _Response(aiohttp.ClientResponse):
+    """A response that knows whether its connection has served before, and says so when it breaks."""
+
+    async def start(self, connection: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        protocol = connection.protocol
+        is_reused = getattr(protocol, "has_served", False)
+        if not is_reused and protocol is not None:
+            protocol.has_served = True  # type: ignore[attr-defined]  # our mark, on an object that lives with the socket
+        try:
+            return await super().start(connection)
+        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
+            # ServerDisconnectedError carries what had arrived of a response; anything at all means it was executed.
+            if is_reused and not isinstance(getattr(exc, "message", None), aiohttp.http.RawResponseMessage):
+                raise upstream_errors.StaleConnection from exc
+            raise
+
+
+class Transport:
+    """The one pooled HTTP client that all backends of this kind share; made on first use in the running loop."""
+
+    def __init__(self) -> None:
+        self._session: aiohttp.ClientSession | None = None
+
+    def session(self) -> aiohttp.ClientSession:
+        if self._session is None or self._session.closed:
+            self._session = aiohttp.ClientSession(
+                # Limits are the admission's business; a second queue here would only hide them.
+                connector=aiohttp.TCPConnector(
+                    limit=0, limit_per_host=0, keepalive_timeout=_KEEPALIVE_S, ttl_dns_cache=30, use_dns_cache=True
+                ),
+                cookie_jar=aiohttp.DummyCookieJar(),
+                response_class=_Response,
+                skip_auto_headers=("User-Agent", "Accept"),
+                auto_decompress=True,
+                trust_env=False,
+            )
+        return self._session
+
+    async def close(self) -> None:
+        """Close all connections. Idempotent; a later use opens anew."""
+        session, self._session = self._session, None
+        if session is not None:
+            await session.close()
+
+
+class WholeReply:
+    """An answer that is here in full."""
+
+    __slots__ = ("first", "headers", "http_status", "upstream_request_id")
+
+    def __init__(
+        self, first: bytes, http_status: int, upstream_request_id: str | None, headers: Mapping[str, str]
+    ) -> None:
+        self.first = first
+        self.http_status = http_status
+        self.upstream_request_id = upstream_request_id
+        self.headers = headers
+
+    async def next(self) -> bytes | None:
+        return None
+
+    def close(self) -> None:
+        """Nothing is held: the connection went back to the pool with the last byte."""
+
+
+class StreamReply:
+    """An answer that is on its way. ``next`` costs what aiohttp's ``readany`` costs.
+
+    Silence is watched by one coarse timer per stream, not per block: it looks at the number of bytes received four
+    times per ``between_tokens_s``, so a silent upstream is given up after 1 to 1.5 times that. Only the upstream's
+    silence counts, not the time in which nobody asked for the next block.
+    """
+
+    __slots__ = (
+        "_between_s",
+        "_content",
+        "_error",
+        "_is_waiting",
+        "_loop",
+        "_response",
+        "_seen_at_s",
+        "_seen_bytes",
+        "_timer",
+        "_total_at_s",
+        "first",
+        "headers",
+        "http_status",
+        "upstream_request_id",
+    )
+
+    def __init__(
+        self,
+        response: aiohttp.ClientResponse,
+        first: bytes,
+        *,
+        error: UpstreamError | None,
+        between_s: float,
+        total_at_s: float,
+    ) -> None:
+        self.first = first
+        self.http_status = response.status
+        self.headers: Mapping[str, str]
+        self.upstream_request_id, self.headers = _told(response.headers)
+        self._response = response
+        self._content = response.content
+        self._error = error
+        self._is_waiting = False
+        self._between_s = between_s
+        self._total_at_s = total_at_s
+        self._loop = asyncio.get_running_loop()
+        self._seen_bytes = self._content.total_bytes
+        self._seen_at_s = self._loop.time()
+        self._timer: asyncio.TimerHandle | None = None
+        self._watch()
+
+    async def next(self) -> bytes | None:
+        """The next block, ``None`` at the end. Raises UpstreamInterrupted or UpstreamTimeout."""
+        if self._error is not None:
+            raise self._error
+        self._is_waiting = True
+        try:
+            block = await self._content.readany()
+        except (*upstream_errors.TRANSPORT_ERRORS, UpstreamError) as exc:
+            return self._broken(exc)
+        finally:
+            self._is_waiting = False
+        if block:
+            return block
+        self._unwatch()
+        return None
+
+    def close(self) -> None:
+        """Give the answer up; closes the connection unless the answer is at its end. Idempotent."""
+        self._unwatch()
+        self._response.close()
+
+    def _broken(self, exc: BaseException) -> bytes:
+        """Hand out what arrived before the break, then raise. Blocks left in the buffer were generated and cost."""
+        self._unwatch()
+        self._error = exc if isinstance(exc, UpstreamError) else upstream_errors.interruption(exc)
+        rest = _unread(self._content)
+        self._response.close()
+        if not rest:
+            raise self._error from exc
+        return rest
+
+    def _watch(self) -> None:
+        pause_s = min(self._between_s / 4, self._total_at_s - self._loop.time())
+        self._timer = self._loop.call_later(max(pause_s, 0.005), self._look)
+
+    def _unwatch(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self._timer = None
+        now_s, seen = self._loop.time(), self._content.total_bytes
+        if now_s >= self._total_at_s:
+            self._give_up("The upstream did not finish its answer in time.")
+        elif seen != self._seen_bytes or not self._is_waiting:
+            self._seen_bytes, self._seen_at_s = seen, now_s
+            self._watch()
+        elif now_s - self._seen_at_s >= self._between_s:
+            self._give_up("The upstream fell silent in the middle of its answer.")
+        else:
+            self._watch()
+
+    def _give_up(self, message: str) -> None:
+        error = UpstreamTimeout(message)
+        error.can_fall_back = False
+        self._content.set_exception(error)
+        self._response.close()
+
+
+class OpenAICompatible:
+    """Sends calls to servers with the OpenAI API. ``is_azure``: Azure's paths, ``api-version`` and key header."""
+
+    def __init__(self, transport: Transport, *, is_azure: bool = False) -> None:
+        self._transport = transport
+        self._is_azure = is_azure
+
+    async def open(self, call: Call) -> Reply:
+        """Send and wait for the first block (not streaming: the whole body). Raises UpstreamError.
+
+        Until the first block of a stream ``first_token_s`` counts; a whole answer may take ``total_s``, since nothing
+        of it is seen before it is complete.
+        """
+        limits = call.deployment.provider.timeouts
+        total_at_s = asyncio.get_running_loop().time() + limits.total_s
+        limit_s = min(limits.first_token_s, limits.total_s) if call.is_stream else limits.total_s
+        response: aiohttp.ClientResponse | None = None
+        try:
+            async with asyncio.timeout(limit_s):
+                response = await self._send(call)
+                if not 200 <= response.status < 300:  # noqa: PLR2004 (HTTP's own class)
+                    raise await self._refusal(call.deployment.provider, response)  # noqa: TRY301 (one place closes)
+                first, error = await _begin(response, is_stream=call.is_stream)
+            _check_shape(response, first, is_stream=call.is_stream)
+        except upstream_errors.TRANSPORT_ERRORS as exc:
+            if response is not None:
+                response.close()
+            raise upstream_errors.failure(exc) from exc
+        except BaseException:
+            # Ours, the client's leaving or a refusal: in each case nobody reads on, and the upstream shall see it.
+            if response is not None:
+                response.close()
+            raise
+        if call.is_stream:
+            return StreamReply(response, first, error=error, between_s=limits.between_tokens_s, total_at_s=total_at_s)
+        return WholeReply(first, response.status, *_told(response.headers))
+
+    async def _send(self, call: Call) -> aiohttp.ClientResponse:
+        provider = call.deployment.provider
+        url = _url(
+            provider.base_url,
+            call.endpoint.value,
+            tuple(provider.query.items()),
+            call.deployment.model if self._is_azure else None,
+        )
+        body: bytes | io.BytesIO = call.body if len(call.body) < _LARGE_BODY_BYTES else io.BytesIO(call.body)
+        return await self._transport.session().post(
+            url,
+            data=body,
+            headers=self._headers(call, provider),
+            allow_redirects=False,  # our credentials go to the configured address only
+            timeout=_connect_limit(provider.timeouts.connect_s),
+        )
+
+    def _headers(self, call: Call, provider: Provider) -> dict[str, str]:
+        headers = {name: value for name, value in call.headers.items() if name.lower() not in _NOT_FROM_CLIENTS}
+        headers["content-type"] = "application/json"
+        headers["accept"] = "text/event-stream" if call.is_stream else "application/json"
+        # Compression would cost both sides more than the bytes; servers that ignore this are decompressed.
+        headers["accept-encoding"] = "identity"
+        headers["user-agent"] = "obol"
+        headers.update(credentials(provider, is_azure=self._is_azure))
+        headers.update(provider.headers)
+        return headers
+
+    async def _refusal(self, provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:
+        try:
+            body = await response.content.read(upstream_errors.ERROR_BODY_BYTES_MAX)
+            while not response.content.at_eof() and len(body) < upstream_errors.ERROR_BODY_BYTES_MAX:
+                body += await response.content.readany()
+        except upstream_errors.TRANSPORT_ERRORS:
+            body = b""  # the status alone says enough
+        return upstream_errors.refusal(response.status, response.headers, body, (provider.api_key,))
+
+
+def credentials(provider: Provider, *, is_azure: bool = False) -> dict[str, str]:
+    """The header that carries our key; none when the provider has no key (a vLLM of one's own)."""
+    if not provider.api_key:
+        return {}
+    return {"api-key": provider.api_key} if is_azure else {"authorization": f"Bearer {provider.api_key}"}
+
+
+@functools.lru_cache(maxsize=256)
+def _connect_limit(connect_s: float) -> aiohttp.ClientTimeout:
+    """Let aiohttp watch the connecting only (DNS, TCP, TLS); all else is watched here, at less cost per block."""
+    return aiohttp.ClientTimeout(total=None, connect=connect_s, sock_read=None)
+
+
+@functools.lru_cache(maxsize=4096)
+def _url(base_url: str, endpoint: str, query: tuple[tuple[str, str], ...], azure_model: str | None) -> URL:
+    """The address of one endpoint. Azure's older API has the deployment in the path and needs an ``api-version``."""
+    base = base_url.rstrip("/")
+    parameters = dict(query)
+    if azure_model is not None and not base.endswith("/openai/v1"):
+        if "/openai/deployments/" not in base:
+            base = base.removesuffix("/openai") + "/openai/deployments/" + quote(azure_model, safe="")
+        parameters.setdefault("api-version", _AZURE_API_VERSION)
+    return URL(f"{base}/{endpoint}", encoded=True).update_query(parameters)
+
+
+async def _begin(response: aiohttp.ClientResponse, *, is_stream: bool) -> tuple[bytes, UpstreamError | None]:
+    """The first block, or the whole body. A stream that broke right behind its first block brings its error along."""
+    content = response.content
+    if not is_stream:
+        return await content.read(), None
+    try:
+        return await content.readany(), None
+    except upstream_errors.TRANSPORT_ERRORS as exc:
+        first = _unread(content)
+        if not first:
+            raise
+        return first, upstream_errors.interruption(exc)
+
+
+def _unread(content: aiohttp.StreamReader) -> bytes:
+    """The blocks that arrived before a break: aiohttp raises at once and leaves them in its buffer."""
+    return b"".join(content._buffer)  # noqa: SLF001  # no public way to them; a test fails if this ceases to work
+
+
+def _check_shape(response: aiohttp.ClientResponse, first: bytes, *, is_stream: bool) -> None:
+    """Raises UpstreamBroken for a good status whose body cannot be an answer, going by its first characters."""
+    start = first[:64].lstrip()[:1] or first.lstrip()[:1]
+    if not first:
+        raise UpstreamBroken(f"The upstream answered {response.status} with an empty body.")
+    if start == b"<" or response.content_type == "text/html":
+        raise UpstreamBroken(f"The upstream answered {response.status} with an HTML page.")
+    if is_stream:
+        if start == b"{":
+            raise _error_in_good_status(first) or UpstreamBroken(
+                "The upstream answered with one JSON object where a stream was asked for."
+            )
+    elif start not in (b"{", b"["):
+        raise UpstreamBroken(f"The upstream answered {response.status} with a body that is not JSON.")
+
+
+def _error_in_good_status(first: bytes) -> UpstreamError | None:
+    """Some servers refuse a stream with status 200 and a JSON error object."""
+    said = upstream_errors.error_object(first)
+    return upstream_errors.refusal_of(502, {}, said) if said is not None and said.message else None
+
+
+def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
+    """The upstream's request id, and those of its headers that a client may see."""
+    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
+    return request_id, {name: headers[name] for name in _SHOWN_HEADERS if name in headers}
+
+
+__all__ = ["OpenAICompatible", "StreamReply", "Transport", "WholeReply", "credentials"]

@@ -1,0 +1,293 @@
+"""The inbound tables: what an upstream (or the way to it) did wrong -> UpstreamError.
+
+Two tables, one for HTTP statuses and one for the exceptions of aiohttp. A test walks over aiohttp's exception classes
+and fails when the library grows one that is not listed here.
+"""
+
+from __future__ import annotations
+
+import email.utils
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import aiohttp
+import msgspec
+from aiohttp import client_exceptions
+
+from gateway.errors import (
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamInterrupted,
+    UpstreamRefused,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
+
+#: A rate-limited deployment is asked again only when it wants no longer pause than this.
+SHORT_WAIT_S = 2.0
+#: What we read of an error body at most; the rest is dropped.
+ERROR_BODY_BYTES_MAX = 256 * 1024
+#: What the client sees of an upstream's message at most.
+MESSAGE_CHARS_MAX = 4096
+
+_QUOTA_CODES = frozenset(
+    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_user_quota"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What one upstream status means for us. ``status``, ``type`` and ``code`` stand in where the upstream has none."""
+
+    status: int
+    type: str
+    code: str | None
+    can_retry: bool = False
+    can_fall_back: bool = True
+    blames_deployment: bool = True
+    should_retry: bool | None = None
+
+
+_THEIR_FAULT = "upstream_error"
+_CLIENTS_FAULT = "invalid_request_error"
+
+RULES: Mapping[int, Rule] = {
+    # The client's own mistake: another deployment would say the same.
+    400: Rule(400, _CLIENTS_FAULT, None, can_fall_back=False, blames_deployment=False),
+    413: Rule(413, _CLIENTS_FAULT, "request_too_large", can_fall_back=False, blames_deployment=False),
+    422: Rule(400, _CLIENTS_FAULT, None, can_fall_back=False, blames_deployment=False),
+    # Our credentials there, not the client's: a 401 would send people looking for a fault in their own key.
+    401: Rule(502, _THEIR_FAULT, "upstream_authentication", should_retry=False),
+    403: Rule(502, _THEIR_FAULT, "upstream_authentication", should_retry=False),
+    402: Rule(429, "insufficient_quota", "insufficient_quota", should_retry=False),
+    404: Rule(404, _CLIENTS_FAULT, "model_not_found", blames_deployment=False),
+    405: Rule(502, _THEIR_FAULT, "upstream_error"),
+    408: Rule(408, _THEIR_FAULT, "upstream_timeout", can_retry=True),
+    409: Rule(409, _CLIENTS_FAULT, None, can_retry=True, blames_deployment=False),
+    429: Rule(429, "rate_limit_error", "rate_limit_exceeded", blames_deployment=False),
+    500: Rule(500, _THEIR_FAULT, "upstream_error", can_retry=True),
+    502: Rule(502, _THEIR_FAULT, "upstream_error", can_retry=True),
+    503: Rule(503, _THEIR_FAULT, "upstream_error", can_retry=True),
+    504: Rule(504, _THEIR_FAULT, "upstream_error", can_retry=True),
+    529: Rule(503, "overloaded_error", "upstream_overloaded", can_retry=True),
+}
+_OTHER_4XX = RULES[400]
+_OTHER_5XX = RULES[502]
+_NEITHER = Rule(502, _THEIR_FAULT, "upstream_error")  # redirects and the like: an address configured wrong
+
+_AUTHENTICATION_MESSAGE = "The upstream did not accept the gateway's own credentials; tell its operator."
+
+
+@dataclass(frozen=True, slots=True)
+class ErrorObject:
+    """The upstream's own words. Fields it did not say are ``None``."""
+
+    message: str | None = None
+    type: str | None = None
+    code: str | None = None
+    param: str | None = None
+
+
+def rule_for(http_status: int) -> Rule:
+    """The rule of an upstream status that is not 2xx."""
+    rule = RULES.get(http_status)
+    if rule is not None:
+        return rule
+    if 400 <= http_status < 500:  # noqa: PLR2004 (HTTP's own classes)
+        return _OTHER_4XX
+    return _OTHER_5XX if http_status >= 500 else _NEITHER  # noqa: PLR2004
+
+
+def refusal(
+    http_status: int, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...] = ()
+) -> UpstreamRefused:
+    """An error status of an upstream as our error; its message, type, code and param are kept when it sent JSON.
+
+    ``headers`` is case-insensitive. ``secrets`` are struck out of the message. A body that is not JSON (a proxy's HTML
+    page) is not shown to clients at all, and a 500 of that kind becomes a 502.
+    """
+    return refusal_of(http_status, headers, error_object(body), secrets)
+
+
+def refusal_of(
+    http_status: int, headers: Mapping[str, str], said: ErrorObject | None, secrets: tuple[str, ...] = ()
+) -> UpstreamRefused:
+    """The same, for an error object that somebody has read already (``None``: there was none)."""
+    rule = rule_for(http_status)
+    status, can_retry, should_retry = rule.status, rule.can_retry, rule.should_retry
+    if said is None:
+        status = 502 if status == 500 else status  # noqa: PLR2004
+        said = ErrorObject()
+    code, type_ = said.code or _code_from_message(said.message) or rule.code, said.type or rule.type
+    message = said.message or f"The upstream answered with status {http_status} and no error object."
+    retry_after_s = wanted_pause_s(headers)
+    passed_on = {name: headers[name] for name in ("retry-after", "retry-after-ms") if name in headers}
+    if rule.code == "upstream_authentication":
+        # The upstream's words may quote a part of our key.
+        message, code, type_ = _AUTHENTICATION_MESSAGE, rule.code, rule.type
+    elif http_status == 429:  # noqa: PLR2004
+        if code in _QUOTA_CODES or type_ in _QUOTA_CODES:
+            should_retry = False
+        else:
+            can_retry = retry_after_s is not None and retry_after_s <= SHORT_WAIT_S
+    if should_retry is None:
+        should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
+    if should_retry is not None:
+        passed_on["x-should-retry"] = "true" if should_retry else "false"
+    for secret in secrets:
+        message = message.replace(secret, "[secret]") if secret else message
+    return UpstreamRefused(
+        message[:MESSAGE_CHARS_MAX],
+        http_status=http_status,
+        status=status,
+        type_=type_,
+        code=code,
+        param=said.param,
+        headers=passed_on,
+        retry_after_s=retry_after_s,
+        can_retry=can_retry and should_retry is not False,
+        can_fall_back=rule.can_fall_back,
+        blames_deployment=rule.blames_deployment,
+        should_retry=should_retry,
+    )
+
+
+def error_object(body: bytes) -> ErrorObject | None:
+    """Read the error object out of the shapes that upstreams use; ``None`` when the body is not a JSON object.
+
+    OpenAI: ``{"error": {...}}``; vLLM before 0.10: the fields at the top; FastAPI: ``{"detail": ...}``; Gemini: a list
+    of one such object.
+    """
+    try:
+        found = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if isinstance(found, list) and found:
+        found = found[0]
+    if not isinstance(found, dict):
+        return None
+    inner = found.get("error", found)
+    if isinstance(inner, str):
+        return ErrorObject(message=inner, code=_text(found.get("code")), type=_text(found.get("type")))
+    if not isinstance(inner, dict):
+        inner = found
+    message = inner.get("message", inner.get("detail"))
+    if message is not None and not isinstance(message, str):
+        message = msgspec.json.encode(message).decode()
+    return ErrorObject(message, _text(inner.get("type")), _text(inner.get("code")), _text(inner.get("param")))
+
+
+def _text(value: object) -> str | None:
+    """A non-empty string or nothing: a status number in ``code`` is not a code."""
+    return value if isinstance(value, str) and value and not value.isdigit() else None
+
+
+def _code_from_message(message: str | None) -> str | None:
+    """The code that clients look for, where vLLM and its kin say it in words only."""
+    return "context_length_exceeded" if message and "maximum context length" in message else None
+
+
+def wanted_pause_s(headers: Mapping[str, str]) -> float | None:
+    """How long the upstream asks us to wait, in seconds, from ``retry-after-ms`` or ``retry-after``."""
+    try:
+        if "retry-after-ms" in headers:
+            return max(0.0, float(headers["retry-after-ms"]) / 1000)
+        if "retry-after" not in headers:
+            return None
+        try:
+            return max(0.0, float(headers["retry-after"]))
+        except ValueError:
+            moment = email.utils.parsedate_to_datetime(headers["retry-after"])
+            return max(0.0, moment.timestamp() - time.time())
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+class StaleConnection(aiohttp.ClientConnectionError):
+    """A pooled connection broke before any byte of the answer: the upstream had most likely closed it while idle."""
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What a transport exception means before the first byte. After it, all but timeouts are interruptions."""
+
+    error: type[UpstreamError]
+    message: str
+    can_retry: bool = False
+    blames_deployment: bool = True
+
+
+_NO_ROUTE = Failure(UpstreamUnreachable, "The upstream cannot be reached.", can_retry=True)
+_NO_TRUST = Failure(UpstreamUnreachable, "No trusted TLS connection to the upstream can be made.")
+_BAD_ADDRESS = Failure(UpstreamUnreachable, "The upstream's address is not usable.")
+_TOO_SLOW = Failure(UpstreamTimeout, "The upstream took too long.")
+_NO_ANSWER = Failure(UpstreamBroken, "The upstream closed the connection without an answer.")
+_CUT_SHORT = Failure(UpstreamBroken, "The upstream's answer was cut short.")
+_NOT_HTTP = Failure(UpstreamBroken, "The upstream's answer is not valid HTTP.")
+
+FAILURES: Mapping[type[BaseException], Failure] = {
+    # The request may have been executed in the instant the upstream closed, yet hardly ever is. We do not send it
+    # again in silence: each sending is an attempt with its own ledger entry, so the attempt loop retries it.
+    StaleConnection: Failure(
+        UpstreamUnreachable, "The upstream closed an idle connection.", can_retry=True, blames_deployment=False
+    ),
+    aiohttp.ClientConnectorError: _NO_ROUTE,
+    aiohttp.ClientConnectorDNSError: _NO_ROUTE,
+    client_exceptions.UnixClientConnectorError: _NO_ROUTE,
+    aiohttp.ClientProxyConnectionError: _NO_ROUTE,
+    aiohttp.ConnectionTimeoutError: _NO_ROUTE,
+    aiohttp.ClientSSLError: _NO_TRUST,
+    aiohttp.ClientConnectorSSLError: _NO_TRUST,
+    aiohttp.ClientConnectorCertificateError: _NO_TRUST,
+    aiohttp.ServerFingerprintMismatch: _NO_TRUST,
+    aiohttp.InvalidURL: _BAD_ADDRESS,
+    aiohttp.InvalidUrlClientError: _BAD_ADDRESS,
+    aiohttp.RedirectClientError: _BAD_ADDRESS,
+    aiohttp.NonHttpUrlClientError: _BAD_ADDRESS,
+    aiohttp.InvalidUrlRedirectClientError: _BAD_ADDRESS,
+    aiohttp.NonHttpUrlRedirectClientError: _BAD_ADDRESS,
+    aiohttp.SocketTimeoutError: _TOO_SLOW,
+    aiohttp.ServerTimeoutError: _TOO_SLOW,
+    TimeoutError: _TOO_SLOW,
+    # The request may have been executed, and may be what brought the upstream down: no second time at this one.
+    aiohttp.ServerDisconnectedError: _NO_ANSWER,
+    aiohttp.ServerConnectionError: _NO_ANSWER,
+    aiohttp.ClientConnectionResetError: _NO_ANSWER,
+    aiohttp.ClientOSError: _NO_ANSWER,
+    aiohttp.ClientConnectionError: _NO_ANSWER,
+    aiohttp.UploadAbortedError: _NO_ANSWER,
+    OSError: _NO_ANSWER,
+    aiohttp.ClientPayloadError: _CUT_SHORT,
+    aiohttp.ClientResponseError: _NOT_HTTP,
+    aiohttp.ContentTypeError: _NOT_HTTP,
+    aiohttp.ClientHttpProxyError: _NOT_HTTP,
+    aiohttp.WSServerHandshakeError: _NOT_HTTP,
+    aiohttp.TooManyRedirects: _NOT_HTTP,
+    aiohttp.WSMessageTypeError: _NOT_HTTP,
+    aiohttp.ClientError: _NO_ANSWER,
+}
+
+#: What an upstream call may raise; anything else is our own fault and travels as it is.
+TRANSPORT_ERRORS = (aiohttp.ClientError, OSError)
+
+
+def failure(exc: BaseException) -> UpstreamError:
+    """A transport exception before the first byte, as our error."""
+    found = next((FAILURES[kind] for kind in type(exc).__mro__ if kind in FAILURES), _NO_ANSWER)
+    error = found.error(found.message)
+    error.can_retry = found.can_retry
+    error.blames_deployment = found.blames_deployment
+    return error
+
+
+def interruption(exc: BaseException) -> UpstreamError:
+    """A transport exception after the first byte, as our error: no retry and no fallback any more."""
+    error: UpstreamError
+    if isinstance(exc, TimeoutError):
+        error = UpstreamTimeout("The upstream fell silent in the middle of its answer.")
+    else:
+        error = UpstreamInterrupted("The upstream broke off in the middle of its answer.")
+    error.can_retry = False
+    error.can_fall_back = False
+    return error
