@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 import msgspec
 
@@ -255,6 +256,7 @@ class Request:
     body_bytes: int
     is_stream: bool = False
     wants_usage: bool = False
+    stream_options: Mapping[str, object] = field(default_factory=dict)
     end_user: str | None = None
     output_tokens_max: int | None = None
     choices: int = 1
@@ -340,4 +342,4 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     upstream_request_id: str | None = None
     tags: tuple[str, ...] = ()
     corrects: str | None = None
-    content: msgspec.Raw | None = None  # only with content logging on: {"request", "answer"}
+    content: Any = None  # only with content logging on: {"request", "answer"}; Any, as msgspec cannot decode Raw | None

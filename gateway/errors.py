@@ -1,6 +1,7 @@
 """Everything that can go wrong on the path, as one tree; each error knows its HTTP status and its OpenAI code.
 
 GatewayError
+├── Internal                  500  a fault of ours
 ├── BadRequest                400  the client's body or parameters (``param`` names the field)
 │   └── UnpricedModel         400  a model whose price nobody stated
 ├── Unauthorized              401  key missing, malformed, unknown, revoked or expired
@@ -10,6 +11,7 @@ GatewayError
 ├── MethodNotAllowed          405
 ├── Conflict                  409  admin: the name is taken
 ├── BodyTooLarge              413
+├── ClientGone                499  nobody is there to be told
 ├── RateLimited               429  retryable, with retry-after
 ├── NoDeployment              503  no candidate left; says why each is out
 ├── StoreUnavailable          503  Postgres or Redis is needed and away
@@ -49,6 +51,13 @@ class GatewayError(Exception):
         self.headers: Mapping[str, str] = headers or {}
         if code is not None:
             self.code = code
+
+
+class Internal(GatewayError):
+    code = "internal_error"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway failed to serve this request.")
 
 
 class BadRequest(GatewayError):
@@ -99,6 +108,14 @@ class BodyTooLarge(GatewayError):
     status = 413
     type = "invalid_request_error"
     code = "request_too_large"
+
+
+class ClientGone(GatewayError):
+    status = 499
+    code = "client_closed_request"
+
+    def __init__(self) -> None:
+        super().__init__("The client closed the connection.")
 
 
 class RateLimited(GatewayError):

@@ -5,12 +5,12 @@ Adapters live in ``backends/`` and ``gateway/stores/``; ``gateway/app.py`` alone
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.domain import Call, Caller, Deployment, Endpoint, LedgerEntry, Route, Usage
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamError
 
 
 class Catalog(Protocol):
@@ -65,14 +65,25 @@ class ReplyReader(Protocol):
     usage: Usage | None  # as the upstream reported it, so far
     finish_reason: str | None
     model_answered: str | None
-    error: GatewayError | None  # an error event of the upstream; the stream is over
-    is_complete: bool  # the answer came to its own end
+    error: UpstreamError | None  # an error event of the upstream; the stream is over
+    has_data: bool  # something other than comments has come
+
+    @property
+    def is_ended(self) -> bool:
+        """The end mark has come: nothing more is to be read."""
+
+    @property
+    def is_complete(self) -> bool:
+        """The answer would be whole if the body ended here."""
 
     def feed(self, block: bytes) -> bytes:
         """Take one block of the upstream's, return the bytes that the client gets now (possibly none)."""
 
+    def flush(self) -> bytes:
+        """Take what was held back when the upstream's body ends."""
+
     def closing(self, cost_nusd: int) -> bytes:
-        """What ends a complete answer: held-back bytes, the usage chunk if the client asked, the end mark."""
+        """What ends a complete answer: the usage chunk if the client asked, the end mark."""
 
     def output_text(self) -> str:
         """All generated text seen so far, for counting when the upstream reports no usage."""
@@ -93,6 +104,9 @@ class Journal(Protocol):
 
     async def open(self, entry: LedgerEntry) -> None:
         """Record the intent of a call: the entry that stands if this process dies. Raises JournalUnavailable."""
+
+    async def void(self, entry: LedgerEntry) -> None:
+        """Take an intent back: its call was never made. Never raises for a store that is away."""
 
     async def settle(self, entry: LedgerEntry) -> None:
         """Replace the intent of the same id by its charge, durably. Never raises for a store that is away."""
@@ -141,10 +155,25 @@ class Telemetry(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Clock:
-    """Time as arguments: ``monotonic_s`` for durations, ``unix_s`` for what is written down."""
+    """Time as arguments: ``monotonic_s`` for durations, ``unix_s`` for what is written down, ``pause`` between retries.
+
+    ``pause(retry_after_s)`` waits that long, or a short random time for ``None``.
+    """
 
     monotonic_s: Callable[[], float]
     unix_s: Callable[[], float]
+    pause: Callable[[float | None], Awaitable[None]]
+
+
+class Health(Protocol):
+    """What recent attempts taught us about deployments."""
+
+    def why_unavailable(self, deployment: str, now_s: float) -> str | None:
+        """The reason not to call it now, ``None`` if it may be called."""
+
+    def succeeded(self, deployment: str, now_s: float) -> None: ...
+
+    def failed(self, deployment: str, now_s: float, error: UpstreamError) -> None: ...
 
 
 class Background(Protocol):
@@ -162,6 +191,7 @@ class Services:
     journal: Journal
     admission: UpstreamAdmission
     tokens: TokenCounter
+    health: Health
     keys: KeyDirectory
     telemetry: Telemetry
     background: Background

@@ -1,0 +1,134 @@
+"""The OpenAI dialect: chat completions, completions, embeddings and moderations.
+
+Parsing looks only at what the path needs; everything else stays the client's own bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gateway.api.replies import StreamReader, WholeReader
+from gateway.api.wire import field, parse_body
+from gateway.domain import Endpoint, Request
+from gateway.errors import BadRequest
+from gateway.ports import ReplyReader
+
+# What the endpoint cannot do without, and how its JSON must begin: an array, or for prompts also a string.
+_REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
+    Endpoint.CHAT: ("messages", b"[", "an array"),
+    Endpoint.COMPLETIONS: ("prompt", b'["', "a string or an array"),
+    Endpoint.EMBEDDINGS: ("input", b'["', "a string or an array"),
+    Endpoint.MODERATIONS: ("input", b'["', "a string or an array"),
+}
+_STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
+_TAGS_MAX = 16
+
+
+def parse_request(
+    request_id: str,
+    endpoint: Endpoint,
+    data: bytes,
+    *,
+    default_model: str | None,
+    headers: Mapping[str, str],
+    tags: tuple[str, ...],
+) -> Request:
+    """One request of the OpenAI dialect. Raises BadRequest, naming the field, for what no upstream could answer."""
+    body = parse_body(data)
+    fields = body.fields
+    model = field(fields, "model", str, "a string") or default_model
+    if not model:
+        raise BadRequest("You must provide a 'model' parameter.", param="model", code="missing_required_parameter")
+    _check_required(endpoint, fields)
+    is_stream = endpoint in _STREAMING and bool(field(fields, "stream", bool, "a boolean"))
+    options = field(fields, "stream_options", dict[str, object], "an object") if is_stream else None
+    choices = field(fields, "n", int, "an integer") if "n" in fields else None
+    return Request(
+        id=request_id,
+        endpoint=endpoint,
+        model=model,
+        body=body,
+        body_bytes=len(data),
+        is_stream=is_stream,
+        wants_usage=bool(options and options.get("include_usage")),
+        stream_options=options or {},
+        end_user=_end_user(fields),
+        output_tokens_max=_output_tokens_max(fields),
+        choices=max(1, choices or 1),
+        service_tier=field(fields, "service_tier", str, "a string") if "service_tier" in fields else None,
+        tags=tags[:_TAGS_MAX],
+        headers=headers,
+    )
+
+
+def _check_required(endpoint: Endpoint, fields: Mapping[str, msgspec.Raw]) -> None:
+    name, first_bytes, expected = _REQUIRED[endpoint]
+    raw = fields.get(name)
+    if raw is None:
+        raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+    if bytes(raw)[:1] not in (first_bytes[i : i + 1] for i in range(len(first_bytes))):
+        raise BadRequest(f"Invalid type for '{name}': expected {expected}.", param=name, code="invalid_type")
+
+
+def _end_user(fields: Mapping[str, msgspec.Raw]) -> str | None:
+    for name in ("user", "safety_identifier"):
+        if name in fields and (value := field(fields, name, str, "a string")):
+            return value[:256]
+    return None
+
+
+def _output_tokens_max(fields: Mapping[str, msgspec.Raw]) -> int | None:
+    for name in ("max_completion_tokens", "max_tokens"):
+        if name in fields and (value := field(fields, name, int, "an integer")) is not None:
+            return value
+    return None
+
+
+class OpenAIDialect:
+    """What the path asks the dialect about one request."""
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    def reader(self) -> ReplyReader:
+        if self._request.is_stream:
+            request = self._request
+            return StreamReader(
+                wants_usage=request.wants_usage, choices_per_prompt=request.choices, prompts=self._prompts()
+            )
+        return WholeReader(self._request.endpoint)
+
+    def _prompts(self) -> int:
+        """How many prompts one call of /v1/completions carries: an array of texts or of token arrays is several."""
+        if self._request.endpoint is not Endpoint.COMPLETIONS:
+            return 1
+        match msgspec.json.decode(self._request.body.fields["prompt"]):
+            case [str() | list(), *_] as prompts:
+                return len(prompts)
+            case _:
+                return 1
+
+    def input_text(self) -> str:
+        fields = self._request.body.fields
+        raw = fields.get(_REQUIRED[self._request.endpoint][0])
+        found = msgspec.json.decode(raw) if raw is not None else None
+        tools = msgspec.json.decode(fields["tools"]) if "tools" in fields else None
+        return "\n".join([*_texts(found), *_texts(tools)])
+
+
+def _texts(value: object) -> Iterable[str]:
+    """Every string of a prompt that a model reads as text; images and files (data URLs) are not text."""
+    match value:
+        case str():
+            if not value.startswith("data:"):
+                yield value
+        case list():
+            for item in value:
+                yield from _texts(item)
+        case dict():
+            for item in value.values():
+                yield from _texts(item)
+        case _:
+            return

@@ -1,0 +1,376 @@
+"""Reads OpenAI-shaped answers as they pass: what the client is shown, and what the ledger needs.
+
+The fast way through ``StreamReader.feed`` looks at bytes only. Inside a JSON string every quote is escaped, so a bare
+``"usage"`` or ``"error"`` in a block can only be a key; a block without such keys passes unparsed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+
+import msgspec
+
+from gateway.api.wire import DONE_EVENT, dollars
+from gateway.domain import Endpoint, Usage
+from gateway.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+
+_KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
+
+
+class _InputDetails(msgspec.Struct):
+    cached_tokens: int | None = None
+    cache_write_tokens: int | None = None
+    cache_write_long_tokens: int | None = None
+    audio_tokens: int | None = None
+    image_tokens: int | None = None
+
+
+class _OutputDetails(msgspec.Struct):
+    reasoning_tokens: int | None = None
+    audio_tokens: int | None = None
+
+
+class _ServerTools(msgspec.Struct):
+    web_search_requests: int | None = None
+    code_execution_requests: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    total_tokens: int | None = None
+    prompt_tokens_details: _InputDetails | None = None
+    completion_tokens_details: _OutputDetails | None = None
+    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached_tokens
+    server_tool_use: _ServerTools | None = None
+
+
+class _Choice(msgspec.Struct):
+    index: int = 0
+    finish_reason: str | None = None
+
+
+class _Answer(msgspec.Struct):
+    """A whole answer or one chunk, as far as the path looks into it."""
+
+    model: str | None = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw | None = None
+    error: msgspec.Raw | None = None
+
+
+_decode_answer = msgspec.json.Decoder(_Answer).decode
+_decode_usage = msgspec.json.Decoder(_Usage).decode
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_encode = msgspec.json.encode
+
+
+def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
+    """Usage as an OpenAI-compatible upstream reports it; ``None`` if it is null, malformed or negative.
+
+    ``prompt_tokens`` includes cached tokens. Where ``total_tokens`` exceeds the two parts (Gemini's compatible
+    endpoint and xAI leave reasoning out of ``completion_tokens``) the rest is reasoning output.
+    """
+    try:
+        got = _decode_usage(raw)
+    except msgspec.DecodeError:
+        return None
+    if got.prompt_tokens is None and got.completion_tokens is None:
+        return None
+    into = got.prompt_tokens_details or _InputDetails()
+    out = got.completion_tokens_details or _OutputDetails()
+    tools = got.server_tool_use or _ServerTools()
+    input_tokens, output_tokens = got.prompt_tokens or 0, got.completion_tokens or 0
+    unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
+    usage = Usage(
+        input_tokens=input_tokens,
+        cached_input_tokens=into.cached_tokens or got.prompt_cache_hit_tokens or 0,
+        cache_write_tokens=into.cache_write_tokens or 0,
+        cache_write_long_tokens=into.cache_write_long_tokens or 0,
+        audio_input_tokens=into.audio_tokens or 0,
+        image_input_tokens=into.image_tokens or 0,
+        output_tokens=output_tokens + unlisted,
+        reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
+        audio_output_tokens=out.audio_tokens or 0,
+        web_searches=tools.web_search_requests or 0,
+        code_sessions=tools.code_execution_requests or 0,
+    )
+    is_sane = min(input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens) >= 0
+    return usage if is_sane else None
+
+
+def parse_error(raw: bytes | msgspec.Raw, http_status: int) -> UpstreamError:
+    """An error object that came with a good status, as an error of ours. Its message and code are kept."""
+    try:
+        found = msgspec.json.decode(raw)
+    except msgspec.DecodeError:
+        found = None
+    match found:
+        case {"message": str(message), **rest}:
+            code, type_ = rest.get("code"), rest.get("type")
+        case str(message):
+            code, type_ = None, None
+        case _:
+            message, code, type_ = "The upstream reported an error.", None, None
+    return UpstreamRefused(
+        message,
+        http_status=http_status,
+        status=502,
+        type_=type_ if isinstance(type_, str) else "upstream_error",
+        code=code if isinstance(code, str) else "upstream_error",
+    )
+
+
+def text_of(choice: object) -> Iterable[str]:
+    """All generated text in one choice, whole or delta: content, refusal, reasoning, tool calls."""
+    match choice:
+        case {"message": dict(part)} | {"delta": dict(part)}:
+            for name in ("content", "refusal", "reasoning_content", "reasoning"):
+                if isinstance(part.get(name), str):
+                    yield part[name]
+            for call in part.get("tool_calls") or ():
+                match call:
+                    case {"function": dict(function)}:
+                        yield from (function[k] for k in ("name", "arguments") if isinstance(function.get(k), str))
+        case {"text": str(text)}:
+            yield text
+
+
+class WholeReader:
+    """Reads a non-streaming answer: a stream of one block."""
+
+    _REQUIRED: Mapping[Endpoint, str] = {
+        Endpoint.CHAT: "choices",
+        Endpoint.COMPLETIONS: "choices",
+        Endpoint.EMBEDDINGS: "data",
+        Endpoint.MODERATIONS: "results",
+    }
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self._endpoint = endpoint
+        self._body = b""
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.model_answered: str | None = None
+        self.error: UpstreamError | None = None
+        self.is_complete = False
+        self.has_data = True
+
+    @property
+    def is_ended(self) -> bool:
+        return self.is_complete
+
+    def feed(self, block: bytes) -> bytes:
+        self._body = block
+        try:
+            answer = _decode_answer(block)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.error = UpstreamBroken("The upstream's answer is not valid JSON.")
+            return b""
+        if answer.error is not None and bytes(answer.error) != b"null":
+            self.error = parse_error(answer.error, 200)
+            return b""
+        required = self._REQUIRED[self._endpoint]
+        if answer.choices is None and required not in _decode_fields(block):
+            self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
+            return b""
+        self.model_answered = answer.model
+        if answer.usage is not None:
+            self.usage = parse_usage(answer.usage)
+        for choice in answer.choices or ():
+            self.finish_reason = choice.finish_reason
+        self.is_complete = True
+        return block
+
+    def flush(self) -> bytes:
+        return b""
+
+    def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
+        return b""
+
+    def output_text(self) -> str:
+        try:
+            answer = msgspec.json.decode(self._body)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            # A truncated answer was generated all the same; an error page was not.
+            return self._body.decode(errors="replace") if self._body.startswith(b"{") else ""
+        choices = answer.get("choices") if isinstance(answer, dict) else None
+        return "".join(text for choice in choices or () for text in text_of(choice))
+
+
+class StreamReader:
+    """Reads a streamed answer event by event, hides what the client did not ask for, keeps what must be charged.
+
+    A stream without ``[DONE]`` counts as complete only when all choices (``n`` for each prompt) have finished.
+    """
+
+    def __init__(self, *, wants_usage: bool, choices_per_prompt: int = 1, prompts: int = 1) -> None:
+        self._wants_usage = wants_usage
+        self._choices_per_prompt = choices_per_prompt
+        self._choices = choices_per_prompt * prompts
+        self._usage_by_choice: dict[int, Usage] = {}
+        self._held = b""  # an event that is not whole yet
+        self._kept: list[bytes] = []  # shown blocks, for counting without a usage report
+        self._kept_bytes = 0
+        self._text: list[str] = []
+        self._finished: set[int] = set()
+        self._last_fields: dict[str, msgspec.Raw] = {}
+        self._usage_fields: dict[str, msgspec.Raw] | None = None
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.model_answered: str | None = None
+        self.error: UpstreamError | None = None
+        self.has_data = False
+        self.is_ended = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.is_ended or len(self._finished) >= self._choices
+
+    def feed(self, block: bytes) -> bytes:
+        """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
+        if self.has_data and not self._held and block.endswith(b"\n\n"):
+            plain = self._plain(block)
+            if plain is not None:
+                self._keep(plain)
+                return plain
+        return self._feed_events(block)
+
+    def _plain(self, block: bytes) -> bytes | None:
+        """The block as the client may see it if nothing in it needs a closer look, else ``None``."""
+        if b'"error"' in block or b"[DONE]" in block or b"\r" in block:
+            return None
+        if block.count(b'"finish_reason"') != block.count(b'"finish_reason":null'):
+            return None
+        mentions = block.count(b'"usage"')
+        if not mentions:
+            return block
+        if mentions != block.count(b',"usage":null'):
+            return None
+        return block if self._wants_usage else block.replace(b',"usage":null', b"")
+
+    def _feed_events(self, block: bytes) -> bytes:
+        data = self._held + block
+        if b"\r" in data:
+            # A carriage return at the end may be half of a line break: wait for its other half.
+            tail = b"\r" if data.endswith(b"\r") else b""
+            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + tail
+        *events, self._held = data.split(b"\n\n")
+        shown = []
+        for event in events:
+            out = self._feed_event(event)
+            if self.error is not None or self.is_ended:
+                shown.append(out)
+                break
+            shown.append(out)
+        result = b"".join(shown)
+        self._keep(result)
+        return result
+
+    def flush(self) -> bytes:
+        """Take an event that the upstream ended without its blank line."""
+        held, self._held = self._held.strip(b"\r\n"), b""
+        if not held or self.is_ended or self.error is not None:
+            return b""
+        return self._feed_event(held)
+
+    def _feed_event(self, event: bytes) -> bytes:
+        payload = b"\n".join(line[5:].removeprefix(b" ") for line in event.split(b"\n") if line.startswith(b"data:"))
+        if not payload:
+            return event + b"\n\n" if event.strip() else b""  # a comment or a bare field
+        if payload.strip() == b"[DONE]":
+            self.is_ended = True
+            return b""
+        self.has_data = True
+        try:
+            answer, fields = _decode_answer(payload), _decode_fields(payload)
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            self.error = UpstreamBroken("The upstream sent an event that is not valid JSON.")
+            return b""
+        if answer.error is not None and bytes(answer.error) != b"null":
+            self.error = parse_error(answer.error, 200)
+            return b""
+        return self._show(event, answer, fields)
+
+    def _show(self, event: bytes, answer: _Answer, fields: dict[str, msgspec.Raw]) -> bytes:
+        if answer.model:
+            self.model_answered = answer.model
+        for choice in answer.choices or ():
+            if choice.finish_reason:
+                self.finish_reason = choice.finish_reason
+                self._finished.add(choice.index)
+        if "usage" not in fields:
+            self._last_fields = fields
+            return event + b"\n\n"
+        usage = parse_usage(answer.usage) if answer.usage is not None else None
+        if usage is not None:
+            if not answer.choices:
+                self.usage = usage
+                self._usage_fields = fields  # the closing usage chunk: shown at the end, with its cost
+                return b""
+            self.usage = self._running_usage(answer.choices[0].index, usage)
+        self._last_fields = fields
+        if usage is None and self._wants_usage:
+            return event + b"\n\n"
+        rest = {name: raw for name, raw in fields.items() if name != "usage"}
+        if self._wants_usage:
+            rest["usage"] = msgspec.Raw(b"null")
+        return b"data: " + _encode(rest) + b"\n\n"
+
+    def _running_usage(self, choice: int, usage: Usage) -> Usage:
+        """What was used so far, from usage on a chunk: vLLM reports each choice alone, its prompt included.
+
+        Choice ``i`` belongs to prompt ``i // n``; the input of a prompt counts once.
+        """
+        if self._choices == 1:
+            return usage
+        self._usage_by_choice[choice] = usage
+        inputs = {i // self._choices_per_prompt: one.input_tokens for i, one in self._usage_by_choice.items()}
+        output_tokens = sum(one.output_tokens for one in self._usage_by_choice.values())
+        return Usage(input_tokens=sum(inputs.values()), output_tokens=output_tokens)
+
+    def closing(self, cost_nusd: int) -> bytes:
+        """The usage chunk with ``usage.cost`` if the client asked for it, then ``[DONE]``."""
+        if not self._wants_usage or self.usage is None:
+            return DONE_EVENT
+        fields = self._usage_fields
+        if fields is None:
+            usage = {
+                "prompt_tokens": self.usage.input_tokens,
+                "completion_tokens": self.usage.output_tokens,
+                "total_tokens": self.usage.input_tokens + self.usage.output_tokens,
+                "prompt_tokens_details": {"cached_tokens": self.usage.cached_input_tokens},
+                "completion_tokens_details": {"reasoning_tokens": self.usage.reasoning_tokens},
+            }
+            fields = {**self._last_fields, "choices": msgspec.Raw(b"[]"), "usage": msgspec.Raw(_encode(usage))}
+        usage_fields = _decode_fields(fields["usage"])
+        usage_fields["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
+        chunk = {**fields, "choices": msgspec.Raw(b"[]"), "usage": usage_fields}
+        return b"data: " + _encode(chunk) + b"\n\n" + DONE_EVENT
+
+    def output_text(self) -> str:
+        self._fold()
+        return "".join(self._text)
+
+    def _keep(self, shown: bytes) -> None:
+        if self.usage is not None:  # exact figures so far: nothing to count
+            if self._kept:
+                self._kept.clear()
+            return
+        self._kept.append(shown)
+        self._kept_bytes += len(shown)
+        if self._kept_bytes > _KEPT_BYTES_MAX:
+            self._fold()
+
+    def _fold(self) -> None:
+        for line in b"".join(self._kept).split(b"\n"):
+            if not line.startswith(b"data:"):
+                continue
+            try:
+                chunk = msgspec.json.decode(line[5:])
+            except (msgspec.DecodeError, UnicodeDecodeError):
+                continue  # a data line of a vendor's that is not JSON holds no text of ours
+            choices = chunk.get("choices") if isinstance(chunk, dict) else None
+            self._text += [text for choice in choices or () for text in text_of(choice)]
+        self._kept.clear()
+        self._kept_bytes = 0

@@ -1,0 +1,77 @@
+"""OpenAI's JSON and SSE framing: bodies in, errors out. The one writer of error objects is ``error_object``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NoReturn, TypeVar
+
+import msgspec
+
+from gateway.domain import NANO, Body
+from gateway.errors import BadRequest, GatewayError
+
+T = TypeVar("T")
+Headers = list[tuple[bytes, bytes]]
+
+DONE_EVENT = b"data: [DONE]\n\n"
+
+_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
+_decode_any = msgspec.json.Decoder().decode
+
+
+def parse_body(data: bytes) -> Body:
+    """A request body as a JSON object with untouched values. Raises BadRequest for anything else."""
+    try:
+        return Body(_decode_fields(data))
+    except msgspec.ValidationError:
+        raise BadRequest("The request body must be a JSON object.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        raise BadRequest(f"The request body is not valid JSON: {exc}.") from None
+
+
+def field(fields: Mapping[str, msgspec.Raw], name: str, kind: type[T], expected: str) -> T | None:
+    """The value of a field that may be absent or null. Raises BadRequest naming the field if its type is wrong."""
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw, type=kind | None)
+    except msgspec.DecodeError:
+        _refuse(name, expected, raw)
+
+
+def _refuse(name: str, expected: str, raw: msgspec.Raw) -> NoReturn:
+    shown = bytes(raw)[:60].decode(errors="replace")
+    raise BadRequest(f"Invalid type for '{name}': expected {expected}, got {shown}.", param=name, code="invalid_type")
+
+
+def error_object(error: GatewayError) -> dict[str, object]:
+    """The body of every error that leaves us, in the OpenAI form."""
+    return {
+        "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},
+    }
+
+
+def error_bytes(error: GatewayError) -> bytes:
+    """The error object as the body of an HTTP answer."""
+    return msgspec.json.encode(error_object(error))
+
+
+def error_event(error: GatewayError) -> bytes:
+    """The error object as the last event of a stream that broke off; no ``[DONE]`` follows."""
+    return b"data: " + error_bytes(error) + b"\n\n"
+
+
+def error_headers(error: GatewayError) -> Headers:
+    """``retry-after`` and its kind, and whether SDKs should try again."""
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
+    if error.should_retry is not None:
+        headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
+    return headers
+
+
+def dollars(amount_nusd: int) -> str:
+    """Nano-dollars as a decimal number of dollars, exact and without an exponent: also a JSON number."""
+    sign, amount = ("-", -amount_nusd) if amount_nusd < 0 else ("", amount_nusd)
+    whole, nano = divmod(amount, NANO)
+    return f"{sign}{whole}.{nano:09d}".rstrip("0").rstrip(".") if nano else f"{sign}{whole}"

@@ -1,0 +1,56 @@
+"""Turns an asked name into a Decision: a named deployment stays itself, a route offers its deployments in order."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+
+from gateway.domain import Caller, Decision, Deployment, Request, Route
+from gateway.errors import Forbidden, ModelNotFound, NoDeployment, UnpricedModel
+from gateway.ports import Catalog
+from policies import ordered
+from policies.eligibility import UNPRICED, may_call, why_not
+
+Policy = Callable[[Sequence[Deployment], Request], Sequence[Deployment]]
+
+POLICIES: Mapping[str, Policy] = {"ordered": ordered.order}
+
+
+def decide(
+    catalog: Catalog, request: Request, caller: Caller, why_unavailable: Callable[[str], str | None]
+) -> Decision:
+    """The deployments to try. Raises ModelNotFound, Forbidden, UnpricedModel or NoDeployment with every reason."""
+    route = catalog.route(request.model)
+    offered = _offered(catalog, request.model, route)
+    if not may_call(caller, request.model):
+        raise Forbidden(f"This key may not call '{request.model}'.", param="model")
+    reasons = {d.name: reason for d in offered if (reason := why_not(d, request, why_unavailable))}
+    candidates = [d for d in offered if d.name not in reasons]
+    if not candidates:
+        raise nothing_left(request.model, reasons)
+    baseline = catalog.deployment(route.baseline) if route and route.baseline else None
+    if route:
+        candidates = list(POLICIES[route.policy](candidates, request))
+    return Decision(route.name if route else None, tuple(candidates), baseline, reasons)
+
+
+def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Deployment]:
+    if route:
+        named = (catalog.deployment(name) for name in route.deployments)
+        return [deployment for deployment in named if deployment is not None]
+    deployment = catalog.deployment(model)
+    if deployment is None:
+        raise ModelNotFound(f"The model '{model}' does not exist or you do not have access to it.", param="model")
+    return [deployment]
+
+
+def nothing_left(model: str, reasons: Mapping[str, str]) -> UnpricedModel | NoDeployment:
+    """Why no deployment can serve, in words: 400 where only a price is missing, else 503."""
+    if reasons and all(reason == UNPRICED for reason in reasons.values()):
+        names = ", ".join(sorted(reasons))
+        return UnpricedModel(
+            f"No price is known for '{names}'. Give its deployment a 'price' in the catalog "
+            "(USD per 1M tokens, or 'price: free'), or say 'unpriced: allow'.",
+            param="model",
+        )
+    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "the route is empty"
+    return NoDeployment(f"No deployment can serve '{model}' now: {listed}.", headers={"retry-after": "5"})

@@ -1,0 +1,166 @@
+"""Ledger entries of one attempt: the intent that stands if we die, and the charge that replaces it. All pure."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.domain import (
+    Basis,
+    Caller,
+    Charge,
+    Deployment,
+    LedgerEntry,
+    MeterReading,
+    Outcome,
+    Request,
+    Usage,
+)
+from gateway.errors import GatewayError, UpstreamError
+from policies.pricing import charge
+
+# A rough and cheap guess for intents, which only count if this process dies: English text has about 4 bytes a token.
+_BYTES_PER_TOKEN = 4
+_NO_CHARGE = Charge(0)
+_NO_USAGE = Usage()
+
+
+class Attempt:
+    """One upstream call of one request while it is under way."""
+
+    __slots__ = (
+        "baseline",
+        "deployment",
+        "first_token_ms",
+        "http_status",
+        "intent",
+        "is_settled",
+        "settled",
+        "started_s",
+        "upstream_request_id",
+    )
+
+    def __init__(
+        self, deployment: Deployment, baseline: Deployment | None, intent: LedgerEntry, started_s: float
+    ) -> None:
+        self.deployment = deployment
+        self.baseline = baseline
+        self.intent = intent
+        self.started_s = started_s
+        self.first_token_ms: float | None = None
+        self.http_status: int | None = None
+        self.upstream_request_id: str | None = None
+        self.settled: LedgerEntry | None = None  # the charge, once it is known
+        self.is_settled = False  # ... and durable
+
+    @property
+    def id(self) -> str:
+        """The id of the attempt and of its ledger entry."""
+        return self.intent.id
+
+
+def estimated_input_tokens(request: Request) -> int:
+    return -(-request.body_bytes // _BYTES_PER_TOKEN)
+
+
+def price(deployment: Deployment | None, usage: Usage, service_tier: str | None) -> Charge:
+    """What the usage costs at that deployment; nothing where it is unpriced by the operator's leave."""
+    if deployment is None or deployment.tariff is None:
+        return _NO_CHARGE
+    return charge(deployment.tariff, usage, service_tier)
+
+
+def intent(
+    *,
+    entry_id: str,
+    created_at: str,
+    instance: str,
+    number: int,
+    request: Request,
+    caller: Caller,
+    route: str | None,
+    deployment: Deployment,
+    baseline: Deployment | None,
+) -> LedgerEntry:
+    """The entry that stands if the process dies during the call: orphaned, charged for its estimated input."""
+    usage = Usage(input_tokens=estimated_input_tokens(request))
+    charged = price(deployment, usage, request.service_tier)
+    return LedgerEntry(
+        id=entry_id,
+        request_id=request.id,
+        created_at=created_at,
+        instance=instance,
+        attempt=number,
+        organization_id=caller.organization_id,
+        team_id=caller.team_id,
+        key_id=caller.key_id,
+        end_user=request.end_user,
+        endpoint=request.endpoint,
+        is_stream=request.is_stream,
+        route=route,
+        deployment=deployment.name,
+        provider=deployment.provider.name,
+        model_asked=request.model,
+        model=deployment.model,
+        basis=Basis.ORPHANED,
+        status=Outcome.ORPHANED,
+        service_tier=request.service_tier,
+        input_tokens=usage.input_tokens,
+        meters=_readings(charged),
+        cost_nusd=charged.cost_nusd,
+        baseline_nusd=price(baseline, usage, request.service_tier).cost_nusd if baseline else charged.cost_nusd,
+        is_baseline_estimated=True,
+        tags=request.tags,
+    )
+
+
+def charged_entry(
+    attempt: Attempt,
+    usage: Usage,
+    basis: Basis,
+    outcome: Outcome,
+    *,
+    total_ms: float,
+    model_answered: str | None = None,
+    finish_reason: str | None = None,
+    error: GatewayError | None = None,
+    content: msgspec.Raw | None = None,
+) -> LedgerEntry:
+    """The charge that replaces the attempt's intent."""
+    tier = attempt.intent.service_tier
+    charged = price(attempt.deployment, usage, tier)
+    baseline_nusd = price(attempt.baseline, usage, tier).cost_nusd if attempt.baseline else charged.cost_nusd
+    return msgspec.structs.replace(
+        attempt.intent,
+        basis=basis,
+        status=outcome,
+        http_status=attempt.http_status,
+        error_code=error.code if error else None,
+        finish_reason=finish_reason,
+        model_answered=model_answered,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
+        cache_write_long_tokens=usage.cache_write_long_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        meters=_readings(charged),
+        cost_nusd=charged.cost_nusd,
+        baseline_nusd=baseline_nusd,
+        is_baseline_estimated=basis is not Basis.REPORTED,
+        first_token_ms=attempt.first_token_ms,
+        total_ms=total_ms,
+        upstream_request_id=attempt.upstream_request_id,
+        content=content,
+    )
+
+
+def unbilled_entry(attempt: Attempt, error: UpstreamError, *, total_ms: float) -> LedgerEntry:
+    """The entry of an attempt that failed before anything was generated."""
+    entry = charged_entry(attempt, _NO_USAGE, Basis.UNBILLED, Outcome.FAILED, total_ms=total_ms, error=error)
+    return msgspec.structs.replace(
+        entry, http_status=error.http_status or attempt.http_status, is_baseline_estimated=False
+    )
+
+
+def _readings(charged: Charge) -> tuple[MeterReading, ...]:
+    return tuple(MeterReading(line.meter, line.quantity, line.rate_nusd_per_mtok) for line in charged.lines)

@@ -1,0 +1,32 @@
+"""Identifiers: made from a time and random bits that the caller passes in, so that they sort by birth."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from datetime import UTC, datetime
+
+
+def uuid7(unix_ms: int, random_bytes: bytes) -> str:
+    """A version 7 UUID (RFC 9562, 5.7) from milliseconds since 1970 and 10 random bytes."""
+    tail = int.from_bytes(random_bytes, "big")
+    value = (
+        (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (tail >> 62 & 0xFFF) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
+    )
+    return str(uuid.UUID(int=value))
+
+
+def new_request_id() -> str:
+    """``req_`` and 32 hexadecimal digits, as clients know it from the OpenAI API."""
+    return "req_" + os.urandom(16).hex()
+
+
+def new_entry_id() -> str:
+    """The id of one upstream attempt and of its ledger entry."""
+    return uuid7(time.time_ns() // 1_000_000, os.urandom(10))
+
+
+def rfc3339(unix_s: float) -> str:
+    """The moment in UTC with microseconds: ``2026-11-23T04:33:00.000000Z``."""
+    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

@@ -1,0 +1,230 @@
+"""The one path: Request + Caller -> Decision -> Attempt* -> Chunk* -> Charge.
+
+Streaming and not is the same path: a whole answer is a stream of one block. What holds at every line:
+
+- the intent of a call is durable before the upstream hears of it, and is itself a valid (orphaned) ledger entry;
+- every attempt ends in exactly one settled entry, whoever goes away;
+- an error before the first block falls back to the next deployment; after it, none does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from gateway.decide import decide, nothing_left
+from gateway.domain import Call, Caller, Decision, Deployment, Request
+from gateway.entries import Attempt, estimated_input_tokens, intent
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.ids import new_entry_id, rfc3339
+from gateway.ports import Dialect, Reply, ReplyReader, Services
+from gateway.settlement import Settlement
+
+_TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
+
+
+class Pipeline:
+    """Walks requests from the parsed question to the settled charge."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+        self._settlement = Settlement(services)
+
+    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
+        """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
+        services = self._services
+        now_s = services.clock.monotonic_s()
+        decision = decide(
+            services.catalog(), request, caller, lambda name: services.health.why_unavailable(name, now_s)
+        )
+        rejected = dict(decision.rejected)
+        failure: UpstreamError | None = None
+        number = 0
+        for deployment in decision.candidates:
+            for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
+                attempt = self._attempt(request, caller, decision, deployment, number + 1)
+                if not await services.admission.acquire(deployment, attempt.id, estimated_input_tokens(request)):
+                    rejected[deployment.name] = "limits: the provider's limit for it is used up"
+                    break
+                number += 1
+                try:
+                    return await self._begin(attempt, request, dialect)
+                except UpstreamError as exc:
+                    failure = exc
+                    if not (exc.can_retry and tries_left):
+                        break
+                    await services.clock.pause(exc.retry_after_s)
+            if failure is not None and not failure.can_fall_back:
+                break
+        raise failure or nothing_left(request.model, rejected)
+
+    def _attempt(
+        self, request: Request, caller: Caller, decision: Decision, deployment: Deployment, number: int
+    ) -> Attempt:
+        clock = self._services.clock
+        entry = intent(
+            entry_id=new_entry_id(),
+            created_at=rfc3339(clock.unix_s()),
+            instance=self._services.instance,
+            number=number,
+            request=request,
+            caller=caller,
+            route=decision.route,
+            deployment=deployment,
+            baseline=decision.baseline,
+        )
+        return Attempt(deployment, decision.baseline, entry, clock.monotonic_s())
+
+    async def _begin(self, attempt: Attempt, request: Request, dialect: Dialect) -> Answer:
+        """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
+        settlement = self._settlement
+        backend = self._services.backends[attempt.deployment.provider.kind]
+        await settlement.open(attempt)
+        reader: ReplyReader | None = None
+        reply: Reply | None = None
+        try:
+            reply = await backend.open(_call(request, attempt.deployment))
+            attempt.http_status, attempt.upstream_request_id = reply.http_status, reply.upstream_request_id
+            reader = dialect.reader()
+            shown = await _first_shown(reply, reader)
+            attempt.first_token_ms = (self._services.clock.monotonic_s() - attempt.started_s) * 1000
+            answer = Answer(settlement, attempt, reply, reader, dialect, shown)
+            if reader.is_ended:
+                await answer.settle()
+            return answer
+        except UpstreamError as exc:
+            if reply is not None:
+                reply.close()
+            await settlement.fail(attempt, exc, reader, dialect)
+            raise
+        except asyncio.CancelledError:
+            if reply is not None:
+                reply.close()
+            settlement.abandon(attempt, reader, dialect)
+            raise
+
+
+class Answer:
+    """An answer that has begun. ``next()`` yields the client's bytes; ``abandon()`` ends it when the client left.
+
+    A whole answer is settled before it is shown, a streamed one before its last bytes are: nobody sees the end of an
+    answer whose charge is not durable.
+    """
+
+    def __init__(
+        self,
+        settlement: Settlement,
+        attempt: Attempt,
+        reply: Reply,
+        reader: ReplyReader,
+        dialect: Dialect,
+        shown: bytes,
+    ) -> None:
+        self._settlement = settlement
+        self._attempt = attempt
+        self._reply = reply
+        self._reader = reader
+        self._dialect = dialect
+        self._ready = shown
+        self._is_over = False
+
+    @property
+    def headers(self) -> Mapping[str, str]:
+        """Headers of the upstream that a client may see."""
+        return self._reply.headers
+
+    @property
+    def deployment(self) -> str:
+        return self._attempt.deployment.name
+
+    @property
+    def ready_bytes(self) -> int:
+        """How many bytes the next block has: the length of a whole answer."""
+        return len(self._ready)
+
+    @property
+    def cost_nusd(self) -> int | None:
+        """The charge, once it is known: for a whole answer from the start."""
+        return self._attempt.settled.cost_nusd if self._attempt.settled else None
+
+    async def next(self) -> bytes | None:
+        """The next bytes for the client, ``None`` at the end. Raises GatewayError when the upstream broke off."""
+        if self._ready:
+            block, self._ready = self._ready, b""
+            return block
+        reader = self._reader
+        while not self._is_over:
+            if reader.is_ended:
+                await self.settle()
+                break
+            if reader.error is not None:
+                await self._break_off(reader.error)
+            block: bytes | None = None
+            try:
+                block = await self._reply.next()
+            except UpstreamError as exc:
+                await self._break_off(exc)
+            if block is not None:
+                shown = reader.feed(block)
+            else:
+                shown = reader.flush()
+                if reader.is_complete:
+                    await self.settle()
+                elif reader.error is None:
+                    await self._break_off(UpstreamInterrupted("The upstream broke off in the middle of its answer."))
+            if shown:
+                return shown
+        last, self._ready = self._ready, b""
+        return last or None
+
+    async def settle(self) -> None:
+        """Charge the complete answer, durably, and make its closing bytes ready."""
+        self._is_over = True
+        await self._settlement.succeed(self._attempt, self._reader, self._dialect)
+        self._reply.close()
+        self._ready += self._reader.closing(self.cost_nusd or 0)
+
+    async def _break_off(self, error: GatewayError) -> None:
+        self._is_over = True
+        self._reply.close()
+        await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
+        raise error
+
+    def abandon(self) -> None:
+        """The client went away: cancel the upstream and charge what was used. Harmless after the end."""
+        self._reply.close()
+        self._settlement.abandon(self._attempt, self._reader, self._dialect)
+
+
+async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
+    """Read until something other than comments has come: before that, an error is still an HTTP status."""
+    shown = reader.feed(reply.first)
+    while not (reader.has_data or reader.is_ended or reader.error):
+        block = await reply.next()
+        if block is None:
+            shown += reader.flush()
+            break
+        shown += reader.feed(block)
+    if reader.error is not None and not shown:
+        raise reader.error
+    if not reader.has_data and reader.error is None:
+        raise UpstreamBroken("The upstream's answer is empty.")
+    return shown
+
+
+def _call(request: Request, deployment: Deployment) -> Call:
+    """The request as this deployment gets it: the client's own bytes but for ``model`` and ``stream_options``."""
+    changes: dict[str, object] = {"model": deployment.model}
+    if request.is_stream and deployment.asks_stream_usage:
+        options = dict(request.stream_options)
+        options["include_usage"] = True
+        if deployment.provider.kind == "vllm":
+            options["continuous_usage_stats"] = True  # so that an aborted stream is charged exactly
+        changes["stream_options"] = options
+    return Call(
+        deployment=deployment,
+        endpoint=request.endpoint,
+        body=request.body.encoded_with(changes),
+        is_stream=request.is_stream,
+        headers=request.headers,
+    )

@@ -1,0 +1,110 @@
+"""How attempts end: each of them in exactly one durable entry, also when the client or the upstream goes away."""
+
+from __future__ import annotations
+
+import msgspec
+
+from gateway.domain import Basis, LedgerEntry, Outcome, Usage
+from gateway.entries import Attempt, charged_entry, unbilled_entry
+from gateway.errors import GatewayError, UpstreamError
+from gateway.ports import Dialect, ReplyReader, Services
+
+
+class Settlement:
+    """Turns what was seen of an answer into its charge and hands that to the journal."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def open(self, attempt: Attempt) -> None:
+        """Make the intent durable. If that is cancelled or fails, the attempt never was."""
+        try:
+            await self._services.journal.open(attempt.intent)
+        except BaseException:  # also a cancellation: in every case no call was made, so nothing may stand for one
+            self._services.background.spawn(self._void(attempt))
+            raise
+
+    async def _void(self, attempt: Attempt) -> None:
+        await self._services.journal.void(attempt.intent)
+        await self._services.admission.release(attempt.deployment, attempt.id)
+
+    async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
+        """Charge a complete answer."""
+        await self._charge(attempt, Outcome.SUCCEEDED, reader, dialect, None)
+        self._services.health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
+
+    async def interrupt(self, attempt: Attempt, error: GatewayError, reader: ReplyReader, dialect: Dialect) -> None:
+        """Charge what was generated before the upstream broke off."""
+        await self._charge(attempt, Outcome.INTERRUPTED, reader, dialect, error)
+        if isinstance(error, UpstreamError):
+            self._services.health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), error)
+
+    async def fail(self, attempt: Attempt, error: UpstreamError, reader: ReplyReader | None, dialect: Dialect) -> None:
+        """End an attempt that gave no answer: unbilled, unless text was generated before it broke."""
+        self._services.health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), error)
+        if reader is not None and (reader.usage is not None or reader.output_text()):
+            await self._charge(attempt, Outcome.FAILED, reader, dialect, error)
+        else:
+            await self._settle(attempt, unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt)))
+
+    def abandon(self, attempt: Attempt, reader: ReplyReader | None, dialect: Dialect) -> None:
+        """The client left: charge in the background what was used. A charge already under way is only repeated."""
+        if attempt.is_settled:
+            return
+        if attempt.settled is not None:
+            self._services.background.spawn(self._settle(attempt, attempt.settled))
+        else:
+            self._services.background.spawn(self._charge(attempt, Outcome.CANCELLED, reader, dialect, None))
+
+    async def _charge(
+        self,
+        attempt: Attempt,
+        outcome: Outcome,
+        reader: ReplyReader | None,
+        dialect: Dialect,
+        error: GatewayError | None,
+    ) -> None:
+        usage = reader.usage if reader else None
+        basis = Basis.REPORTED
+        if usage is None:
+            usage, basis = await self._count(attempt, reader, dialect), Basis.ESTIMATED
+            if reader is not None:
+                reader.usage = usage
+        entry = charged_entry(
+            attempt,
+            usage,
+            basis,
+            outcome,
+            total_ms=self._elapsed_ms(attempt),
+            model_answered=reader.model_answered if reader else None,
+            finish_reason=reader.finish_reason if reader else None,
+            error=error,
+            content=self._content(reader, dialect) if self._services.is_content_logged else None,
+        )
+        await self._settle(attempt, entry)
+
+    async def _settle(self, attempt: Attempt, entry: LedgerEntry) -> None:
+        attempt.settled = entry
+        await self._services.journal.settle(entry)
+        if attempt.is_settled:  # the repetition of a settlement that went through after all
+            return
+        attempt.is_settled = True
+        self._services.telemetry.settled(entry)
+        if attempt.deployment.limits.is_limited:
+            await self._services.admission.release(attempt.deployment, attempt.id)
+
+    async def _count(self, attempt: Attempt, reader: ReplyReader | None, dialect: Dialect) -> Usage:
+        """Count tokens of an answer whose upstream reported none."""
+        count, model = self._services.tokens.count, attempt.deployment.model
+        text = reader.output_text() if reader else ""
+        return Usage(
+            input_tokens=await count(model, dialect.input_text()),
+            output_tokens=await count(model, text) if text else 0,
+        )
+
+    def _content(self, reader: ReplyReader | None, dialect: Dialect) -> msgspec.Raw:
+        answer = reader.output_text() if reader else ""
+        return msgspec.Raw(msgspec.json.encode({"request": dialect.input_text(), "answer": answer}))
+
+    def _elapsed_ms(self, attempt: Attempt) -> float:
+        return (self._services.clock.monotonic_s() - attempt.started_s) * 1000

@@ -1,0 +1,170 @@
+"""Entries and refusals as metrics and as structured log lines; neither holds a secret or a prompt."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import TextIO
+
+import msgspec
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+
+from gateway.domain import NANO, LedgerEntry
+from gateway.errors import GatewayError
+
+_SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
+
+
+class Metrics:
+    """What Prometheus scrapes of one process. Labels are bounded by the catalog; never a key, user or prompt."""
+
+    def __init__(self, registry: CollectorRegistry | None) -> None:
+        by = ("deployment", "status")
+        self.attempts = Counter("obol_attempts", "Upstream attempts", by, registry=registry)
+        self.cost = Counter("obol_cost_usd", "Charged, in USD", ("deployment",), registry=registry)
+        self.baseline = Counter(
+            "obol_baseline_usd", "What the reference model would have cost", ("deployment",), registry=registry
+        )
+        self.tokens = Counter("obol_tokens", "Tokens by meter", ("deployment", "meter"), registry=registry)
+        self.seconds = Histogram(
+            "obol_attempt_seconds", "Duration", ("deployment",), buckets=_SECONDS, registry=registry
+        )
+        self.first = Histogram(
+            "obol_first_token_seconds", "Time to first block", ("deployment",), buckets=_SECONDS, registry=registry
+        )
+        self.refusals = Counter("obol_refusals", "Requests refused, by code", ("code",), registry=registry)
+        self.catalog = Gauge(
+            "obol_catalog_info", "1 for the catalog in force", ("hash",), registry=registry, multiprocess_mode="liveall"
+        )
+        self.unshipped = Gauge(
+            "obol_charges_unshipped", "Charges not in Postgres yet", registry=registry, multiprocess_mode="livesum"
+        )
+
+
+class _PerDeployment:
+    """The metric children of one deployment, looked up once: ``labels()`` on the path would cost more than the rest."""
+
+    __slots__ = ("attempts", "baseline", "cost", "first", "input", "output", "seconds")
+
+    def __init__(self, metrics: Metrics, deployment: str) -> None:
+        self.attempts: dict[str, Counter] = {}
+        self.cost = metrics.cost.labels(deployment)
+        self.baseline = metrics.baseline.labels(deployment)
+        self.input = metrics.tokens.labels(deployment, "input")
+        self.output = metrics.tokens.labels(deployment, "output")
+        self.seconds = metrics.seconds.labels(deployment)
+        self.first = metrics.first.labels(deployment)
+
+
+class RequestTelemetry:
+    """Counts and logs what happened on the path (ports.Telemetry)."""
+
+    def __init__(self, metrics: Metrics, write_line: Callable[[bytes], None] | None) -> None:
+        self._metrics = metrics
+        self._write_line = write_line
+        self._by_deployment: dict[str, _PerDeployment] = {}
+
+    def settled(self, entry: LedgerEntry) -> None:
+        name = entry.deployment
+        per = self._by_deployment.get(name)
+        if per is None:
+            per = self._by_deployment[name] = _PerDeployment(self._metrics, name)
+        attempts = per.attempts.get(entry.status)
+        if attempts is None:
+            attempts = per.attempts[entry.status] = self._metrics.attempts.labels(name, entry.status)
+        attempts.inc()
+        if entry.cost_nusd:
+            per.cost.inc(entry.cost_nusd / NANO)
+        if entry.baseline_nusd:
+            per.baseline.inc(entry.baseline_nusd / NANO)
+        per.input.inc(entry.input_tokens)
+        per.output.inc(entry.output_tokens)
+        if entry.total_ms is not None:
+            per.seconds.observe(entry.total_ms / 1000)
+        if entry.first_token_ms is not None:
+            per.first.observe(entry.first_token_ms / 1000)
+        if self._write_line is not None:
+            self._write_line(_encode(_line_of(entry)))
+
+    def refused(self, request_id: str, error: GatewayError) -> None:
+        code = error.code or "error"
+        self._metrics.refusals.labels(code).inc()
+        if self._write_line is not None:
+            line = {
+                "level": "warning" if error.status >= _SERVER_ERROR else "info",
+                "event": "refused",
+                "request_id": request_id,
+                "status": error.status,
+                "code": code,
+                "message": error.message,
+            }
+            self._write_line(_encode(line))
+
+
+_SERVER_ERROR = 500
+_encode = msgspec.json.Encoder().encode
+
+
+def _line_of(entry: LedgerEntry) -> dict[str, object]:
+    return {
+        "level": "info",
+        "event": "attempt",
+        "time": entry.created_at,
+        "request_id": entry.request_id,
+        "entry": entry.id,
+        "attempt": entry.attempt,
+        "team": entry.team_id,
+        "key": entry.key_id,
+        "route": entry.route,
+        "deployment": entry.deployment,
+        "status": entry.status,
+        "basis": entry.basis,
+        "input_tokens": entry.input_tokens,
+        "output_tokens": entry.output_tokens,
+        "cost_nusd": entry.cost_nusd,
+        "total_ms": round(entry.total_ms, 1) if entry.total_ms is not None else None,
+        "error_code": entry.error_code,
+    }
+
+
+class LineWriter:
+    """Writes log lines in batches: one write per turn of the event loop instead of one per request."""
+
+    def __init__(self, stream: TextIO, call_soon: Callable[[Callable[[], None]], object]) -> None:
+        self._stream = stream
+        self._call_soon = call_soon
+        self._lines: list[bytes] = []
+
+    def write(self, line: bytes) -> None:
+        self._lines.append(line)
+        if len(self._lines) == 1:
+            self._call_soon(self.flush)
+
+    def flush(self) -> None:
+        lines, self._lines = self._lines, []
+        if lines:
+            self._stream.write(b"\n".join(lines).decode() + "\n")
+            self._stream.flush()
+
+
+class JsonFormatter(logging.Formatter):
+    """Other log records as one JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line: dict[str, object] = {
+            "time": self.formatTime(record),
+            "level": record.levelname.lower(),
+            "event": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return msgspec.json.encode(line).decode()
+
+
+def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
+    """Send every logger's records to ``stream`` as JSON lines."""
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(JsonFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)

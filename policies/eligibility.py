@@ -1,0 +1,35 @@
+"""Hard constraints: which deployments may be called for a request at all, each refusal with a named reason.
+
+The one place where "may it be called" is decided; policies only order what is left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from fnmatch import fnmatchcase
+
+from gateway.domain import Caller, Deployment, Endpoint, Request
+
+_MODES: Mapping[Endpoint, frozenset[str]] = {
+    Endpoint.CHAT: frozenset({"chat", "responses"}),
+    Endpoint.COMPLETIONS: frozenset({"chat", "completion"}),
+    Endpoint.EMBEDDINGS: frozenset({"embedding", "chat"}),
+    Endpoint.MODERATIONS: frozenset({"moderation", "chat"}),
+}
+UNPRICED = "unpriced: no price is known for its model"
+
+
+def may_call(caller: Caller, model: str) -> bool:
+    """Whether the key allows the asked name; ``openai/*`` in a key's list allows all names that match."""
+    if caller.models is None or model in caller.models:
+        return True
+    return any("*" in pattern and fnmatchcase(model, pattern) for pattern in caller.models)
+
+
+def why_not(deployment: Deployment, request: Request, why_unavailable: Callable[[str], str | None]) -> str | None:
+    """The first hard constraint that keeps the deployment from serving the request, ``None`` if there is none."""
+    if deployment.tariff is None and not deployment.is_unpriced_allowed:
+        return UNPRICED
+    if deployment.mode not in _MODES[request.endpoint]:
+        return f"mode: serves {deployment.mode}, not /v1/{request.endpoint}"
+    return why_unavailable(deployment.name)

@@ -1,0 +1,12 @@
+"""The policy ``ordered``: try a route's deployments as the catalog lists them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from gateway.domain import Deployment, Request
+
+
+def order(candidates: Sequence[Deployment], request: Request) -> Sequence[Deployment]:  # noqa: ARG001 - the policies' shared form
+    """The candidates in the catalog's order."""
+    return candidates
