@@ -150,8 +150,7 @@ class Answer:
     async def next(self) -> bytes | None:
         """The next bytes for the client, ``None`` at the end. Raises GatewayError when the upstream broke off."""
         if self._ready:
-            block, self._ready = self._ready, b""
-            return block
+            return self._take_ready()
         reader = self._reader
         while not self._is_over:
             if reader.is_ended:
@@ -174,8 +173,11 @@ class Answer:
                     await self._break_off(UpstreamInterrupted("The upstream broke off in the middle of its answer."))
             if shown:
                 return shown
-        last, self._ready = self._ready, b""
-        return last or None
+        return self._take_ready() or None
+
+    def _take_ready(self) -> bytes:
+        ready, self._ready = self._ready, b""
+        return ready
 
     async def settle(self) -> None:
         """Charge the complete answer, durably, and make its closing bytes ready."""

@@ -1,0 +1,116 @@
+"""The whole HTTP surface of one process: the hot paths as bare ASGI, all else through FastAPI.
+
+Every answer carries ``x-request-id``, every error is our error object, whoever raised it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, MutableMapping
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import Response
+from starlette.datastructures import State
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from gateway.api.body import Receive
+from gateway.api.completions import PATHS, CompletionsApp, Scope, Send
+from gateway.api.wire import error_bytes, error_headers
+from gateway.errors import BadRequest, BodyTooLarge, GatewayError, Internal, MethodNotAllowed, NotFound
+from gateway.ids import new_request_id
+
+App = Callable[[Scope, Receive, Send], Any]
+
+
+class Surface:
+    """The ASGI application. ``completions`` comes to life with the lifespan, before the first request."""
+
+    def __init__(self, framework: FastAPI, cors_origins: tuple[str, ...]) -> None:
+        self.framework = framework
+        self.completions: CompletionsApp | None = None
+        self._serve: App = self._dispatch
+        if cors_origins:
+            self._serve = CORSMiddleware(
+                self._dispatch,
+                allow_origins=cors_origins,
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=["*"],
+                expose_headers=["x-request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"],
+            )
+
+    @property
+    def state(self) -> State:
+        return self.framework.state
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        await self._serve(scope, receive, send)
+
+    async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.framework(scope, receive, send)
+            return
+        endpoint = PATHS.get(scope["path"])
+        if endpoint is not None and scope["method"] == "POST" and self.completions is not None:
+            await self.completions(endpoint, scope, receive, send)
+        else:
+            await self.framework(scope, receive, _with_request_id(send))
+
+
+def _with_request_id(send: Send) -> Send:
+    request_id = new_request_id().encode()
+
+    async def send_with_id(message: MutableMapping[str, Any]) -> None:
+        if message["type"] == "http.response.start":
+            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+        await send(message)
+
+    return send_with_id
+
+
+def install_errors(framework: FastAPI) -> None:
+    """Let every error of the framework and of its routes leave as our error object."""
+
+    async def gateway_error(_: Request, exc: Exception) -> Response:
+        assert isinstance(exc, GatewayError)  # noqa: S101 - registered for nothing else
+        headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in error_headers(exc)}
+        return Response(error_bytes(exc), status_code=exc.status, headers=headers, media_type="application/json")
+
+    async def http_exception(request: Request, exc: Exception) -> Response:
+        assert isinstance(exc, HTTPException)  # noqa: S101 - registered for nothing else
+        return await gateway_error(request, _of_status(exc, request))
+
+    async def invalid(request: Request, exc: Exception) -> Response:
+        assert isinstance(exc, RequestValidationError)  # noqa: S101 - registered for nothing else
+        return await gateway_error(request, _of_validation(exc))
+
+    async def unforeseen(request: Request, _: Exception) -> Response:
+        return await gateway_error(request, Internal())
+
+    framework.add_exception_handler(GatewayError, gateway_error)
+    framework.add_exception_handler(HTTPException, http_exception)
+    framework.add_exception_handler(RequestValidationError, invalid)
+    framework.add_exception_handler(Exception, unforeseen)
+
+
+def _of_status(exc: HTTPException, request: Request) -> GatewayError:
+    where = f"{request.method} {request.url.path}"
+    match exc.status_code:
+        case 404:
+            return NotFound(f"Unknown request URL: {where}.", code="unknown_url")
+        case 405:
+            return MethodNotAllowed(f"Not allowed method: {where}.", headers=dict(exc.headers or {}))
+        case 413:
+            return BodyTooLarge(str(exc.detail))
+        case status if 400 <= status < 500:  # noqa: PLR2004 - the class of client errors
+            return BadRequest(str(exc.detail))
+        case _:
+            return Internal()
+
+
+def _of_validation(exc: RequestValidationError) -> BadRequest:
+    first = exc.errors()[0]
+    place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
+    message = first["msg"] if not place else f"Invalid '{place}': {first['msg']}."
+    return BadRequest(message, param=place or None, code="invalid_value")
