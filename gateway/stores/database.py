@@ -56,6 +56,7 @@ def connect(database_url: str, *, command_timeout_s: float | None = COMMAND_TIME
     return create_async_engine(
         "postgresql+asyncpg://",
         async_creator=open_connection,
+        hide_parameters=True,  # errors are logged, and parameters hold what clients sent
         pool_size=POOL_SIZE,
         max_overflow=POOL_OVERFLOW,
         pool_timeout=POOL_WAIT_S,
