@@ -51,16 +51,17 @@ class Document:
     masked: object
     lines: Mapping[Path, int]
 
-    def line_of(self, path: Path) -> int:
-        """The line of that part of the file, or of the nearest enclosing part that is there.
-
-        Steps that the file does not have (names of alternatives, of added fields) are passed over.
-        """
+    def known_part_of(self, path: Path) -> Path:
+        """The steps of a path that the file has: names of alternatives and of added fields are passed over."""
         found: Path = ()
         for step in path:
             if (*found, step) in self.lines:
                 found = (*found, step)
-        return self.lines.get(found, 1)
+        return found
+
+    def line_of(self, path: Path) -> int:
+        """The line of that part of the file, or of the nearest enclosing part that is there."""
+        return self.lines.get(self.known_part_of(path), 1)
 
 
 class _Reader:

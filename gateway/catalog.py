@@ -1,0 +1,192 @@
+"""The catalog that stands: an immutable snapshot of all routes and deployments, which can describe itself."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from urllib.parse import urlsplit, urlunsplit
+
+import msgspec
+
+from gateway.domain import MILLION, NANO, Deployment, Endpoint, Meter, Provider, Route, Tariff
+
+_LISTED_AT_MOST = 12
+_NAME_LENGTH_MAX = 200
+_PER_TOKEN = frozenset(Meter) - {
+    Meter.IMAGE_GENERATED,
+    Meter.CHARACTER,
+    Meter.SECOND,
+    Meter.WEB_SEARCH,
+    Meter.CODE_SESSION,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWildcard:
+    """Makes a deployment of any name that starts right; all have the template's price."""
+
+    name_prefix: str
+    model_prefix: str
+    template: Deployment
+
+    def make(self, name: str) -> Deployment | None:
+        rest = name[len(self.name_prefix) :]
+        if not rest or not name.startswith(self.name_prefix) or len(name) > _NAME_LENGTH_MAX:
+            return None
+        if not rest.isprintable() or " " in rest:
+            return None
+        return replace(self.template, name=name, model=self.model_prefix + rest)
+
+
+@dataclass(frozen=True, slots=True)
+class CatalogSnapshot:
+    """What can be called (``gateway.ports.Catalog``). ``disabled`` deployments cannot, but keep their price.
+
+    ``families`` groups the names that one wildcard made. ``hash`` is the same on replicas that call and charge the
+    same; it tells nothing of secrets, which are not in it.
+    """
+
+    source: str
+    hash: str
+    routes: Mapping[str, Route]
+    deployments: Mapping[str, Deployment]
+    disabled: Mapping[str, Deployment]
+    wildcards: tuple[OpenWildcard, ...]
+    families: Mapping[str, tuple[str, ...]]
+    defaults: Mapping[Endpoint, str]
+
+    def route(self, name: str) -> Route | None:
+        return self.routes.get(name)
+
+    def deployment(self, name: str) -> Deployment | None:
+        """The deployment of that name, or the one that a wildcard makes of it."""
+        found = self.deployments.get(name)
+        if found is None and self.wildcards and name not in self.disabled:
+            made = (wildcard.make(name) for wildcard in self.wildcards)
+            found = next((deployment for deployment in made if deployment is not None), None)
+        return found
+
+    def reference(self, name: str) -> Deployment | None:
+        """The deployment of that name for comparing prices, enabled or not: a baseline outlives an incident."""
+        return self.deployment(name) or self.disabled.get(name)
+
+    def default_model(self, endpoint: Endpoint) -> str | None:
+        return self.defaults.get(endpoint)
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Every callable name with its owner. A deployment that the path would refuse for want of a price is none."""
+        for name in self.routes:
+            yield name, "obol"
+        for name, deployment in self.deployments.items():
+            if deployment.tariff is not None or deployment.is_unpriced_allowed:
+                yield name, deployment.provider.name
+
+    @property
+    def uses_simulator(self) -> bool:
+        """Whether a callable answer may be made up by the built-in simulator."""
+        templates = (wildcard.template for wildcard in self.wildcards)
+        return any(one.provider.kind == "simulator" for one in (*self.deployments.values(), *templates))
+
+    def describe(self) -> list[str]:
+        """The catalog for a human, as lines: routes with their deployments and prices, then what else is callable."""
+        lines = [f"catalog {self.hash} from {self.source}"]
+        shown: set[str] = set()
+        for route in self.routes.values():
+            lines.append(f"  {route.name}: {route.policy}, baseline {route.baseline or 'none'}")
+            for name in route.deployments:
+                shown.add(name)
+                deployment = self.deployment(name)
+                lines.append(f"    {_described(deployment) if deployment else f'{name}  (disabled)'}")
+        for wildcard, names in self.families.items():
+            shown.update(names)
+            some = ", ".join(names[:3])
+            lines.append(f"  {wildcard}: {len(names)} priced models ({some}{', ...' if len(names) > 3 else ''})")  # noqa: PLR2004 - as many as are shown
+        lines += [f"  {one.name_prefix}*: any model of {one.template.provider.name}" for one in self.wildcards]
+        others = [deployment for name, deployment in self.deployments.items() if name not in shown]
+        lines += [f"  {_described(deployment)}" for deployment in others[:_LISTED_AT_MOST]]
+        if len(others) > _LISTED_AT_MOST:
+            lines.append(f"  and {len(others) - _LISTED_AT_MOST} more (obol catalog show)")
+        return lines
+
+
+def _described(deployment: Deployment) -> str:
+    where = f"{deployment.model} at {deployment.provider.name}"
+    return f"{deployment.name}  ({where})  {priced(deployment)}"
+
+
+def priced(deployment: Deployment) -> str:
+    """The deployment's price for a human, in USD per 1M tokens."""
+    if deployment.tariff is None:
+        return "charged nothing, its price is unknown" if deployment.is_unpriced_allowed else "REFUSED: no price"
+    rates = deployment.tariff.cards["standard"].rates
+    if not any(rates.values()):
+        return "free"
+    if rates[Meter.INPUT] == rates[Meter.OUTPUT] == 0:
+        return ", ".join(f"${usd(rate, meter)} per {meter.value}" for meter, rate in rates.items() if rate)
+    output = f", ${usd(rates[Meter.OUTPUT])} out" if rates[Meter.OUTPUT] else ""
+    return f"${usd(rates[Meter.INPUT])} in{output} per 1M tokens"
+
+
+def usd(rate_nusd: int, meter: Meter = Meter.INPUT) -> str:
+    """A rate in dollars without loss: per 1M tokens, or per unit of a meter that is not a token's."""
+    dollars = Decimal(rate_nusd) / NANO / (1 if meter in _PER_TOKEN else MILLION)
+    return format(dollars.normalize(), "f")
+
+
+def content_hash(snapshot: CatalogSnapshot) -> str:
+    """A short SHA-256 of all that decides what is called and what it costs; credentials are left out."""
+    used = {deployment.provider.name: deployment.provider for deployment in _all(snapshot)}
+    content = {
+        "providers": {name: _provider_content(provider) for name, provider in used.items()},
+        "deployments": [_deployment_content(deployment) for deployment in _all(snapshot)],
+        "enabled": list(snapshot.deployments),
+        "wildcards": [(one.name_prefix, one.model_prefix) for one in snapshot.wildcards],
+        "routes": [(one.name, one.deployments, one.policy, one.baseline) for one in snapshot.routes.values()],
+        "defaults": {endpoint.value: name for endpoint, name in snapshot.defaults.items()},
+    }
+    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]
+
+
+def _all(snapshot: CatalogSnapshot) -> list[Deployment]:
+    templates = [wildcard.template for wildcard in snapshot.wildcards]
+    return [*snapshot.deployments.values(), *snapshot.disabled.values(), *templates]
+
+
+def _provider_content(provider: Provider) -> list[object]:
+    limits = provider.timeouts
+    return [
+        provider.kind,
+        without_userinfo(provider.base_url),
+        provider.litellm_provider,
+        sorted(provider.headers),
+        sorted(provider.query),
+        [limits.connect_s, limits.first_token_s, limits.between_tokens_s, limits.total_s],
+    ]
+
+
+def _deployment_content(deployment: Deployment) -> list[object]:
+    limits = deployment.limits
+    return [
+        deployment.name,
+        deployment.provider.name,
+        deployment.model,
+        None if deployment.tariff is None else _tariff_content(deployment.tariff),
+        deployment.is_unpriced_allowed,
+        [limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_requests],
+        [deployment.mode, deployment.context_tokens_max, deployment.output_tokens_max, deployment.asks_stream_usage],
+    ]
+
+
+def _tariff_content(tariff: Tariff) -> dict[str, object]:
+    return {
+        tier: [card.rates, [[limit, rates] for limit, rates in card.context_tiers]]
+        for tier, card in tariff.cards.items()
+    }
+
+
+def without_userinfo(url: str) -> str:
+    """A URL without the user and password that may stand before its host."""
+    parts = urlsplit(url)
+    return urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2]))

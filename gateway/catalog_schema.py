@@ -1,0 +1,249 @@
+"""What a catalog file may say: its keys, their types and bounds, checked whole. Unknown keys are errors."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable, Mapping
+from decimal import Decimal
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic_core import PydanticCustomError
+
+from gateway.catalog_text import CatalogError, Document, Problem
+from gateway.domain import Meter
+
+_ABOVE = re.compile(r"above_([1-9]\d{0,6})k\Z")
+
+
+def did_you_mean(wrong: str, known: Iterable[str]) -> str:
+    """A question in brackets that names the nearest known word, empty when none is near."""
+    near = difflib.get_close_matches(wrong, list(known), n=1, cutoff=0.6)
+    return f" (did you mean {near[0]}?)" if near else ""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _knows_every_key(cls, data: Any) -> Any:
+        """Name the unknown key and the nearest known one, which ``extra="forbid"`` alone would not."""
+        if not isinstance(data, dict):
+            raise PydanticCustomError("no_mapping", "expected keys and values")
+        for key in data:
+            if key not in cls.model_fields and not cls._allows(key):
+                near = did_you_mean(key, cls.model_fields)
+                raise PydanticCustomError("unknown_key", "unknown key {key}{near}", {"key": key, "near": near})
+        return data
+
+    @classmethod
+    def _allows(cls, key: str) -> bool:
+        del key
+        return False
+
+
+def _no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise PydanticCustomError("no_number", "expected a number")
+    return value
+
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+# USD per one million tokens. The bound keeps a slip of the pen (USD per token) from becoming a bill.
+Rate = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
+UnitPrice = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1000)]  # USD per one unit
+Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400)]
+
+
+class Rates(_Part):
+    """Prices of one service tier. Token rates are USD per one million tokens, the others USD per unit."""
+
+    input: Rate | None = None
+    cached_input: Rate | None = None
+    cache_write: Rate | None = None
+    cache_write_long: Rate | None = None
+    output: Rate | None = None
+    reasoning: Rate | None = None
+    audio_input: Rate | None = None
+    audio_output: Rate | None = None
+    image: Rate | None = None
+    usd_per_image_generated: UnitPrice | None = None
+    usd_per_character: UnitPrice | None = None
+    usd_per_second: UnitPrice | None = None
+    usd_per_web_search: UnitPrice | None = None
+    usd_per_code_session: UnitPrice | None = None
+
+    def usd_per_million(self) -> Mapping[Meter, Decimal]:
+        """The stated prices, all as USD per one million units."""
+        stated: dict[Meter, Decimal] = {}
+        for meter in Meter:
+            per_million = getattr(self, meter.value, None)
+            per_unit = getattr(self, f"usd_per_{meter.value}", None)
+            if per_million is not None:
+                stated[meter] = per_million
+            elif per_unit is not None:
+                stated[meter] = per_unit * 1_000_000
+        return stated
+
+
+class TierPrice(Rates):
+    """Prices of one service tier with its context tiers: ``above_200k`` holds for inputs of more than 200,000 tokens.
+
+    The keys ``above_<N>k`` are gathered in ``context_tiers``, which a file cannot name.
+    """
+
+    context_tiers: Annotated[Mapping[str, Rates], Field(default_factory=dict)]
+
+    @classmethod
+    def _allows(cls, key: str) -> bool:
+        return _ABOVE.match(key) is not None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _gathers_context_tiers(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        if "context_tiers" in data:
+            raise PydanticCustomError("unknown_key", "unknown key {key}{near}", {"key": "context_tiers", "near": ""})
+        tiers = {key: value for key, value in data.items() if _ABOVE.match(key)}
+        return {**{key: value for key, value in data.items() if key not in tiers}, "context_tiers": tiers}
+
+    def by_limit(self) -> Mapping[int, Mapping[Meter, Decimal]]:
+        """Stated prices by the input tokens above which they hold."""
+        return {
+            int(found[1]) * 1000: rates.usd_per_million()
+            for key, rates in self.context_tiers.items()
+            if (found := _ABOVE.match(key))
+        }
+
+
+class Price(TierPrice):
+    batch: TierPrice | None = None
+    flex: TierPrice | None = None
+    priority: TierPrice | None = None
+
+    @model_validator(mode="after")
+    def _states_a_rate(self) -> Price:
+        stated = self.usd_per_million()
+        if not stated:
+            raise PydanticCustomError("no_rate", "a price states at least one rate; what costs nothing is price: free")
+        if Meter.OUTPUT in stated and Meter.INPUT not in stated:
+            raise PydanticCustomError("no_input_rate", "the price states output but not input (0 is a rate too)")
+        return self
+
+
+def _which_price(value: object) -> str:
+    return "rates" if isinstance(value, dict | Price) else "word"
+
+
+PriceOrFree = Annotated[
+    Annotated[Price, Tag("rates")] | Annotated[Literal["free"], Tag("word")], Discriminator(_which_price)
+]
+
+
+class TimeoutsPart(_Part):
+    connect_s: Seconds = 5.0
+    first_token_s: Seconds = 120.0
+    between_tokens_s: Seconds = 60.0
+    total_s: Seconds = 1800.0
+
+
+class ProviderPart(_Part):
+    kind: Literal["openai", "openai_compatible", "azure", "vllm", "litellm", "simulator"]
+    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
+    api_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$")] = ""
+    headers: Mapping[str, str] = Field(default_factory=dict)
+    query: Mapping[str, str] = Field(default_factory=dict)
+    litellm_provider: Name | None = None
+    discount_pct: Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=100)] = Decimal(0)
+    timeouts: TimeoutsPart = TimeoutsPart()
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> ProviderPart:
+        if self.kind in {"openai_compatible", "azure", "vllm"} and self.base_url is None:
+            raise PydanticCustomError("no_base_url", "kind {kind} needs a base_url", {"kind": self.kind})
+        if self.kind == "litellm" and self.litellm_provider is None:
+            raise PydanticCustomError("no_litellm_provider", "kind litellm needs litellm_provider, such as anthropic")
+        return self
+
+
+class LimitsPart(_Part):
+    requests_per_minute: Limit | None = None
+    tokens_per_minute: Limit | None = None
+    parallel_requests: Limit | None = None
+
+
+class DeploymentPart(LimitsPart):
+    """One deployment. Limits may stand in it or in its ``limits``."""
+
+    name: Name
+    provider: Name
+    model: Name
+    price: PriceOrFree | None = None
+    price_of: Name | None = None
+    unpriced: Literal["allow"] | None = None
+    limits: LimitsPart | None = None
+    enabled: bool = True
+    mode: Literal["chat", "completion", "embedding", "moderation"] | None = None
+    context_tokens_max: Limit | None = None
+    output_tokens_max: Limit | None = None
+    asks_stream_usage: bool = True
+
+    @model_validator(mode="after")
+    def _agrees_with_itself(self) -> DeploymentPart:
+        if self.model.count("*") > 1 or ("*" in self.model and not self.model.endswith("*")):
+            raise PydanticCustomError("bad_wildcard", "a wildcard is one * at the end of model")
+        if self.name.count("*") > 1 or self.name.endswith("*") != self.model.endswith("*") or "*" in self.name[:-1]:
+            raise PydanticCustomError("bad_wildcard", "a wildcard needs one * at the end of both name and model")
+        if sum(part is not None for part in (self.price, self.price_of, self.unpriced)) > 1:
+            raise PydanticCustomError("two_prices", "give one of price, price_of, unpriced")
+        if self.limits is not None and any(getattr(self, field) is not None for field in LimitsPart.model_fields):
+            raise PydanticCustomError("two_limits", "give the limits either in limits or beside it")
+        return self
+
+    @property
+    def is_wildcard(self) -> bool:
+        return self.model.endswith("*")
+
+
+class RoutePart(_Part):
+    deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
+    policy: Literal["ordered"] = "ordered"
+    baseline: Name | None = None
+
+
+class DefaultsPart(_Part):
+    """Names that stand in where the API lets clients leave ``model`` out."""
+
+    moderations: Name | None = None
+
+
+class CatalogPart(_Part):
+    providers: Mapping[Name, ProviderPart]
+    deployments: tuple[DeploymentPart, ...]
+    routes: Mapping[Name, RoutePart] = Field(default_factory=dict)
+    defaults: DefaultsPart = DefaultsPart()
+
+
+def validate(document: Document) -> CatalogPart:
+    """The document as a catalog. Raises CatalogError with every fault that was found."""
+    try:
+        return CatalogPart.model_validate(document.data)
+    except ValidationError as exc:
+        problems = [_problem(document, dict(error)) for error in exc.errors(include_url=False, include_input=False)]
+        raise CatalogError(problems) from None  # the cause would carry the file's values, secrets among them
+
+
+def _problem(document: Document, error: dict[str, Any]) -> Problem:
+    path: tuple[str | int, ...] = error["loc"]
+    context = error.get("ctx") or {}
+    if error["type"] == "unknown_key":
+        path = (*path, context["key"])
+    found = document.known_part_of(path)
+    shown = (*found, path[-1]) if error["type"] == "missing" else found
+    place = ".".join(str(step) for step in shown)
+    reason = "is missing" if error["type"] == "missing" else str(error["msg"])
+    return Problem(document.file, document.line_of(path), f"{place}: {reason}" if place else reason)
