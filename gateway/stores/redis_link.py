@@ -41,7 +41,7 @@ class UnsafeRedis(RuntimeError):
 
 
 class Script:
-    """A Lua script, named by its SHA-1 once it was sent; ``Script.load("settle")`` reads settle.lua beside this file."""
+    """A Lua script, named by its SHA-1 once it was sent; ``Script.load("x")`` reads x.lua beside this file."""
 
     __slots__ = ("name", "sha", "source")
 
