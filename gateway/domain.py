@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
 
 import msgspec
 
@@ -342,4 +341,4 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     upstream_request_id: str | None = None
     tags: tuple[str, ...] = ()
     corrects: str | None = None
-    content: Any = None  # only with content logging on: {"request", "answer"}; Any, as msgspec cannot decode Raw | None
+    content: object = None  # only with content logging on: {"request", "answer"}

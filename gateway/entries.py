@@ -123,7 +123,7 @@ def charged_entry(
     model_answered: str | None = None,
     finish_reason: str | None = None,
     error: GatewayError | None = None,
-    content: msgspec.Raw | None = None,
+    content: dict[str, str] | None = None,
 ) -> LedgerEntry:
     """The charge that replaces the attempt's intent."""
     tier = attempt.intent.service_tier

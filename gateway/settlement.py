@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import msgspec
-
 from gateway.domain import Basis, LedgerEntry, Outcome, Usage
 from gateway.entries import Attempt, charged_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
@@ -79,7 +77,7 @@ class Settlement:
             model_answered=reader.model_answered if reader else None,
             finish_reason=reader.finish_reason if reader else None,
             error=error,
-            content=self._content(reader, dialect) if self._services.is_content_logged else None,
+            content=_content(reader, dialect) if self._services.is_content_logged else None,
         )
         await self._settle(attempt, entry)
 
@@ -102,9 +100,9 @@ class Settlement:
             output_tokens=await count(model, text) if text else 0,
         )
 
-    def _content(self, reader: ReplyReader | None, dialect: Dialect) -> msgspec.Raw:
-        answer = reader.output_text() if reader else ""
-        return msgspec.Raw(msgspec.json.encode({"request": dialect.input_text(), "answer": answer}))
-
     def _elapsed_ms(self, attempt: Attempt) -> float:
         return (self._services.clock.monotonic_s() - attempt.started_s) * 1000
+
+
+def _content(reader: ReplyReader | None, dialect: Dialect) -> dict[str, str]:
+    return {"request": dialect.input_text(), "answer": reader.output_text() if reader else ""}

@@ -17,6 +17,9 @@ from gateway.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 
 
+_ABSENT = msgspec.Raw(b"null")
+
+
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -55,8 +58,8 @@ class _Answer(msgspec.Struct):
 
     model: str | None = None
     choices: list[_Choice] | None = None
-    usage: msgspec.Raw | None = None
-    error: msgspec.Raw | None = None
+    usage: msgspec.Raw = _ABSENT
+    error: msgspec.Raw = _ABSENT
 
 
 _decode_answer = msgspec.json.Decoder(_Answer).decode
@@ -167,7 +170,7 @@ class WholeReader:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.error = UpstreamBroken("The upstream's answer is not valid JSON.")
             return b""
-        if answer.error is not None and bytes(answer.error) != b"null":
+        if bytes(answer.error) != b"null":
             self.error = parse_error(answer.error, 200)
             return b""
         required = self._REQUIRED[self._endpoint]
@@ -175,8 +178,7 @@ class WholeReader:
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
             return b""
         self.model_answered = answer.model
-        if answer.usage is not None:
-            self.usage = parse_usage(answer.usage)
+        self.usage = parse_usage(answer.usage)
         for choice in answer.choices or ():
             self.finish_reason = choice.finish_reason
         self.is_complete = True
@@ -229,6 +231,8 @@ class StreamReader:
 
     def feed(self, block: bytes) -> bytes:
         """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
+        if self.error is not None:
+            return b""
         if self.has_data and not self._held and block.endswith(b"\n\n"):
             plain = self._plain(block)
             if plain is not None:
@@ -287,7 +291,7 @@ class StreamReader:
         except (msgspec.DecodeError, UnicodeDecodeError):
             self.error = UpstreamBroken("The upstream sent an event that is not valid JSON.")
             return b""
-        if answer.error is not None and bytes(answer.error) != b"null":
+        if bytes(answer.error) != b"null":
             self.error = parse_error(answer.error, 200)
             return b""
         return self._show(event, answer, fields)
@@ -302,7 +306,7 @@ class StreamReader:
         if "usage" not in fields:
             self._last_fields = fields
             return event + b"\n\n"
-        usage = parse_usage(answer.usage) if answer.usage is not None else None
+        usage = parse_usage(answer.usage)
         if usage is not None:
             if not answer.choices:
                 self.usage = usage
