@@ -48,10 +48,15 @@ def bind(host: str, port: int) -> socket.socket:
             time.sleep(0.01)
 
 
-def url_of(listening: socket.socket) -> str:
-    """Where a client on this machine reaches the socket."""
+def local_address(listening: socket.socket) -> tuple[str, int]:
+    """Where a client on this machine connects."""
     host, port = listening.getsockname()[:2]
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host), port
+
+
+def url_of(listening: socket.socket) -> str:
+    """The same as a URL."""
+    host, port = local_address(listening)
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 

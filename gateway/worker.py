@@ -95,7 +95,7 @@ def _report(descriptor: int, app: object) -> None:
     names = [name for name, _ in catalog.names()]
     example = "auto" if "auto" in names or not names else names[0]
     with os.fdopen(descriptor, "w") as pipe:
-        json.dump({"lines": catalog.describe(), "model": example}, pipe)
+        json.dump({"lines": catalog.describe(), "model": example, "is_simulated": catalog.uses_simulator}, pipe)
 
 
 def _tell(exc: BaseException) -> None:

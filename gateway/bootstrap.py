@@ -1,0 +1,57 @@
+"""What must stand before the first request: the schema, and a first key. A process of its own beside the supervisor.
+
+`python -m gateway.bootstrap` imports its heavy parts while the stores start, waits for one line on standard input,
+migrates, makes the first key, and ends. A worker could do the same, but would keep Alembic's memory for life.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from pathlib import Path
+
+from gateway import secret_files
+from gateway.errors import GatewayError
+from gateway.settings import Settings
+from gateway.stores import database, migrate
+from gateway.stores.keys import KeyStore
+
+
+async def ensure_first_key(keys: KeyStore, data_dir: Path) -> None:
+    """Make a key of the default team and put it into the data folder, unless one was made before.
+
+    A file whose database knows no key at all belongs to a database that is gone, and is replaced; one whose key was
+    revoked is left alone. Raises StoreUnavailable.
+    """
+    path = secret_files.first_key_file(data_dir)
+    if secret_files.read(path) and (await keys.page(limit=1))[0]:
+        return
+    team = await keys.ensure_default_team()
+    made = await keys.create_key(team.id, "first key")
+    secret_files.write(path, made.secret)
+
+
+async def _ensure_first_key(settings: Settings) -> None:
+    engine = database.connect(settings.database_url)
+    try:
+        await ensure_first_key(KeyStore(engine), settings.data_dir)
+    finally:
+        await engine.dispose()
+
+
+def main() -> int:
+    if sys.stdin.readline() != "go\n":
+        return 0  # the supervisor is gone or changed its mind
+    settings = Settings.from_environment(os.environ)
+    try:
+        migrate.upgrade(settings.database_url)
+        asyncio.run(_ensure_first_key(settings))
+    except (GatewayError, OSError, ValueError) as exc:
+        sys.stderr.write(f"obol: cannot prepare the database: {exc}\n")
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,378 @@
+"""`obol serve`: one light process that starts everything, watches it, and leaves nothing behind.
+
+Order: take the address, take the data folder, start the workers (they import while the stores start), start the
+stores, migrate if needed, let the workers go, wait until they are ready, print how to use it. Neither FastAPI nor
+SQLAlchemy is imported here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from types import FrameType
+from typing import IO
+
+from gateway import banner, listening, secret_files
+from gateway.settings import Settings
+from gateway.stores import child
+from gateway.stores.embedded import EmbeddedStores, StoresFailed
+from gateway.stores.probe import NotAnswering, Refused, postgres_rows
+
+APP = "gateway.app:create_app"
+EXIT_UNUSABLE = 78  # a worker that says so has printed the reason; trying again will not help
+DRAIN_S_MAX = 35.0  # a worker drains for 30 s by itself
+BACKOFF_S_MAX = 5.0
+STEADY_S = 10.0  # a child that lived this long begins again with the shortest backoff
+NOT_READY_NOTICE_S = 10.0
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class CannotServe(Exception):
+    """The start failed; the message is for the operator, empty if the cause has been printed already."""
+
+
+class _Stop(BaseException):
+    """A signal asks us to end: not an error, so no `except Exception` may swallow it."""
+
+
+@dataclass(slots=True)
+class _Backoff:
+    """How long to wait before something that keeps ending is started again."""
+
+    started_s: float
+    failures: int = 0
+    due_s: float | None = None  # when to start again, None while it runs
+
+    def ended(self, now_s: float) -> None:
+        self.failures = 0 if now_s - self.started_s > STEADY_S else self.failures + 1
+        self.due_s = now_s + min(BACKOFF_S_MAX, 0.1 * 2**self.failures)
+
+    def started(self, now_s: float) -> None:
+        self.started_s, self.due_s = now_s, None
+
+
+@dataclass(slots=True)
+class _Worker:
+    process: subprocess.Popen[str]
+    backoff: _Backoff
+
+
+def serve(settings: Settings, *, app: str = APP) -> int:
+    """Serve until a signal ends it; returns the exit status. ``app`` is the factory that the workers call."""
+    return _Supervisor(settings, app).run()
+
+
+class _Supervisor:
+    def __init__(self, settings: Settings, app: str) -> None:
+        self.settings = settings
+        self.app = app
+        self.listening: socket.socket | None = None
+        self.stores: EmbeddedStores | None = None
+        self.workers: list[_Worker] = []
+        self.bootstrap: subprocess.Popen[str] | None = None
+        self.report: IO[str] | None = None
+        self.store_backoff: dict[str, _Backoff] = {}
+        self.is_ready = False
+        self.is_stopping = False
+
+    def run(self) -> int:
+        try:
+            with self._signals():
+                try:
+                    self._start()
+                    self._watch()
+                finally:
+                    self.is_stopping = True
+                    self._shut_down()
+        except _Stop:
+            return 0
+        except (CannotServe, StoresFailed, listening.CannotListen) as exc:
+            if str(exc):
+                _warn(str(exc))
+            return 1
+        return 0
+
+    @contextlib.contextmanager
+    def _signals(self) -> Iterator[None]:
+        """SIGINT, SIGTERM and SIGHUP end what we are doing; any more of them end the draining too."""
+
+        def stop(_signal: int, _frame: FrameType | None) -> None:
+            if not self.is_stopping:
+                self.is_stopping = True
+                raise _Stop
+            for worker in self.workers:
+                worker.process.kill()
+
+        before = {one: signal.getsignal(one) for one in SIGNALS}
+        for one in SIGNALS:
+            if before[one] != signal.SIG_IGN:  # nohup
+                signal.signal(one, stop)
+        try:
+            yield
+        finally:
+            for one, old in before.items():
+                signal.signal(one, old)
+
+    def _start(self) -> None:
+        began_s = time.monotonic()
+        settings = self.settings
+        self.listening = listening.bind(settings.host, settings.port)
+        # Taken even when both servers are elsewhere: the journal file and the keys live in the folder too.
+        self.stores = stores = EmbeddedStores.claim(settings.data_dir)
+        has_own_admin_key = not settings.admin_key
+        self.settings = settings = replace(
+            settings,
+            port=self.listening.getsockname()[1],
+            database_url=settings.database_url or stores.database_url,
+            redis_url=settings.redis_url or stores.redis_url,
+            admin_key=settings.admin_key or secret_files.ensure_admin_key(settings.data_dir),
+        )
+        is_ours = settings.database_url == stores.database_url
+        had_first_key = secret_files.first_key_file(settings.data_dir).exists()
+        if not is_ours or not had_first_key:
+            self.bootstrap = self._spawn_bootstrap()
+        self.report = self._spawn_first_worker()
+        for _ in range(settings.workers - 1):
+            self._add_worker(self._spawn_worker(-1))
+        stores.launch(postgres=is_ours, valkey=settings.redis_url == stores.redis_url)
+        if self.bootstrap is None and not self._is_migrated():
+            self.bootstrap = self._spawn_bootstrap()
+        self._run_bootstrap()
+        for worker in self.workers:
+            _go(worker.process)
+        can = self._read_report()
+        self._await_ready()
+        self.is_ready = True
+        key_file = secret_files.first_key_file(settings.data_dir)
+        text = banner.text(
+            url=listening.url_of(self.listening),
+            catalog_given=settings.catalog is not None,
+            admin_key_file=secret_files.admin_key_file(settings.data_dir) if has_own_admin_key else None,
+            key_file=key_file,
+            new_key="" if had_first_key else secret_files.read(key_file),
+            can=can,
+        )
+        _say(f"{text}\n  ready after {time.monotonic() - began_s:.1f} s\n")
+
+    def _environment(self) -> dict[str, str]:
+        return os.environ | self.settings.to_environment() | {"OBOL_SUPERVISOR": str(os.getpid())}
+
+    def _spawn(self, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
+        # -P: the current folder is the operator's, and no module of ours is to be found there by accident.
+        # SIGTERM, not SIGKILL, when we die: requests that run are drained and charged with what they really used.
+        return subprocess.Popen(  # noqa: S603  our own modules
+            [sys.executable, "-P", "-m", *arguments],
+            stdin=subprocess.PIPE,
+            env=self._environment(),
+            pass_fds=pass_fds,
+            preexec_fn=child.leave_terminal_and_die_with_parent(signal.SIGTERM),  # noqa: PLW1509  no threads here
+            text=True,
+        )
+
+    def _spawn_bootstrap(self) -> subprocess.Popen[str]:
+        return self._spawn("gateway.bootstrap")
+
+    def _spawn_worker(self, report_fd: int) -> subprocess.Popen[str]:
+        if self.listening is None:
+            raise RuntimeError("workers are started after the address is bound")
+        fds = (self.listening.fileno(), report_fd)
+        return self._spawn("gateway.worker", *map(str, fds), self.app, pass_fds=tuple(fd for fd in fds if fd >= 0))
+
+    def _spawn_first_worker(self) -> IO[str]:
+        """The worker that also says, on a pipe, what can be called."""
+        reading, writing = os.pipe()
+        try:
+            self._add_worker(self._spawn_worker(writing))
+        finally:
+            os.close(writing)
+        return os.fdopen(reading)
+
+    def _add_worker(self, process: subprocess.Popen[str]) -> None:
+        self.workers.append(_Worker(process, _Backoff(time.monotonic())))
+
+    def _is_migrated(self) -> bool:
+        """Whether our own Postgres is at the newest revision: one query, where Alembic costs a quarter of a second."""
+        from gateway.stores.migrate import head  # noqa: PLC0415  while the servers start there is time to import
+
+        if self.stores is None:
+            raise RuntimeError("the data folder is claimed first")
+        try:
+            return postgres_rows(self.stores.layout.run, "SELECT version_num FROM alembic_version") == [(head(),)]
+        except Refused as exc:
+            if exc.code == "42P01":  # no such table
+                return False
+            raise CannotServe(f"the embedded Postgres answers with an error: {exc}") from exc
+        except NotAnswering as exc:
+            raise CannotServe(f"the embedded Postgres stopped answering: {exc}") from exc
+
+    def _run_bootstrap(self) -> None:
+        if self.bootstrap is None:
+            return
+        _go(self.bootstrap)
+        while self.bootstrap.poll() is None:
+            self._check_starting()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.bootstrap.wait(0.02)
+        if self.bootstrap.returncode != 0:
+            raise CannotServe
+        self.bootstrap = None
+
+    def _check_starting(self) -> None:
+        """While we start, anything that ends is the end. Raises CannotServe."""
+        if self.stores is not None and self.stores.ended():
+            raise CannotServe(f"{self.stores.ended()[0]} stopped: see its log in {self.settings.data_dir}")
+        for worker in self.workers:
+            status = worker.process.poll()
+            if status is not None:
+                raise CannotServe("" if status == EXIT_UNUSABLE else f"the worker stopped while starting ({status})")
+
+    def _read_report(self) -> banner.Callable:
+        if self.report is None:
+            raise RuntimeError("the first worker reports")
+        with self.report as pipe:
+            while not select.select([pipe], [], [], 0.05)[0]:
+                self._check_starting()
+            text = pipe.read()
+        if not text:  # it ended instead; its status follows
+            self.workers[0].process.wait()
+            self._check_starting()
+        return banner.Callable(**json.loads(text))
+
+    def _await_ready(self) -> None:
+        """Return when a worker answers that it is ready. Raises CannotServe when one ends before."""
+        notice_s = time.monotonic() + NOT_READY_NOTICE_S
+        while True:
+            status, body = self._ask_readiness()
+            if status == 200:  # noqa: PLR2004  OK
+                return
+            if time.monotonic() > notice_s:
+                _warn(f"not ready yet: {body or 'no answer'}")
+                notice_s += NOT_READY_NOTICE_S
+            time.sleep(0.02)
+
+    def _ask_readiness(self) -> tuple[int, str]:
+        if self.listening is None:
+            raise RuntimeError("the address is bound first")
+        with socket.socket(self.listening.family, socket.SOCK_STREAM) as connection:
+            connection.settimeout(5)
+            answer = b""
+            try:
+                host, port = listening.local_address(self.listening)
+                connection.connect((host, port))
+                connection.sendall(b"GET /health/ready HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                while True:
+                    # The kernel accepts for workers that are not there yet: look at them while we wait.
+                    while not select.select([connection], [], [], 0.05)[0]:
+                        self._check_starting()
+                    block = connection.recv(65536)
+                    if not block:
+                        break
+                    answer += block
+            except OSError as exc:
+                self._check_starting()
+                return 0, str(exc)
+        head, _, body = answer.partition(b"\r\n\r\n")
+        words = head.split(b" ", 2)
+        status = int(words[1]) if len(words) > 1 and words[1].isdigit() else 0
+        return status, body.decode(errors="replace").strip()
+
+    def _watch(self) -> None:
+        """Start again what ends, until a signal comes."""
+        while True:
+            now_s = time.monotonic()
+            for worker in self.workers:
+                self._look_after_worker(worker, now_s)
+            self._look_after_stores(now_s)
+            self._sleep_until_something_ends()
+
+    def _look_after_worker(self, worker: _Worker, now_s: float) -> None:
+        if worker.backoff.due_s is None:
+            status = worker.process.poll()
+            if status is not None:
+                worker.backoff.ended(now_s)
+                _warn(f"worker {worker.process.pid} ended ({status}); another is started")
+        if worker.backoff.due_s is not None and worker.backoff.due_s <= now_s:
+            worker.process = self._spawn_worker(-1)
+            _go(worker.process)
+            worker.backoff.started(now_s)
+
+    def _look_after_stores(self, now_s: float) -> None:
+        if self.stores is None:
+            return
+        for name in self.stores.ended():
+            backoff = self.store_backoff.setdefault(name, _Backoff(0.0))
+            if backoff.due_s is None:
+                backoff.ended(now_s)
+                _warn(f"{name} ended; it is started again (its log is in {self.settings.data_dir})")
+            if backoff.due_s is not None and backoff.due_s <= now_s:
+                try:
+                    self.stores.restart(name, wait=False)
+                except StoresFailed as exc:
+                    _warn(str(exc))
+                backoff.started(now_s)
+
+    def _sleep_until_something_ends(self) -> None:
+        """A second at most: a signal that comes between two steps of ours is then late by no more than that."""
+        running = [worker.process.pid for worker in self.workers if worker.backoff.due_s is None]
+        running += list(self.stores.pids().values()) if self.stores is not None else []
+        due = [worker.backoff.due_s for worker in self.workers if worker.backoff.due_s is not None]
+        due += [one.due_s for one in self.store_backoff.values() if one.due_s is not None]
+        patience_s = min([1.0, *(max(0.0, due_s - time.monotonic()) for due_s in due)])
+        descriptors = []
+        try:
+            for pid in running:
+                with contextlib.suppress(ProcessLookupError):
+                    descriptors.append(os.pidfd_open(pid))
+            select.select(descriptors, [], [], 0.05 if len(descriptors) < len(running) else patience_s)
+        finally:
+            for descriptor in descriptors:
+                os.close(descriptor)
+
+    def _shut_down(self) -> None:
+        """End everything that was started: workers drain first, since they still need the stores."""
+        if self.listening is not None:
+            self.listening.close()
+        if self.is_ready:
+            _say("\nobol: stopping; running requests may end first (once more to cut them off)")
+        children = [worker.process for worker in self.workers]
+        children += [self.bootstrap] if self.bootstrap is not None else []
+        for process in children:
+            process.terminate()
+        deadline = time.monotonic() + DRAIN_S_MAX
+        for process in children:
+            try:
+                process.wait(max(0.0, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+        if self.stores is not None:
+            self.stores.stop()
+
+
+def _go(process: subprocess.Popen[str]) -> None:
+    """Tell a child that what it waits for is there."""
+    if process.stdin is not None:
+        with contextlib.suppress(OSError):  # it has ended; whoever looks after it sees that
+            process.stdin.write("go\n")
+            process.stdin.close()
+
+
+def _say(text: str) -> None:
+    with contextlib.suppress(OSError):  # nobody reads us any more; that is no reason to stop serving
+        sys.stdout.write(text + "\n")
+        sys.stdout.flush()
+
+
+def _warn(text: str) -> None:
+    with contextlib.suppress(OSError):
+        sys.stderr.write(f"obol: {text}\n")
+        sys.stderr.flush()
