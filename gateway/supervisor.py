@@ -28,6 +28,7 @@ from gateway.stores.embedded import EmbeddedStores, StoresFailed
 from gateway.stores.probe import NotAnswering, Refused, postgres_rows
 
 APP = "gateway.app:create_app"
+ADDRESS_FILE = "address"  # in the data folder: where other commands find the gateway, while it is ready
 EXIT_UNUSABLE = 78  # a worker that says so has printed the reason; trying again will not help
 DRAIN_S_MAX = 35.0  # a worker drains for 30 s by itself
 BACKOFF_S_MAX = 5.0
@@ -152,6 +153,7 @@ class _Supervisor:
         can = self._read_report()
         self._await_ready()
         self.is_ready = True
+        (settings.data_dir / ADDRESS_FILE).write_text(listening.url_of(self.listening) + "\n")
         key_file = secret_files.first_key_file(settings.data_dir)
         text = banner.text(
             url=listening.url_of(self.listening),
@@ -355,6 +357,7 @@ class _Supervisor:
                 process.kill()
                 process.wait()
         if self.stores is not None:
+            (self.settings.data_dir / ADDRESS_FILE).unlink(missing_ok=True)
             self.stores.stop()
 
 

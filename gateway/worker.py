@@ -20,13 +20,15 @@ from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
 from gateway.catalog_text import CatalogError
 from gateway.errors import GatewayError
+from gateway.pricelist import PriceListError
 from gateway.settings import Settings, WrongSetting
+from gateway.stores.redis_link import UnsafeRedis
 
 EXIT_UNUSABLE = 78  # EX_CONFIG: trying again will not help; the reason has been printed
 KEEP_ALIVE_S = 75
 DRAIN_S = 30
 # What an operator can mend, so that the message is enough; all else is a fault of ours and shows its traceback.
-OPERATORS = (CatalogError, GatewayError, WrongSetting, OSError, ValueError)
+OPERATORS = (CatalogError, GatewayError, PriceListError, UnsafeRedis, WrongSetting, OSError, ValueError)
 
 log = logging.getLogger("obol.worker")
 

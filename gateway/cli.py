@@ -1,0 +1,230 @@
+"""`obol`: the commands. This module only reads arguments; each command imports what it needs when it is given."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import os
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+from gateway.commands import CommandFailed
+from gateway.settings import Settings, WrongSetting, variable
+
+# Every setting as a flag: name of the field -> its placeholder and what it says.
+FLAGS = {
+    "catalog": ("FILE", "what can be called and at which price (YAML)"),
+    "host": ("ADDRESS", "address to listen on (127.0.0.1)"),
+    "port": ("PORT", "port to listen on (8080)"),
+    "workers": ("N", "serving processes (1)"),
+    "data_dir": ("FOLDER", "where embedded stores, keys and journal lie (.obol)"),
+    "database_url": ("URL", "a Postgres of your own instead of the embedded one"),
+    "redis_url": ("URL", "a Redis or Valkey of your own instead of the embedded one"),
+    "cache_redis_url": ("URL", "another Redis for cached answers"),
+    "admin_key": ("KEY", "the key of /admin (made at the first start)"),
+    "log_level": ("LEVEL", "debug, info, warning or error (info)"),
+    "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
+    "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),
+    "body_bytes_max": ("BYTES", "largest request body (33554432)"),
+}
+STORE_FLAGS = ("data_dir", "database_url", "redis_url")
+CLIENT_FLAGS = ("data_dir", "host", "port", "admin_key")
+CATALOG_FLAGS = ("catalog", "data_dir")
+Command = Callable[[argparse.Namespace, Settings], int]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0 done, 1 failed, 2 wrong arguments."""
+    options = _parser().parse_args(arguments)
+    overrides = {name: getattr(options, name, None) for name in FLAGS}
+    try:
+        settings = Settings.from_environment(os.environ, overrides)
+        command: Command = options.command
+        return command(options, settings)
+    except (CommandFailed, WrongSetting) as exc:
+        sys.stderr.write(f"obol: {exc}\n")
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `obol ledger tail | head`: the reader has what it wanted
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="obol", description="A cost-aware LLM gateway: every call is priced and on the ledger."
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add(commands, "serve", "serve, with embedded stores unless others are named", _serve, tuple(FLAGS))
+    _add(commands, "migrate", "bring the database to this version's schema", _migrate, STORE_FLAGS)
+
+    keys = commands.add_parser("keys", help="virtual keys").add_subparsers(required=True, metavar="COMMAND")
+    create = _add(keys, "create", "make a key and show its secret once", _keys_create, STORE_FLAGS)
+    create.add_argument("name", help="what people call it")
+    create.add_argument("--team", default="", help="id or name of the team that owns it (the default team)")
+    create.add_argument("--models", help="the only models it may call, separated by commas (all)")
+    create.add_argument("--expires-at", metavar="TIME", help="2030-01-31 or 2030-01-31T12:00:00Z (never)")
+    _add(keys, "list", "list keys, revoked ones too", _keys_list, STORE_FLAGS)
+    revoke = _add(keys, "revoke", "make a key useless for good, everywhere within a second", _keys_revoke, STORE_FLAGS)
+    revoke.add_argument("id", help="the key's id (key_...)")
+
+    ask = _add(commands, "try", "ask the running gateway one question and show what it cost", _try, CLIENT_FLAGS)
+    ask.add_argument("prompt")
+    ask.add_argument("--model", default="auto", help="a route or a deployment (auto)")
+    ask.add_argument("--url", help="the gateway's address (that of the data folder)")
+
+    ledger = commands.add_parser("ledger", help="what was spent").add_subparsers(required=True, metavar="COMMAND")
+    tail = _add(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
+    tail.add_argument("--limit", type=_count, default=10, help="how many old entries to begin with (10)")
+    tail.add_argument("--url", help="the gateway's address (that of the data folder)")
+
+    catalog = commands.add_parser("catalog", help="what can be called").add_subparsers(required=True, metavar="COMMAND")
+    _add(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)
+    convert = _add(catalog, "import-litellm", "turn a LiteLLM config into a catalog", _catalog_import, ())
+    convert.add_argument("file", type=Path)
+
+    prices = commands.add_parser("prices", help="the price list").add_subparsers(required=True, metavar="COMMAND")
+    show = _add(prices, "show", "show the prices in use", _prices_show, CATALOG_FLAGS)
+    show.add_argument("model", nargs="?", help="one model (all)")
+    update = _add(
+        prices, "update", "take a newer price list, after showing the difference", _prices_update, CATALOG_FLAGS
+    )
+    update.add_argument("file", type=Path)
+    update.add_argument("--yes", action="store_true", help="apply without asking")
+    return parser
+
+
+def _add(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser],
+    name: str,
+    summary: str,
+    command: Command,
+    flags: Sequence[str],
+) -> argparse.ArgumentParser:
+    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
+    for field in flags:
+        placeholder, meaning = FLAGS[field]
+        flag = "log-content" if field == "content_logging" else field.replace("_", "-")
+        parser.add_argument(f"--{flag}", dest=field, metavar=placeholder, help=f"{meaning}; also {variable(field)}")
+    parser.set_defaults(command=command)
+    return parser
+
+
+def _count(text: str) -> int:
+    if not text.isdigit() or int(text) > 1000:  # noqa: PLR2004  the ledger's largest page
+        raise argparse.ArgumentTypeError("must be a whole number from 0 to 1000")
+    return int(text)
+
+
+def _serve(_options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.supervisor import serve  # noqa: PLC0415
+
+    return serve(settings)
+
+
+def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import stores  # noqa: PLC0415
+
+    print(stores.migrate_database(settings))
+    return 0
+
+
+def _keys_create(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import stores  # noqa: PLC0415
+
+    models = tuple(part.strip() for part in options.models.split(",") if part.strip()) if options.models else None
+    try:
+        expires_at = stores.moment(options.expires_at) if options.expires_at else None
+    except ValueError as exc:
+        raise CommandFailed(f"--expires-at {options.expires_at!r} is no time; write 2030-01-31T12:00:00Z") from exc
+    wish = stores.NewKeyWish(options.name, options.team, models, expires_at)
+    print(stores.create_key(settings, wish))
+    return 0
+
+
+def _keys_list(_options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import stores  # noqa: PLC0415
+
+    print(stores.list_keys(settings))
+    return 0
+
+
+def _keys_revoke(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import stores  # noqa: PLC0415
+
+    print(stores.revoke_key(settings, options.id))
+    return 0
+
+
+def _try(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands.ask import ask  # noqa: PLC0415
+    from gateway.commands.gateway_client import GatewayClient  # noqa: PLC0415
+
+    print(ask(GatewayClient(settings, options.url), options.prompt, options.model))
+    return 0
+
+
+def _ledger_tail(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands.gateway_client import GatewayClient  # noqa: PLC0415
+    from gateway.commands.ledger_tail import tail  # noqa: PLC0415
+
+    for line in tail(GatewayClient(settings, options.url), options.limit):
+        print(line, flush=True)
+    return 0
+
+
+def _catalog_show(_options: argparse.Namespace, settings: Settings) -> int:
+    from gateway import config  # noqa: PLC0415
+
+    with _catalog_failures():
+        print(config.main_show(settings))
+    return 0
+
+
+def _catalog_import(options: argparse.Namespace, _settings: Settings) -> int:
+    from gateway import config  # noqa: PLC0415
+
+    with _catalog_failures():
+        print(config.import_litellm(options.file))
+    return 0
+
+
+def _prices_show(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway import pricelist  # noqa: PLC0415
+
+    with _catalog_failures():
+        print(pricelist.show(settings, options.model))
+    return 0
+
+
+def _prices_update(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway import pricelist  # noqa: PLC0415
+
+    with _catalog_failures():
+        difference, apply = pricelist.update(settings, options.file)
+        print(difference)
+        if not options.yes and not _is_confirmed("Apply?"):
+            raise CommandFailed("nothing was changed (--yes applies without asking)")
+        apply()
+    print("applied; a running gateway notices it by itself")
+    return 0
+
+
+def _is_confirmed(question: str) -> bool:
+    if not sys.stdin.isatty():
+        return False
+    return input(f"{question} [y/N] ").strip().lower() in ("y", "yes")
+
+
+@contextlib.contextmanager
+def _catalog_failures() -> Iterator[None]:
+    """What the catalog and the price list refuse, as the command's own failure."""
+    from gateway.catalog_text import CatalogError  # noqa: PLC0415
+    from gateway.pricelist import PriceListError  # noqa: PLC0415
+
+    try:
+        yield
+    except (CatalogError, PriceListError, OSError) as exc:
+        raise CommandFailed(str(exc)) from exc

@@ -1,0 +1,90 @@
+"""Talk to a running gateway with the standard library alone, so that a command starts at once."""
+
+from __future__ import annotations
+
+import http.client
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlencode, urlsplit
+
+from gateway import secret_files
+from gateway.commands import CommandFailed
+from gateway.settings import Settings
+from gateway.supervisor import ADDRESS_FILE
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """An answer that was good; header names are lower case."""
+
+    headers: Mapping[str, str]
+    content: object
+
+
+class GatewayClient:
+    """The gateway that serves from this data folder, or the one at ``url``."""
+
+    def __init__(self, settings: Settings, url: str | None) -> None:
+        self._settings = settings
+        self._url = (url or _published(settings.data_dir) or f"http://{settings.host}:{settings.port}").rstrip("/")
+
+    def ask(self, body: Mapping[str, object], *, timeout_s: float = 600.0) -> Answer:
+        """One chat completion with the first key. Raises CommandFailed."""
+        path = secret_files.first_key_file(self._settings.data_dir)
+        key = secret_files.read(path)
+        if not key:
+            raise CommandFailed(f"no key in {path}: start `obol serve` once, or name its folder with --data-dir")
+        return self._call("POST", "/v1/chat/completions", key, timeout_s=timeout_s, body=body)
+
+    def ledger(self, **query: object) -> list[Mapping[str, object]]:
+        """Entries, newest first. Raises CommandFailed."""
+        path = secret_files.admin_key_file(self._settings.data_dir)
+        key = self._settings.admin_key or secret_files.read(path)
+        if not key:
+            raise CommandFailed(f"no admin key in {path}: set OBOL_ADMIN_KEY, or name its folder with --data-dir")
+        answer = self._call("GET", f"/admin/ledger?{urlencode(query)}", key, timeout_s=30.0)
+        entries = answer.content.get("data") if isinstance(answer.content, dict) else None
+        if not isinstance(entries, list):
+            raise CommandFailed(f"{self._url} answers, but not as a gateway does")
+        return entries
+
+    def _call(
+        self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
+    ) -> Answer:
+        parts = urlsplit(self._url)
+        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        try:
+            connection.request(
+                method,
+                parts.path + path,
+                body=None if body is None else json.dumps(body),
+                headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+            )
+            response = connection.getresponse()
+            raw = response.read()
+        except (OSError, http.client.HTTPException) as exc:
+            raise CommandFailed(f"no gateway answers at {self._url} ({exc}): is `obol serve` running?") from exc
+        finally:
+            connection.close()
+        try:
+            content = json.loads(raw)
+        except ValueError as exc:
+            raise CommandFailed(f"{self._url}{path} answered {response.status} without JSON") from exc
+        if response.status != http.client.OK:
+            raise CommandFailed(f"{response.status}: {_error_message(content)}")
+        return Answer({name.lower(): value for name, value in response.getheaders()}, content)
+
+
+def _published(data_dir: Path) -> str:
+    try:
+        return (data_dir / ADDRESS_FILE).read_text().strip()
+    except OSError:
+        return ""
+
+
+def _error_message(content: object) -> object:
+    error = content.get("error") if isinstance(content, dict) else None
+    return error.get("message", error) if isinstance(error, dict) else content

@@ -1,0 +1,63 @@
+"""`obol ledger tail`: entries as they come, one aligned line each."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Iterator, Mapping
+from decimal import Decimal
+
+from gateway.commands.gateway_client import GatewayClient
+from gateway.domain import NANO
+
+POLL_S = 0.5
+PAGE = 1000
+REMEMBERED_MAX = 20_000  # entries arrive out of order (orphans up to 15 s late), so a time is no safe mark
+HEADER = (
+    f"{'time (UTC)':<12}  {'status':<11}  {'basis':<9}  {'deployment':<24}  "
+    f"{'in':>8}  {'cached':>8}  {'out':>7}  {'ms':>7}  {'cost':>14}  {'baseline':>14}  request"
+)
+
+
+def tail(client: GatewayClient, limit: int, *, sleep: Callable[[float], None] = time.sleep) -> Iterator[str]:
+    """The newest ``limit`` entries, oldest first, then each new one as it comes, without end. Raises CommandFailed."""
+    seen: OrderedDict[str, None] = OrderedDict()
+    yield HEADER
+    newest = client.ledger(limit=PAGE)
+    for number, entry in enumerate(newest):
+        if number >= limit:
+            seen[str(entry.get("id"))] = None
+    while True:
+        for entry in reversed(newest):
+            identity = str(entry.get("id"))
+            if identity not in seen:
+                seen[identity] = None
+                yield line(entry)
+        while len(seen) > REMEMBERED_MAX:
+            seen.popitem(last=False)
+        sleep(POLL_S)
+        newest = client.ledger(limit=PAGE)
+
+
+def line(entry: Mapping[str, object]) -> str:
+    """One entry as one line under HEADER."""
+
+    def cell(name: str) -> str:
+        value = entry.get(name)
+        return "-" if value is None else f"{value:.0f}" if isinstance(value, float) else str(value)
+
+    moment = cell("created_at").partition("T")[2].rstrip("Z")[:12]
+    return (
+        f"{moment:<12}  {cell('status'):<11}  {cell('basis'):<9}  {cell('deployment'):<24}  "
+        f"{cell('input_tokens'):>8}  {cell('cached_input_tokens'):>8}  {cell('output_tokens'):>7}  "
+        f"{cell('total_ms'):>7}  {dollars(entry.get('cost_nusd')):>14}  {dollars(entry.get('baseline_nusd')):>14}  "
+        f"{cell('request_id')}"
+    )
+
+
+def dollars(nusd: object) -> str:
+    """Nano-dollars as dollars, exactly."""
+    if not isinstance(nusd, int):
+        return "-"
+    sign = "-" if nusd < 0 else ""
+    return f"{sign}${(Decimal(abs(nusd)) / NANO).normalize():f}"

@@ -1,0 +1,153 @@
+"""Commands that work on the database itself: `obol migrate` and `obol keys`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Awaitable, Callable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from redis.asyncio import Redis
+
+from gateway.commands import CommandFailed
+from gateway.errors import GatewayError
+from gateway.settings import Settings
+from gateway.stores import database, migrate
+from gateway.stores.embedded import EmbeddedStores, StoresFailed, layout
+from gateway.stores.keys import Key, KeyStore, redis_announcer
+from gateway.stores.probe import NotAnswering, Refused, postgres_rows, valkey_answer
+
+
+@dataclass(frozen=True, slots=True)
+class NewKeyWish:
+    """What `obol keys create` was asked for; ``team`` is an id or a name, empty: the default team."""
+
+    name: str
+    team: str
+    models: tuple[str, ...] | None
+    expires_at: datetime | None
+
+
+def moment(text: str) -> datetime:
+    """An ISO 8601 date or time; without a zone it is UTC. Raises ValueError."""
+    value = datetime.fromisoformat(text)
+    return value if value.tzinfo else value.replace(tzinfo=UTC)
+
+
+def migrate_database(settings: Settings) -> str:
+    """Bring the database to this code's schema. Raises CommandFailed."""
+    with _reachable(settings, may_create=True) as ready, _as_command_failures():
+        migrate.upgrade(ready.database_url)
+    return f"the database is at {migrate.head()}"
+
+
+def create_key(settings: Settings, wish: NewKeyWish) -> str:
+    """The new secret, shown this once. Raises CommandFailed."""
+
+    async def create(store: KeyStore) -> str:
+        if wish.team:
+            matching = [team for team in await store.teams() if wish.team in (team.id, team.name)]
+            if not matching:
+                raise CommandFailed(f"there is no team {wish.team!r}: make it with POST /admin/teams")
+            team = matching[0]
+        else:
+            team = await store.ensure_default_team()
+        made = await store.create_key(team.id, wish.name, expires_at=wish.expires_at, models=wish.models)
+        return f"{made.secret}\n{made.key.id} of team {team.name}; the secret is not shown again"
+
+    return _with_keys(settings, create)
+
+
+def list_keys(settings: Settings) -> str:
+    """Every key as an aligned line. Raises CommandFailed."""
+
+    async def collect(store: KeyStore) -> str:
+        names = {team.id: team.name for team in await store.teams()}
+        lines = [f"{'id':<29}  {'begins with':<13}  {'team':<20}  {'name':<24}  {'state':<28}  models"]
+        cursor: str | None = None
+        while True:
+            page, cursor = await store.page(limit=1000, cursor=cursor)
+            lines += [_line(key, names.get(key.team, key.team)) for key in page]
+            if cursor is None:
+                return "\n".join(lines)
+
+    return _with_keys(settings, collect)
+
+
+def revoke_key(settings: Settings, key_id: str) -> str:
+    """Revoke a key on every replica at once. Raises CommandFailed."""
+
+    async def revoke(store: KeyStore) -> str:
+        key = await store.revoke_key(key_id)
+        return f"{key.id} ({key.name}) is revoked"
+
+    return _with_keys(settings, revoke)
+
+
+def _line(key: Key, team: str) -> str:
+    state = "live"
+    if key.revoked_at:
+        state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M:%S}"
+    elif key.expires_at:
+        state = f"{'expires' if key.expires_at > datetime.now(UTC) else 'expired'} {key.expires_at:%Y-%m-%d %H:%M:%S}"
+    models = "all" if key.models is None else ", ".join(key.models)
+    return f"{key.id:<29}  {key.prefix:<13}  {team:<20}  {key.name:<24}  {state:<28}  {models}"
+
+
+def _with_keys(settings: Settings, work: Callable[[KeyStore], Awaitable[str]]) -> str:
+    async def run(ready: Settings) -> str:
+        engine = database.connect(ready.database_url)
+        redis = Redis.from_url(ready.redis_url) if ready.redis_url else None
+        try:
+            return await work(KeyStore(engine, redis_announcer(redis)) if redis else KeyStore(engine))
+        finally:
+            await engine.dispose()
+            if redis is not None:
+                await redis.aclose()
+
+    with _reachable(settings) as ready, _as_command_failures():
+        return asyncio.run(run(ready))
+
+
+@contextlib.contextmanager
+def _reachable(settings: Settings, *, may_create: bool = False) -> Iterator[Settings]:
+    """Settings whose servers answer: those named, else the running embedded ones, else ours for as long as we need."""
+    places = layout(settings.data_dir)
+    if settings.database_url:
+        yield settings
+        return
+    try:
+        postgres_rows(places.run, "SELECT 1")
+    except (NotAnswering, Refused):
+        if not may_create and not places.postgres.exists():
+            raise CommandFailed(f"no gateway has served from {places.data_dir} yet: start `obol serve`") from None
+        with _as_command_failures():
+            stores = EmbeddedStores.start(settings.data_dir, postgres=True, valkey=False)
+        try:
+            with _as_command_failures():
+                migrate.upgrade(stores.database_url)
+            yield replace(settings, database_url=stores.database_url)
+        finally:
+            stores.stop()
+        return
+    yield replace(settings, database_url=places.database_url, redis_url=settings.redis_url or _running_valkey(settings))
+
+
+def _running_valkey(settings: Settings) -> str:
+    places = layout(settings.data_dir)
+    try:
+        valkey_answer(places.valkey_socket, "PING")
+    except (NotAnswering, Refused):
+        return ""
+    return places.redis_url
+
+
+@contextlib.contextmanager
+def _as_command_failures() -> Iterator[None]:
+    try:
+        yield
+    except GatewayError as exc:
+        raise CommandFailed(exc.message) from exc
+    except (StoresFailed, OSError, ValueError) as exc:
+        raise CommandFailed(str(exc)) from exc
