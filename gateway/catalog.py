@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
@@ -45,7 +46,7 @@ class CatalogSnapshot:
     """What can be called (``gateway.ports.Catalog``). ``disabled`` deployments cannot, but keep their price.
 
     ``families`` groups the names that one wildcard made. ``hash`` is the same on replicas that call and charge the
-    same; it tells nothing of secrets, which are not in it.
+    same; it tells nothing of secrets, which are not in it. ``notes`` tell the operator how it came to be.
     """
 
     source: str
@@ -56,6 +57,7 @@ class CatalogSnapshot:
     wildcards: tuple[OpenWildcard, ...]
     families: Mapping[str, tuple[str, ...]]
     defaults: Mapping[Endpoint, str]
+    notes: tuple[str, ...] = ()
 
     def route(self, name: str) -> Route | None:
         return self.routes.get(name)
@@ -91,7 +93,7 @@ class CatalogSnapshot:
 
     def describe(self) -> list[str]:
         """The catalog for a human, as lines: routes with their deployments and prices, then what else is callable."""
-        lines = [f"catalog {self.hash} from {self.source}"]
+        lines = [f"catalog {self.hash} from {self.source}", *(f"  {note}" for note in self.notes)]
         shown: set[str] = set()
         for route in self.routes.values():
             lines.append(f"  {route.name}: {route.policy}, baseline {route.baseline or 'none'}")
@@ -105,10 +107,11 @@ class CatalogSnapshot:
             lines.append(f"  {wildcard}: {len(names)} priced models ({some}{', ...' if len(names) > 3 else ''})")  # noqa: PLR2004 - as many as are shown
         lines += [f"  {one.name_prefix}*: any model of {one.template.provider.name}" for one in self.wildcards]
         others = [deployment for name, deployment in self.deployments.items() if name not in shown]
-        lines += [f"  {_described(deployment)}" for deployment in others[:_LISTED_AT_MOST]]
         if len(others) > _LISTED_AT_MOST:
-            lines.append(f"  and {len(others) - _LISTED_AT_MOST} more (obol catalog show)")
-        return lines
+            counts = Counter(deployment.provider.name for deployment in others)
+            counted = ", ".join(f"{count} of {provider}" for provider, count in counts.items())
+            return [*lines, f"  more models by their own names: {counted} (obol catalog show)"]
+        return lines + [f"  {_described(deployment)}" for deployment in others]
 
 
 def _described(deployment: Deployment) -> str:

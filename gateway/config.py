@@ -1,9 +1,9 @@
-"""The catalog: one YAML file (or what is found without one), loaded whole, swapped whole, refused whole."""
+"""The catalog in force: read whole, swapped whole, refused whole."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
@@ -13,10 +13,8 @@ from gateway.catalog_build import build
 from gateway.catalog_schema import validate
 from gateway.catalog_text import CatalogError, Problem, parse
 from gateway.pricelist import PriceList
-from gateway.settings import Settings
 
-Stamp = tuple[tuple[int, int, int] | None, ...]
-_VARIABLES = re.compile(r"(\$\{[^}]*\})")
+Stamp = tuple[int, int, int] | None
 
 
 def read_snapshot(text: str, name: str, env: Mapping[str, str], data_dir: Path) -> CatalogSnapshot:
@@ -31,15 +29,32 @@ def read_snapshot(text: str, name: str, env: Mapping[str, str], data_dir: Path) 
 
 
 class CatalogFile:
-    """The catalog of a file, read again when the file or the price list changes; a bad file leaves the old one."""
+    """The catalog in force: made anew when its file or the price list changes; a bad file leaves the old one."""
 
-    def __init__(self, path: Path, data_dir: Path, env: Mapping[str, str]) -> None:
-        """Raises CatalogError."""
-        self._path = path
-        self._data_dir = data_dir
+    def __init__(
+        self,
+        text: Callable[[], str],
+        name: str,
+        env: Mapping[str, str],
+        data_dir: Path,
+        *,
+        watched: Path | None = None,
+        notes: tuple[str, ...] = (),
+    ) -> None:
+        """``text`` reads the catalog called ``name``; ``watched`` is its file, if it has one. Raises CatalogError."""
+        self._text = text
+        self._name = name
         self._env = env
-        self._stamp = self._look()
+        self._data_dir = data_dir
+        self._watched = watched
+        self._notes = notes
+        self._stamps = self._look()
         self._current = self._read()
+
+    @classmethod
+    def of_path(cls, path: Path, env: Mapping[str, str], data_dir: Path) -> CatalogFile:
+        """Raises CatalogError."""
+        return cls(lambda: read_text(path), str(path), env, data_dir, watched=path)
 
     @property
     def current(self) -> CatalogSnapshot:
@@ -50,24 +65,26 @@ class CatalogFile:
 
         Raises CatalogError once for each bad state of the file; the old catalog stays.
         """
-        stamp = self._look()
-        if stamp == self._stamp:
+        stamps = self._look()
+        if stamps == self._stamps:
             return False
-        self._stamp = stamp
+        self._stamps = stamps
         fresh = self._read()
-        if fresh.hash == self._current.hash and fresh == self._current:
+        if fresh == self._current:
             return False
         self._current = fresh
         return True
 
-    def _look(self) -> Stamp:
-        return _stamp_of(self._path), _stamp_of(self._data_dir / pricelist.OVERRIDE_FILE)
+    def _look(self) -> tuple[Stamp, Stamp]:
+        file = _stamp_of(self._watched) if self._watched is not None else None
+        return file, _stamp_of(self._data_dir / pricelist.OVERRIDE_FILE)
 
     def _read(self) -> CatalogSnapshot:
-        return read_snapshot(read_text(self._path), str(self._path), self._env, self._data_dir)
+        snapshot = read_snapshot(self._text(), self._name, self._env, self._data_dir)
+        return replace(snapshot, notes=self._notes)
 
 
-def _stamp_of(path: Path) -> tuple[int, int, int] | None:
+def _stamp_of(path: Path) -> Stamp:
     try:
         seen = path.stat()
     except OSError:
@@ -84,10 +101,3 @@ def read_text(path: Path) -> str:
     except UnicodeDecodeError as exc:
         line = exc.object[: exc.start].count(b"\n") + 1
         raise CatalogError([Problem(str(path), line, "is not UTF-8")]) from exc
-
-
-def load(settings: Settings, env: Mapping[str, str]) -> CatalogFile:
-    """The catalog to serve. Raises CatalogError."""
-    if settings.catalog is None:
-        raise CatalogError([Problem("catalog", 1, "OBOL_CATALOG is not set")])
-    return CatalogFile(settings.catalog, settings.data_dir, env)
