@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 
 from gateway.domain import Caller, Decision, Deployment, Request, Route
-from gateway.errors import Forbidden, ModelNotFound, NoDeployment, UnpricedModel
+from gateway.errors import Forbidden, ModelNotFound, NoDeployment, RateLimited, UnpricedModel
 from gateway.ports import Catalog
 from policies import ordered
-from policies.eligibility import UNPRICED, may_call, why_not
+from policies.breaker import COOLDOWN
+from policies.eligibility import LIMITED, UNPRICED, may_call, why_not
 
 Policy = Callable[[Sequence[Deployment], Request], Sequence[Deployment]]
 
@@ -27,7 +28,7 @@ def decide(
     candidates = [d for d in offered if d.name not in reasons]
     if not candidates:
         raise nothing_left(request.model, reasons)
-    baseline = catalog.deployment(route.baseline) if route and route.baseline else None
+    baseline = catalog.reference(route.baseline) if route and route.baseline else None
     if route:
         candidates = list(POLICIES[route.policy](candidates, request))
     return Decision(route.name if route else None, tuple(candidates), baseline, reasons)
@@ -43,14 +44,18 @@ def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Depl
     return [deployment]
 
 
-def nothing_left(model: str, reasons: Mapping[str, str]) -> UnpricedModel | NoDeployment:
-    """Why no deployment can serve, in words: 400 where only a price is missing, else 503."""
+def nothing_left(model: str, reasons: Mapping[str, str]) -> UnpricedModel | RateLimited | NoDeployment:
+    """Why no deployment can serve, in words: 400 where only prices are missing, 429 where all are limited, else 503."""
     if reasons and all(reason == UNPRICED for reason in reasons.values()):
         names = ", ".join(sorted(reasons))
         return UnpricedModel(
             f"No price is known for '{names}'. Give its deployment a 'price' in the catalog "
             "(USD per 1M tokens, or 'price: free'), or say 'unpriced: allow'.",
             param="model",
+        )
+    if reasons and all(reason in {COOLDOWN, LIMITED} for reason in reasons.values()):
+        return RateLimited(
+            f"Every deployment of '{model}' is at its provider's limit. Try again soon.", headers={"retry-after": "2"}
         )
     listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "the route is empty"
     return NoDeployment(f"No deployment can serve '{model}' now: {listed}.", headers={"retry-after": "5"})

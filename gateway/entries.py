@@ -128,7 +128,12 @@ def charged_entry(
     """The charge that replaces the attempt's intent."""
     tier = attempt.intent.service_tier
     charged = price(attempt.deployment, usage, tier)
-    baseline_nusd = price(attempt.baseline, usage, tier).cost_nusd if attempt.baseline else charged.cost_nusd
+    if attempt.baseline is None:
+        baseline_nusd = charged.cost_nusd
+    elif outcome is Outcome.FAILED:
+        baseline_nusd = 0  # no answer: the attempt that gives it carries the baseline, or it would count twice
+    else:
+        baseline_nusd = price(attempt.baseline, usage, tier).cost_nusd
     return msgspec.structs.replace(
         attempt.intent,
         basis=basis,

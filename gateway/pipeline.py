@@ -19,6 +19,8 @@ from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, Upstream
 from gateway.ids import new_entry_id, rfc3339
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.settlement import Settlement
+from policies.breaker import HealthBoard
+from policies.eligibility import LIMITED
 
 _TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
 
@@ -28,15 +30,14 @@ class Pipeline:
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._settlement = Settlement(services)
+        self.health = HealthBoard()  # of this process: each replica finds out for itself
+        self._settlement = Settlement(services, self.health)
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
         now_s = services.clock.monotonic_s()
-        decision = decide(
-            services.catalog(), request, caller, lambda name: services.health.why_unavailable(name, now_s)
-        )
+        decision = decide(services.catalog(), request, caller, lambda name: self.health.why_unavailable(name, now_s))
         rejected = dict(decision.rejected)
         failure: UpstreamError | None = None
         number = 0
@@ -44,7 +45,7 @@ class Pipeline:
             for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
                 attempt = self._attempt(request, caller, decision, deployment, number + 1)
                 if not await services.admission.acquire(deployment, attempt.id, estimated_input_tokens(request)):
-                    rejected[deployment.name] = "limits: the provider's limit for it is used up"
+                    rejected[deployment.name] = LIMITED
                     break
                 number += 1
                 try:
@@ -80,6 +81,7 @@ class Pipeline:
         settlement = self._settlement
         backend = self._services.backends[attempt.deployment.provider.kind]
         await settlement.open(attempt)
+        self.health.started(attempt.deployment.name, attempt.started_s)
         reader: ReplyReader | None = None
         reply: Reply | None = None
         try:

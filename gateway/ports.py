@@ -16,13 +16,18 @@ from gateway.errors import GatewayError, UpstreamError
 class Catalog(Protocol):
     """An immutable snapshot of what can be called; a new file is a new snapshot."""
 
-    hash: str
+    @property
+    def hash(self) -> str:
+        """Names the content: replicas that call and charge the same have the same."""
 
     def route(self, name: str) -> Route | None:
         """The route of that name."""
 
     def deployment(self, name: str) -> Deployment | None:
         """The deployment of that name, or the one that a wildcard makes of it."""
+
+    def reference(self, name: str) -> Deployment | None:
+        """The deployment of that name for comparing prices, callable now or not."""
 
     def default_model(self, endpoint: Endpoint) -> str | None:
         """The name that stands in where the API lets clients omit ``model`` (moderations)."""
@@ -165,17 +170,6 @@ class Clock:
     pause: Callable[[float | None], Awaitable[None]]
 
 
-class Health(Protocol):
-    """What recent attempts taught us about deployments."""
-
-    def why_unavailable(self, deployment: str, now_s: float) -> str | None:
-        """The reason not to call it now, ``None`` if it may be called."""
-
-    def succeeded(self, deployment: str, now_s: float) -> None: ...
-
-    def failed(self, deployment: str, now_s: float, error: UpstreamError) -> None: ...
-
-
 class Background(Protocol):
     """Work that outlives its request (charging a call whose client left); drained at shutdown."""
 
@@ -191,7 +185,6 @@ class Services:
     journal: Journal
     admission: UpstreamAdmission
     tokens: TokenCounter
-    health: Health
     keys: KeyDirectory
     telemetry: Telemetry
     background: Background

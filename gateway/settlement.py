@@ -6,13 +6,15 @@ from gateway.domain import Basis, LedgerEntry, Outcome, Usage
 from gateway.entries import Attempt, charged_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
+from policies.breaker import ErrorFacts, HealthBoard
 
 
 class Settlement:
     """Turns what was seen of an answer into its charge and hands that to the journal."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, health: HealthBoard) -> None:
         self._services = services
+        self._health = health
 
     async def open(self, attempt: Attempt) -> None:
         """Make the intent durable. If that is cancelled or fails, the attempt never was."""
@@ -29,17 +31,17 @@ class Settlement:
     async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
         """Charge a complete answer."""
         await self._charge(attempt, Outcome.SUCCEEDED, reader, dialect, None)
-        self._services.health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
+        self._health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
 
     async def interrupt(self, attempt: Attempt, error: GatewayError, reader: ReplyReader, dialect: Dialect) -> None:
         """Charge what was generated before the upstream broke off."""
         await self._charge(attempt, Outcome.INTERRUPTED, reader, dialect, error)
         if isinstance(error, UpstreamError):
-            self._services.health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), error)
+            self._blame(attempt, error)
 
     async def fail(self, attempt: Attempt, error: UpstreamError, reader: ReplyReader | None, dialect: Dialect) -> None:
         """End an attempt that gave no answer: unbilled, unless text was generated before it broke."""
-        self._services.health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), error)
+        self._blame(attempt, error)
         if reader is not None and (reader.usage is not None or reader.output_text()):
             await self._charge(attempt, Outcome.FAILED, reader, dialect, error)
         else:
@@ -99,6 +101,10 @@ class Settlement:
             input_tokens=await count(model, dialect.input_text()),
             output_tokens=await count(model, text) if text else 0,
         )
+
+    def _blame(self, attempt: Attempt, error: UpstreamError) -> None:
+        facts = ErrorFacts(error.blames_deployment, error.retry_after_s)
+        self._health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), facts)
 
     def _elapsed_ms(self, attempt: Attempt) -> float:
         return (self._services.clock.monotonic_s() - attempt.started_s) * 1000

@@ -16,6 +16,7 @@ _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.EMBEDDINGS: frozenset({"embedding", "chat"}),
     Endpoint.MODERATIONS: frozenset({"moderation", "chat"}),
 }
+LIMITED = "limits: the provider's limit for it is used up"
 UNPRICED = "unpriced: no price is known for its model"
 
 

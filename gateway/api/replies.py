@@ -6,6 +6,7 @@ The fast way through ``StreamReader.feed`` looks at bytes only. Inside a JSON st
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 
 import msgspec
@@ -17,6 +18,7 @@ from gateway.errors import UpstreamBroken, UpstreamError, UpstreamRefused
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 
 
+_TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 _ABSENT = msgspec.Raw(b"null")
 
 
@@ -194,8 +196,8 @@ class WholeReader:
         try:
             answer = msgspec.json.decode(self._body)
         except (msgspec.DecodeError, UnicodeDecodeError):
-            # A truncated answer was generated all the same; an error page was not.
-            return self._body.decode(errors="replace") if self._body.startswith(b"{") else ""
+            # A truncated answer was generated all the same; count what text is in it.
+            return b"\n".join(_TEXT_FIELD.findall(self._body)).decode(errors="replace")
         choices = answer.get("choices") if isinstance(answer, dict) else None
         return "".join(text for choice in choices or () for text in text_of(choice))
 

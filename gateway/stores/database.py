@@ -8,6 +8,7 @@ from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import asyncpg
 import sqlalchemy.exc
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from gateway.errors import StoreUnavailable
@@ -120,3 +121,14 @@ def translated() -> Iterator[None]:
         if is_away(exc):
             raise StoreUnavailable("The database is not available right now. Please retry.") from exc
         raise
+
+
+async def answers(engine: AsyncEngine) -> bool:
+    """Whether the database answers a query now."""
+    try:
+        with translated():
+            async with engine.connect() as connection:
+                await connection.execute(text("SELECT 1"))
+    except StoreUnavailable:
+        return False
+    return True

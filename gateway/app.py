@@ -1,0 +1,196 @@
+"""Composition root: builds every adapter, starts the jobs, takes all down in order. Only this file knows them all."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import random
+import sys
+import time
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+from prometheus_client import REGISTRY
+from redis.asyncio import Redis
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from backends.registry import create_backends
+from backends.token_count import TiktokenCounter
+from gateway import discovery
+from gateway.api.admin import admin_router
+from gateway.api.completions import CompletionsApp
+from gateway.api.models import models_router
+from gateway.api.surface import Surface, install_errors
+from gateway.api.system import Readiness, system_router
+from gateway.background import Tasks
+from gateway.catalog_text import CatalogError
+from gateway.config import CatalogFile
+from gateway.ids import new_entry_id
+from gateway.jobs.runner import Job, JobRunner
+from gateway.jobs.shipper import Shipper
+from gateway.jobs.sweeper import SWEEP_INTERVAL_S, Sweeper
+from gateway.pipeline import Pipeline
+from gateway.ports import Clock, Services
+from gateway.settings import Settings
+from gateway.stores import database, tables
+from gateway.stores.journal import RedisJournal
+from gateway.stores.key_cache import KeyCache, follow
+from gateway.stores.keys import KeyStore, redis_announcer
+from gateway.stores.ledger import LedgerStore
+from gateway.stores.local_journal import LocalJournal
+from gateway.stores.redis_link import Link, open_link
+from gateway.stores.upstream_limits import RedisUpstreamAdmission
+from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
+
+_log = logging.getLogger("obol.app")
+_RETRY_PAUSE_S = (0.05, 0.25)
+_LEAVE_S = 10.0  # for the last charges to reach Postgres; what does not, waits in the journal for a sweeper
+_FLUSH_S = 1.0
+
+
+def create_app(settings: Settings) -> Surface:
+    """The ASGI application of one worker. Raises CatalogError for a catalog that cannot serve."""
+    configure_logging(settings.log_level)
+    catalog = discovery.load(settings, os.environ)
+
+    @asynccontextmanager
+    async def lifespan(framework: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            await _build(settings, catalog, framework, surface, stack)
+            yield
+
+    framework = FastAPI(
+        title="Obol", openapi_url="/admin/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan
+    )
+    framework.state.catalog = lambda: catalog.current
+    install_errors(framework)
+    surface = Surface(framework, settings.cors_origins)
+    return surface
+
+
+async def _build(
+    settings: Settings, catalog: CatalogFile, framework: FastAPI, surface: Surface, stack: AsyncExitStack
+) -> None:
+    """Open the stores, fill in the services, start the jobs. Whatever is opened last is closed first."""
+    instance = new_entry_id()
+    engine = database.connect(settings.database_url)
+    stack.push_async_callback(engine.dispose)
+    link = await open_link(settings.redis_url, client_name=f"obol-{instance[-12:]}")
+    stack.push_async_callback(link.close)
+    redis = Redis.from_url(settings.redis_url)  # for subscriptions, which need a connection of their own
+    stack.push_async_callback(redis.aclose)
+    local_journal = LocalJournal(settings.data_dir / "journal", instance)
+    stack.push_async_callback(local_journal.close)
+    journal = RedisJournal(link, local_journal, instance)
+    stack.push_async_callback(journal.close)
+    backends = create_backends()
+    stack.push_async_callback(backends.close)
+    tokens = TiktokenCounter()
+    stack.callback(tokens.close)
+
+    ledger = LedgerStore(engine)
+    key_store = KeyStore(engine, redis_announcer(redis))
+    key_cache = KeyCache(key_store)
+    shipper = Shipper(journal, ledger)
+    metrics = Metrics(REGISTRY)
+    metrics.catalog.labels(catalog.current.hash).set(1)
+    lines = LineWriter(sys.stderr, asyncio.get_running_loop().call_soon)
+    stack.callback(lines.flush)
+    background = Tasks()
+    limits = RedisUpstreamAdmission(link, instance)
+    services = Services(
+        catalog=lambda: catalog.current,
+        backends=backends.by_kind,
+        journal=journal,
+        admission=limits,
+        tokens=tokens,
+        keys=key_cache,
+        telemetry=RequestTelemetry(metrics, lines.write if settings.log_level in {"debug", "info"} else None),
+        background=background,
+        clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause),
+        instance=instance,
+        is_content_logged=settings.content_logging,
+    )
+
+    async def flush() -> None:
+        await shipper.flush(_FLUSH_S)
+
+    surface.completions = CompletionsApp(services, Pipeline(services), settings.body_bytes_max)
+    framework.include_router(models_router(services))
+    framework.include_router(admin_router(key_store, ledger, settings.admin_key, flush))
+    framework.include_router(system_router(_readiness(catalog, engine, link, journal)))
+
+    sweeper = Sweeper(link, ledger, instance=instance, local_directory=settings.data_dir / "journal")
+    jobs = JobRunner(*_jobs(catalog, metrics, engine, journal, sweeper, key_cache), Job("limits", 5, limits.renew))
+    listener = asyncio.create_task(follow(redis, key_cache))
+    stack.callback(listener.cancel)
+    jobs.start()
+    shipper.start()
+
+    async def leave() -> None:
+        """Charge what is under way, bring every charge to Postgres, and sign off, while the stores are still open."""
+        await background.drain()
+        await jobs.stop()
+        await shipper.stop(_LEAVE_S)
+        await journal.leave()
+
+    stack.push_async_callback(leave)
+
+
+def _jobs(
+    catalog: CatalogFile,
+    metrics: Metrics,
+    engine: AsyncEngine,
+    journal: RedisJournal,
+    sweeper: Sweeper,
+    keys: KeyCache,
+) -> list[Job]:
+    async def reload_catalog() -> None:
+        try:
+            before = catalog.current.hash
+            if catalog.reload_if_changed():
+                metrics.catalog.remove(before)
+                metrics.catalog.labels(catalog.current.hash).set(1)
+                _log.info("catalog %s is in force, after %s", catalog.current.hash, before)
+        except CatalogError as exc:
+            _log.error("the changed catalog is refused, %s stays in force: %s", catalog.current.hash, exc)
+
+    async def ensure_partitions() -> None:
+        await tables.ensure_partitions(engine)
+
+    async def gauge() -> None:
+        metrics.unshipped.set(journal.unshipped)
+
+    return [
+        Job("heartbeat", 2, journal.beat),
+        Job("sweep", SWEEP_INTERVAL_S, sweeper.sweep),
+        Job("keys", 10, keys.refresh),
+        Job("catalog", 1, reload_catalog),
+        Job("partitions", 86_400, ensure_partitions),
+        Job("gauge", 5, gauge),
+    ]
+
+
+def _readiness(catalog: CatalogFile, engine: AsyncEngine, link: Link, journal: RedisJournal) -> Readiness:
+    """Ready once Postgres has been seen: while it or Redis is away later, serving goes on, and so does readiness."""
+    has_seen_postgres = False
+
+    async def readiness() -> tuple[bool, dict[str, object]]:
+        nonlocal has_seen_postgres
+        is_up = await database.answers(engine)
+        has_seen_postgres = has_seen_postgres or is_up
+        return has_seen_postgres, {
+            "catalog": catalog.current.hash,
+            "postgres": "up" if is_up else "away",
+            "redis": "up" if link.is_connected else "away",
+            "charges_unshipped": journal.unshipped,
+        }
+
+    return readiness
+
+
+async def _pause(retry_after_s: float | None) -> None:
+    """The wait before a retry: what the upstream asked for, else a short random time so that clients do not align."""
+    await asyncio.sleep(random.uniform(*_RETRY_PAUSE_S) if retry_after_s is None else retry_after_s)  # noqa: S311
