@@ -22,8 +22,8 @@ whose intent was already entered as orphaned becomes its correction (LedgerSink)
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
+from collections import deque
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
@@ -83,7 +83,7 @@ class RedisJournal:
         self._registered: set[str] = set()  # organizations that obol:organizations knows, as far as we know
         self._open: dict[str, Journaled] = {}
         self._settled: dict[str, Journaled] = {}  # not yet acknowledged by Postgres
-        self._ready: dict[str, None] = {}  # ids of those that nobody is shipping, oldest first
+        self._ready: deque[str] = deque()  # ids of those that nobody is shipping, oldest first
         self._shipped: dict[str, list[str]] = {}  # organization -> ids that Redis still has to drop
         self._never_sent: set[str] = set()  # settled while Redis was away: Redis has nothing to drop
         self._has_entries = asyncio.Event()
@@ -152,7 +152,7 @@ class RedisJournal:
                 await self._settle_locally(charge)
         finally:
             # Only now may it be shipped: were it dropped from Redis before it came there, it would stay for good.
-            self._ready[charge.id] = None
+            self._ready.append(charge.id)
             self._has_entries.set()
 
     async def _settle_locally(self, charge: Journaled) -> None:
@@ -163,22 +163,32 @@ class RedisJournal:
 
     # What the Shipper needs.
 
+    @property
+    def ready(self) -> int:
+        """How many charges may be taken."""
+        return len(self._ready)
+
+    def unshipped_ids(self) -> frozenset[str]:
+        """The attempts whose charges Postgres has not acknowledged yet."""
+        return frozenset(self._settled)
+
+    def is_any_unshipped(self, attempt_ids: Iterable[str]) -> bool:
+        return any(one in self._settled for one in attempt_ids)
+
     async def wait_for_entries(self) -> None:
         """Returns when there is something to take."""
         await self._has_entries.wait()
 
     def take(self, count_max: int) -> list[Journaled]:
         """The oldest charges that nobody is shipping. Each must be given to ``acknowledge`` or ``put_back``."""
-        ids = list(itertools.islice(self._ready, count_max))
-        for one in ids:
-            del self._ready[one]
+        ids = [self._ready.popleft() for _ in range(min(count_max, len(self._ready)))]
         if not self._ready:
             self._has_entries.clear()
         return [self._settled[one] for one in ids if one in self._settled]
 
     def put_back(self, charges: Sequence[Journaled]) -> None:
         """The ledger did not take these."""
-        self._ready = dict.fromkeys([charge.id for charge in charges]) | self._ready
+        self._ready.extendleft(charge.id for charge in reversed(charges))
         if self._ready:
             self._has_entries.set()
 

@@ -1,0 +1,63 @@
+"""Runs jobs at intervals for as long as the process serves."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from typing import NamedTuple
+
+from redis.exceptions import RedisError
+
+from gateway.errors import StoreUnavailable
+
+log = logging.getLogger("obol.jobs")
+
+_JITTER = 0.1  # of the interval, either way: replicas that started together do not stay in step
+
+
+class Job(NamedTuple):
+    """``run`` is awaited at once and then ``interval_s`` (give or take a tenth) after each end."""
+
+    name: str
+    interval_s: float
+    run: Callable[[], Awaitable[object]]
+
+
+class JobRunner:
+    """Each job is a loop of its own; a job that fails is logged and tried again at its next turn."""
+
+    def __init__(self, *jobs: Job) -> None:
+        self._jobs = list(jobs)
+        self._tasks: list[asyncio.Task[None]] = []
+
+    def add(self, job: Job) -> None:
+        """To be called before ``start``."""
+        self._jobs.append(job)
+
+    def start(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._tasks = [loop.create_task(_repeat(job), name=f"job-{job.name}") for job in self._jobs]
+
+    async def stop(self) -> None:
+        """Cancel what runs and wait for its end. Idempotent."""
+        tasks, self._tasks = self._tasks, []
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _repeat(job: Job) -> None:
+    was_store_away = False
+    while True:
+        try:
+            await job.run()
+            was_store_away = False
+        except (StoreUnavailable, RedisError) as exc:
+            if not was_store_away:
+                log.warning("job %s waits for a store: %s", job.name, exc)
+            was_store_away = True
+        except Exception:  # a job outlives its bugs: the next turn may succeed, and the others must go on
+            log.exception("job %s failed", job.name)
+        await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
