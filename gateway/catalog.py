@@ -138,6 +138,11 @@ def usd(rate_nusd: int, meter: Meter = Meter.INPUT) -> str:
     return format(dollars.normalize(), "f")
 
 
+def per_unit_of(meter: Meter) -> str:
+    """What to write behind a rate that is not per 1M tokens."""
+    return "" if meter in _PER_TOKEN else " per unit"
+
+
 def content_hash(snapshot: CatalogSnapshot) -> str:
     """A short SHA-256 of all that decides what is called and what it costs; credentials are left out."""
     used = {deployment.provider.name: deployment.provider for deployment in _all(snapshot)}

@@ -117,6 +117,7 @@ class PriceList:
     def __init__(self, content: bytes, source: str) -> None:
         """Raises PriceListError when the content is not a JSON object of objects."""
         self.source = source
+        self._content = content
         try:
             self._raw = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
         except msgspec.DecodeError as exc:
@@ -129,8 +130,9 @@ class PriceList:
     def keys(self) -> Iterator[str]:
         return iter(self._raw)
 
-    def raw(self, key: str) -> bytes:
-        return bytes(self._raw[key])
+    def content(self) -> bytes:
+        """The file as it was read."""
+        return self._content
 
     def get(self, key: str) -> ListedModel | None:
         """The model of exactly that key. Raises PriceListError when its entry is malformed."""
@@ -223,7 +225,7 @@ def _decode(key: str, raw: msgspec.Raw, source: str) -> ListedModel:
     """Raises PriceListError."""
     try:
         entry = _entry_decoder.decode(raw)
-        tiers = _tiers(entry)
+        tiers = stated_tiers(entry)
     except (msgspec.DecodeError, InvalidOperation, ValueError) as exc:
         raise PriceListError(f"{source}: {key}: {exc}") from exc
     endpoints = entry.get("supported_endpoints")
@@ -258,8 +260,8 @@ def _rate(name: str, value: object) -> int | None:
     return nusd_per_million(Decimal(value))
 
 
-def _tiers(entry: Mapping[str, object]) -> Mapping[str, StatedRates]:
-    """The stated rates by service tier. Raises ValueError."""
+def stated_tiers(entry: Mapping[str, object]) -> Mapping[str, StatedRates]:
+    """The stated rates of an entry of the list by service tier; none without a standard rate. Raises ValueError."""
     bases: dict[str, dict[Meter, int]] = {}
     contexts: dict[str, dict[int, dict[Meter, int]]] = {}
     for name, value in entry.items():
