@@ -22,6 +22,9 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
 
+serve: $(VENV)/installed ## serve on 127.0.0.1:8080 with embedded stores under .obol (settings: OBOL_*)
+	@exec $(BIN)/obol serve
+
 check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check
 	$(BIN)/ruff format --check
