@@ -14,7 +14,7 @@ A request may steer it by the field ``simulate`` (with the SDKs: ``extra_body={"
 | ``output_tokens`` | length of each choice's text |
 | ``error`` | ``{"status", "code", "message", "type"}``: refuse like an upstream would |
 | ``cut_after_chunks`` | break off after that many blocks of a stream (not streaming: break off at once) |
-| ``hang`` | answer nothing (or nothing more after ``cut_after_chunks`` blocks) until the caller leaves or a limit acts |
+| ``hang`` | answer nothing (or no more after ``cut_after_chunks`` blocks) until the caller leaves or a limit ends it |
 | ``tool_call`` | ``{"name", "arguments"}``: call this tool |
 | ``cached_tokens``, ``cache_write_tokens``, ``reasoning_tokens`` | what the usage reports of these |
 | ``no_usage`` | report no usage |
