@@ -1,0 +1,41 @@
+"""A migrated database of this folder's own, on the server that all tests share."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from postgres_parts import make_database
+
+from gateway.stores import database, migrate
+from gateway.stores.keys import KeyStore
+from gateway.stores.ledger import LedgerStore
+
+
+@pytest.fixture(scope="session")
+async def migrated_url(database_url):
+    url = await make_database(database_url)
+    await asyncio.to_thread(migrate.upgrade, url)
+    return url
+
+
+@pytest.fixture(scope="session")
+async def engine(migrated_url):
+    engine = database.connect(migrated_url)
+    yield engine
+    await engine.dispose()
+
+
+@pytest.fixture
+async def empty_database(database_url):
+    return await make_database(database_url)
+
+
+@pytest.fixture(scope="session")
+def ledger(engine):
+    return LedgerStore(engine)
+
+
+@pytest.fixture(scope="session")
+def keys(engine):
+    return KeyStore(engine)
