@@ -35,7 +35,7 @@ def main_show(settings: Settings, env: Mapping[str, str] | None = None) -> str:
         catalog = discovery.load_found(found, settings, env).current
         masked = found.data
     comments = [f"# {line}" for line in catalog.describe()]
-    return "\n".join([*comments, _dumped(_without_secrets(masked))])
+    return "\n".join([*comments, dumped(_without_secrets(masked))])
 
 
 def _without_secrets(masked: Any) -> Any:
@@ -77,6 +77,6 @@ def _represent_decimal(dumper: yaml.SafeDumper, value: Decimal) -> yaml.Node:
 _Dumper.add_representer(Decimal, _represent_decimal)
 
 
-def _dumped(data: Any) -> str:
+def dumped(data: Any) -> str:
     """YAML with one line for each innermost collection, in the order of the data."""
     return yaml.dump(data, Dumper=_Dumper, sort_keys=False, default_flow_style=None, width=1000, allow_unicode=True)
