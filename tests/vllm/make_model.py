@@ -18,6 +18,11 @@ SEED = 20
 VOCABULARY = 1024
 CONTEXT_TOKENS = 4096
 SPECIAL = ["<pad>", "<s>", "</s>", "<|system|>", "<|user|>", "<|assistant|>", "<|tool|>", "<|end|>"]
+WORDS = (
+    "the a of and to in is was it for on with as be by at from this that what who how many tell me weather city "
+    "Paris Berlin London temperature degrees name age street number price token gateway ledger answer question "
+    "model route cost hello world please list true false null name value unit celsius get call function"
+)
 TEMPLATE = (
     "{{ bos_token }}"
     "{% if tools %}<|system|>{{ tools | tojson }}<|end|>{% endif %}"
@@ -34,11 +39,7 @@ TEMPLATE = (
 def corpus() -> list[str]:
     """Sentences and JSON to learn byte pairs from: the words do not matter, that JSON syntax is in does."""
     draw = random.Random(SEED)  # noqa: S311 - a fixed text, nothing secret
-    words = (
-        "the a of and to in is was it for on with as be by at from this that what who how many tell me weather city "
-        "Paris Berlin London temperature degrees name age street number price token gateway ledger answer question "
-        "model route cost hello world please list true false null name value unit celsius get call function"
-    ).split()
+    words = WORDS.split()
     lines = []
     for _ in range(4000):
         chosen = [draw.choice(words) for _ in range(draw.randint(3, 14))]
