@@ -85,11 +85,11 @@ def _parser() -> argparse.ArgumentParser:
     convert = _add(catalog, "import-litellm", "turn a LiteLLM config into a catalog", _catalog_import, ())
     convert.add_argument("file", type=Path)
 
-    prices = commands.add_parser("prices", help="the price list").add_subparsers(required=True, metavar="COMMAND")
-    show = _add(prices, "show", "show the prices in use", _prices_show, CATALOG_FLAGS)
+    listed = commands.add_parser("prices", help="the price list").add_subparsers(required=True, metavar="COMMAND")
+    show = _add(listed, "show", "show the prices in use", _prices_show, CATALOG_FLAGS)
     show.add_argument("model", nargs="?", help="one model (all)")
     update = _add(
-        prices, "update", "take a newer price list, after showing the difference", _prices_update, CATALOG_FLAGS
+        listed, "update", "take a newer price list, after showing the difference", _prices_update, CATALOG_FLAGS
     )
     update.add_argument("file", type=Path)
     update.add_argument("--yes", action="store_true", help="apply without asking")
@@ -176,34 +176,34 @@ def _ledger_tail(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _catalog_show(_options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import config  # noqa: PLC0415
+    from gateway import catalog_show  # noqa: PLC0415
 
     with _catalog_failures():
-        print(config.main_show(settings))
+        print(catalog_show.main_show(settings))
     return 0
 
 
 def _catalog_import(options: argparse.Namespace, _settings: Settings) -> int:
-    from gateway import config  # noqa: PLC0415
+    from gateway import litellm_import  # noqa: PLC0415
 
     with _catalog_failures():
-        print(config.import_litellm(options.file))
+        print(litellm_import.import_litellm(options.file))
     return 0
 
 
 def _prices_show(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import pricelist  # noqa: PLC0415
+    from gateway import prices  # noqa: PLC0415
 
     with _catalog_failures():
-        print(pricelist.show(settings, options.model))
+        print(prices.show(settings, options.model))
     return 0
 
 
 def _prices_update(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import pricelist  # noqa: PLC0415
+    from gateway import prices  # noqa: PLC0415
 
     with _catalog_failures():
-        difference, apply = pricelist.update(settings, options.file)
+        difference, apply = prices.update(settings, options.file)
         print(difference)
         if not options.yes and not _is_confirmed("Apply?"):
             raise CommandFailed("nothing was changed (--yes applies without asking)")
