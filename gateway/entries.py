@@ -52,6 +52,12 @@ class Attempt:
         self.settled: LedgerEntry | None = None  # the charge, once it is known
         self.is_settled = False  # ... and durable
 
+    def began(self, http_status: int, upstream_request_id: str | None, now_s: float) -> None:
+        """The upstream's first block is here."""
+        self.http_status = http_status
+        self.upstream_request_id = upstream_request_id
+        self.first_token_ms = (now_s - self.started_s) * 1000
+
     @property
     def id(self) -> str:
         """The id of the attempt and of its ledger entry."""
@@ -120,13 +126,14 @@ def charged_entry(
     outcome: Outcome,
     *,
     total_ms: float,
+    service_tier: str | None = None,
     model_answered: str | None = None,
     finish_reason: str | None = None,
     error: GatewayError | None = None,
     content: dict[str, str] | None = None,
 ) -> LedgerEntry:
     """The charge that replaces the attempt's intent."""
-    tier = attempt.intent.service_tier
+    tier = service_tier or attempt.intent.service_tier  # what was asked may not be what was served
     charged = price(attempt.deployment, usage, tier)
     if attempt.baseline is None:
         baseline_nusd = charged.cost_nusd
@@ -141,6 +148,7 @@ def charged_entry(
         http_status=attempt.http_status,
         error_code=error.code if error else None,
         finish_reason=finish_reason,
+        service_tier=tier,
         model_answered=model_answered,
         input_tokens=usage.input_tokens,
         cached_input_tokens=usage.cached_input_tokens,

@@ -9,7 +9,6 @@ Streaming and not is the same path: a whole answer is a stream of one block. Wha
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 
 from gateway.decide import decide, nothing_left
@@ -78,32 +77,22 @@ class Pipeline:
 
     async def _begin(self, attempt: Attempt, request: Request, dialect: Dialect) -> Answer:
         """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
-        settlement = self._settlement
         backend = self._services.backends[attempt.deployment.provider.kind]
-        await settlement.open(attempt)
+        await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
-        reader: ReplyReader | None = None
-        reply: Reply | None = None
+        answer = Answer(self._settlement, attempt, dialect)
         try:
-            reply = await backend.open(_call(request, attempt.deployment))
-            attempt.http_status, attempt.upstream_request_id = reply.http_status, reply.upstream_request_id
-            reader = dialect.reader()
-            shown = await _first_shown(reply, reader)
-            attempt.first_token_ms = (self._services.clock.monotonic_s() - attempt.started_s) * 1000
-            answer = Answer(settlement, attempt, reply, reader, dialect, shown)
-            if reader.is_ended:
-                await answer.settle()
-            return answer
-        except UpstreamError as exc:
-            if reply is not None:
-                reply.close()
-            await settlement.fail(attempt, exc, reader, dialect)
+            try:
+                await answer.begin(await backend.open(_call(request, attempt.deployment)))
+            except UpstreamError as exc:
+                await answer.fail(exc)
+                raise
+        except UpstreamError:
             raise
-        except asyncio.CancelledError:
-            if reply is not None:
-                reply.close()
-            settlement.abandon(attempt, reader, dialect)
+        except BaseException:  # mostly a cancellation, the client is gone; whatever it is, no intent may stay open
+            answer.abandon()
             raise
+        return answer
 
 
 class Answer:
@@ -113,21 +102,13 @@ class Answer:
     answer whose charge is not durable.
     """
 
-    def __init__(
-        self,
-        settlement: Settlement,
-        attempt: Attempt,
-        reply: Reply,
-        reader: ReplyReader,
-        dialect: Dialect,
-        shown: bytes,
-    ) -> None:
+    def __init__(self, settlement: Settlement, attempt: Attempt, dialect: Dialect) -> None:
         self._settlement = settlement
         self._attempt = attempt
-        self._reply = reply
-        self._reader = reader
         self._dialect = dialect
-        self._ready = shown
+        self._reader = dialect.reader()
+        self._reply: Reply = NO_REPLY
+        self._ready = b""
         self._is_over = False
 
     @property
@@ -148,6 +129,19 @@ class Answer:
     def cost_nusd(self) -> int | None:
         """The charge, once it is known: for a whole answer from the start."""
         return self._attempt.settled.cost_nusd if self._attempt.settled else None
+
+    async def begin(self, reply: Reply) -> None:
+        """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
+        self._reply = reply
+        self._ready = await _first_shown(reply, self._reader)
+        self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
+        if self._reader.is_ended:
+            await self.settle()
+
+    async def fail(self, error: UpstreamError) -> None:
+        """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
+        self._reply.close()
+        await self._settlement.fail(self._attempt, error, self._reader, self._dialect)
 
     async def next(self) -> bytes | None:
         """The next bytes for the client, ``None`` at the end. Raises GatewayError when the upstream broke off."""
@@ -198,6 +192,24 @@ class Answer:
         """The client went away: cancel the upstream and charge what was used. Harmless after the end."""
         self._reply.close()
         self._settlement.abandon(self._attempt, self._reader, self._dialect)
+
+
+class _NoReply:
+    """Stands in for the upstream's answer until there is one."""
+
+    first = b""
+    http_status = 0
+    upstream_request_id: str | None = None
+    headers: Mapping[str, str] = {}
+
+    async def next(self) -> bytes | None:
+        return None
+
+    def close(self) -> None:
+        pass
+
+
+NO_REPLY = _NoReply()
 
 
 async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:

@@ -70,6 +70,7 @@ class ReplyReader(Protocol):
     usage: Usage | None  # as the upstream reported it, so far
     finish_reason: str | None
     model_answered: str | None
+    service_tier: str | None  # the one that served, where the upstream says
     error: UpstreamError | None  # an error event of the upstream; the stream is over
     has_data: bool  # something other than comments has come
 

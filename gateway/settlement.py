@@ -39,15 +39,15 @@ class Settlement:
         if isinstance(error, UpstreamError):
             self._blame(attempt, error)
 
-    async def fail(self, attempt: Attempt, error: UpstreamError, reader: ReplyReader | None, dialect: Dialect) -> None:
+    async def fail(self, attempt: Attempt, error: UpstreamError, reader: ReplyReader, dialect: Dialect) -> None:
         """End an attempt that gave no answer: unbilled, unless text was generated before it broke."""
         self._blame(attempt, error)
-        if reader is not None and (reader.usage is not None or reader.output_text()):
+        if reader.usage is not None or reader.output_text():
             await self._charge(attempt, Outcome.FAILED, reader, dialect, error)
         else:
             await self._settle(attempt, unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt)))
 
-    def abandon(self, attempt: Attempt, reader: ReplyReader | None, dialect: Dialect) -> None:
+    def abandon(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
         """The client left: charge in the background what was used. A charge already under way is only repeated."""
         if attempt.is_settled:
             return
@@ -60,24 +60,23 @@ class Settlement:
         self,
         attempt: Attempt,
         outcome: Outcome,
-        reader: ReplyReader | None,
+        reader: ReplyReader,
         dialect: Dialect,
         error: GatewayError | None,
     ) -> None:
-        usage = reader.usage if reader else None
-        basis = Basis.REPORTED
+        usage, basis = reader.usage, Basis.REPORTED
         if usage is None:
             usage, basis = await self._count(attempt, reader, dialect), Basis.ESTIMATED
-            if reader is not None:
-                reader.usage = usage
+            reader.usage = usage
         entry = charged_entry(
             attempt,
             usage,
             basis,
             outcome,
             total_ms=self._elapsed_ms(attempt),
-            model_answered=reader.model_answered if reader else None,
-            finish_reason=reader.finish_reason if reader else None,
+            service_tier=reader.service_tier,
+            model_answered=reader.model_answered,
+            finish_reason=reader.finish_reason,
             error=error,
             content=_content(reader, dialect) if self._services.is_content_logged else None,
         )
@@ -93,10 +92,10 @@ class Settlement:
         if attempt.deployment.limits.is_limited:
             await self._services.admission.release(attempt.deployment, attempt.id)
 
-    async def _count(self, attempt: Attempt, reader: ReplyReader | None, dialect: Dialect) -> Usage:
+    async def _count(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> Usage:
         """Count tokens of an answer whose upstream reported none."""
         count, model = self._services.tokens.count, attempt.deployment.model
-        text = reader.output_text() if reader else ""
+        text = reader.output_text()
         return Usage(
             input_tokens=await count(model, dialect.input_text()),
             output_tokens=await count(model, text) if text else 0,
@@ -107,8 +106,11 @@ class Settlement:
         self._health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), facts)
 
     def _elapsed_ms(self, attempt: Attempt) -> float:
-        return (self._services.clock.monotonic_s() - attempt.started_s) * 1000
+        return (self.now_s() - attempt.started_s) * 1000
+
+    def now_s(self) -> float:
+        return self._services.clock.monotonic_s()
 
 
-def _content(reader: ReplyReader | None, dialect: Dialect) -> dict[str, str]:
-    return {"request": dialect.input_text(), "answer": reader.output_text() if reader else ""}
+def _content(reader: ReplyReader, dialect: Dialect) -> dict[str, str]:
+    return {"request": dialect.input_text(), "answer": reader.output_text()}

@@ -13,6 +13,8 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from gateway.domain import NANO, LedgerEntry
 from gateway.errors import GatewayError
 
+_SERVER_ERROR = 500
+_DEPLOYMENTS_MAX = 1000
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -69,7 +71,9 @@ class RequestTelemetry:
         name = entry.deployment
         per = self._by_deployment.get(name)
         if per is None:
-            per = self._by_deployment[name] = _PerDeployment(self._metrics, name)
+            if len(self._by_deployment) >= _DEPLOYMENTS_MAX:  # an open wildcard lets clients make up names
+                name = "other"
+            per = self._by_deployment.setdefault(name, _PerDeployment(self._metrics, name))
         attempts = per.attempts.get(entry.status)
         if attempts is None:
             attempts = per.attempts[entry.status] = self._metrics.attempts.labels(name, entry.status)
@@ -102,7 +106,6 @@ class RequestTelemetry:
             self._write_line(_encode(line))
 
 
-_SERVER_ERROR = 500
 _encode = msgspec.json.Encoder().encode
 
 

@@ -59,6 +59,7 @@ class _Answer(msgspec.Struct):
     """A whole answer or one chunk, as far as the path looks into it."""
 
     model: str | None = None
+    service_tier: str | None = None
     choices: list[_Choice] | None = None
     usage: msgspec.Raw = _ABSENT
     error: msgspec.Raw = _ABSENT
@@ -157,6 +158,7 @@ class WholeReader:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.model_answered: str | None = None
+        self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.is_complete = False
         self.has_data = True
@@ -179,7 +181,7 @@ class WholeReader:
         if answer.choices is None and required not in _decode_fields(block):
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
             return b""
-        self.model_answered = answer.model
+        self.model_answered, self.service_tier = answer.model, answer.service_tier
         self.usage = parse_usage(answer.usage)
         for choice in answer.choices or ():
             self.finish_reason = choice.finish_reason
@@ -223,6 +225,7 @@ class StreamReader:
         self.usage: Usage | None = None
         self.finish_reason: str | None = None
         self.model_answered: str | None = None
+        self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.has_data = False
         self.is_ended = False
@@ -301,6 +304,8 @@ class StreamReader:
     def _show(self, event: bytes, answer: _Answer, fields: dict[str, msgspec.Raw]) -> bytes:
         if answer.model:
             self.model_answered = answer.model
+        if answer.service_tier:
+            self.service_tier = answer.service_tier
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
