@@ -221,9 +221,9 @@ async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
             shown += reader.flush()
             break
         shown += reader.feed(block)
-    if reader.error is not None and not shown:
-        raise reader.error
-    if not reader.has_data and reader.error is None:
+    if not reader.has_data:
+        if reader.error is not None:
+            raise reader.error
         raise UpstreamBroken("The upstream's answer is empty.")
     return shown
 

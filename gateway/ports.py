@@ -72,7 +72,10 @@ class ReplyReader(Protocol):
     model_answered: str | None
     service_tier: str | None  # the one that served, where the upstream says
     error: UpstreamError | None  # an error event of the upstream; the stream is over
-    has_data: bool  # something other than comments has come
+
+    @property
+    def has_data(self) -> bool:
+        """Something of an answer has come, not only comments."""
 
     @property
     def is_ended(self) -> bool:

@@ -161,7 +161,10 @@ class WholeReader:
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.is_complete = False
-        self.has_data = True
+
+    @property
+    def has_data(self) -> bool:
+        return self.is_complete
 
     @property
     def is_ended(self) -> bool:
@@ -290,7 +293,6 @@ class StreamReader:
         if payload.strip() == b"[DONE]":
             self.is_ended = True
             return b""
-        self.has_data = True
         try:
             answer, fields = _decode_answer(payload), _decode_fields(payload)
         except (msgspec.DecodeError, UnicodeDecodeError):
@@ -302,6 +304,7 @@ class StreamReader:
         return self._show(event, answer, fields)
 
     def _show(self, event: bytes, answer: _Answer, fields: dict[str, msgspec.Raw]) -> bytes:
+        self.has_data = True
         if answer.model:
             self.model_answered = answer.model
         if answer.service_tier:

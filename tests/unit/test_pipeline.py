@@ -1,0 +1,333 @@
+"""The path over fakes behind its own Protocols: whoever leaves at whatever moment, each call ends in one entry."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import MappingProxyType
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from gateway.api.chat import OpenAIDialect, parse_request
+from gateway.background import Tasks
+from gateway.domain import Basis, Caller, Deployment, Endpoint, Meter, Outcome, Provider, Route, Tariff
+from gateway.errors import GatewayError, ModelNotFound, UnpricedModel, UpstreamInterrupted, UpstreamUnreachable
+from gateway.pipeline import Pipeline
+from gateway.ports import Clock, Services
+from policies.pricing import make_rate_card
+
+CALLER = Caller("key_1", "k", "team_1", "t", "org_1")
+ANSWER = {
+    "id": "c",
+    "model": "m-1",
+    "choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+WHOLE = [json.dumps(ANSWER).encode()]
+DELTA = {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {"content": "he"}, "finish_reason": None}]}
+LAST = {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+USAGE = {"id": "c", "model": "m-1", "choices": [], "usage": ANSWER["usage"]}
+
+
+def event(data):
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+STREAM = [event(DELTA), event(DELTA), event(LAST), event(USAGE), b"data: [DONE]\n\n"]
+CUT = [event(DELTA), event(DELTA), UpstreamInterrupted("cut")]
+
+
+class Journal:
+    """Keeps what was asked of it; every step gives others a turn, so that a cancellation can fall anywhere."""
+
+    def __init__(self):
+        self.open_entries, self.settled = {}, {}
+        self.order = []
+
+    async def open(self, entry):
+        await asyncio.sleep(0)
+        self.open_entries[entry.id] = entry
+        self.order.append(("open", entry.id))
+        await asyncio.sleep(0)
+
+    async def void(self, entry):
+        await asyncio.sleep(0)
+        self.open_entries.pop(entry.id, None)
+
+    async def settle(self, entry):
+        await asyncio.sleep(0)
+        self.settled[entry.id] = entry
+        self.open_entries.pop(entry.id, None)
+        self.order.append(("settle", entry.id))
+        await asyncio.sleep(0)
+
+
+class Reply:
+    http_status, upstream_request_id, headers = 200, "up-1", MappingProxyType({})
+
+    def __init__(self, blocks):
+        self.first, *self.rest = blocks
+        self.is_closed = False
+
+    async def next(self):
+        await asyncio.sleep(0)
+        if not self.rest:
+            return None
+        block = self.rest.pop(0)
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    def close(self):
+        self.is_closed = True
+
+
+class Backend:
+    def __init__(self, *scripts):
+        self.scripts, self.calls, self.replies = list(scripts), [], []
+
+    async def open(self, call):
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, Exception):
+            raise script
+        self.replies.append(Reply(script))
+        return self.replies[-1]
+
+
+class Quiet:
+    async def acquire(self, *_):
+        return True
+
+    async def release(self, *_):
+        pass
+
+    async def count(self, _model, text):
+        await asyncio.sleep(0)
+        return len(text.split())
+
+    def settled(self, entry):
+        pass
+
+    refused = settled
+
+
+class Catalog:
+    hash = "h"
+
+    def __init__(self, *deployments):
+        self.deployments = {d.name: d for d in deployments}
+
+    def route(self, name):
+        return Route("auto", tuple(self.deployments), baseline="big") if name == "auto" else None
+
+    def deployment(self, name):
+        return self.deployments.get(name)
+
+    reference = deployment
+
+
+def deployment(name, usd_in, usd_out, kind="fake"):
+    tariff = Tariff({"standard": make_rate_card({Meter.INPUT: usd_in * 10**9, Meter.OUTPUT: usd_out * 10**9})})
+    return Deployment(name=name, provider=Provider("p", kind), model=f"real-{name}", tariff=tariff)
+
+
+SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
+
+
+def path(backend, *deployments):
+    async def pause(_):
+        await asyncio.sleep(0)
+
+    catalog, journal, quiet, tasks = Catalog(*(deployments or (SMALL, BIG))), Journal(), Quiet(), Tasks()
+    services = Services(
+        catalog=lambda: catalog,
+        backends={"fake": backend, "vllm": backend},
+        journal=journal,
+        admission=quiet,
+        tokens=quiet,
+        keys=None,
+        telemetry=quiet,
+        background=tasks,
+        clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause),
+        instance="i",
+    )
+    return Pipeline(services), journal, tasks
+
+
+def request(model="auto", **fields):
+    body = {"model": model, "messages": [{"role": "user", "content": "say hello now"}], **fields}
+    parsed = parse_request("req_1", Endpoint.CHAT, json.dumps(body).encode(), default_model=None, headers={}, tags=())
+    return parsed, OpenAIDialect(parsed), CALLER
+
+
+async def read(answer):
+    blocks = []
+    while (block := await answer.next()) is not None:
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+async def walk(pipeline, *asked):
+    """What the API does with an answer: read it to its end, abandon it when that is cut short."""
+    answer = await pipeline.answer(*asked)
+    try:
+        return await read(answer)
+    except GatewayError:
+        raise
+    except BaseException:
+        answer.abandon()
+        raise
+
+
+async def test_a_whole_answer_is_passed_to_the_byte_and_charged_before_it_is_shown():
+    pipeline, journal, _ = path(Backend(WHOLE))
+    answer = await pipeline.answer(*request())
+    (entry,) = journal.settled.values()
+    assert await read(answer) == WHOLE[0]
+    assert (entry.cost_nusd, entry.baseline_nusd) == (3 * 1000 + 2 * 4000, 3 * 10_000 + 2 * 40_000)
+    assert (entry.basis, entry.status, entry.route) == (Basis.REPORTED, Outcome.SUCCEEDED, "auto")
+
+
+async def test_a_stream_is_settled_before_its_end_is_shown():
+    pipeline, journal, _ = path(Backend(STREAM))
+    answer = await pipeline.answer(*request(stream=True))
+    shown = []
+    while (block := await answer.next()) is not None:
+        shown.append(block)
+        assert (b"[DONE]" in b"".join(shown)) <= bool(journal.settled)
+    assert b"".join(shown).endswith(b"data: [DONE]\n\n")
+
+
+async def test_the_intent_is_durable_before_the_upstream_is_called():
+    class Watching(Backend):
+        async def open(self, call):
+            assert journal.open_entries
+            return await super().open(call)
+
+    pipeline, journal, _ = path(Watching(WHOLE))
+    await pipeline.answer(*request())
+    assert journal.settled
+
+
+@pytest.mark.parametrize(
+    "script", [WHOLE, STREAM, CUT, UpstreamUnreachable("no")], ids=["whole", "stream", "cut", "down"]
+)
+async def test_a_client_that_leaves_at_any_moment_leaves_exactly_one_entry_per_call(script):
+    """Cancel at every turn of the event loop there is, until the walk is too short to be cancelled."""
+    for turns in range(60):
+        backend = Backend(script)
+        pipeline, journal, tasks = path(backend)
+        is_stream = script in (STREAM, CUT)
+        task = asyncio.create_task(walk(pipeline, *request(stream=is_stream)))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_done = task.done()
+        task.cancel()
+        await asyncio.wait([task])
+        await tasks.drain()
+        assert not journal.open_entries, f"an intent stayed open, cancelled after {turns} turns"
+        assert len(journal.settled) == len(backend.calls)
+        assert all(reply.is_closed for reply in backend.replies)
+        if was_done:
+            return
+    pytest.fail("the walk never ended")
+
+
+@given(failures=st.integers(0, 3))
+@settings(max_examples=8)
+def test_each_failed_attempt_is_an_unbilled_entry_and_at_most_one_retry_is_on_the_same_deployment(failures):
+    async def run():
+        scripts = [UpstreamUnreachable("down") for _ in range(failures)]
+        backend = Backend(*scripts, WHOLE)
+        pipeline, journal, _ = path(backend)
+        answer = await pipeline.answer(*request())
+        *failed, last = journal.settled.values()
+        assert [call.deployment.name for call in backend.calls] == ["small", "small", "big", "big"][: failures + 1]
+        assert [entry.attempt for entry in (*failed, last)] == list(range(1, failures + 2))
+        assert all((e.basis, e.cost_nusd, e.baseline_nusd) == (Basis.UNBILLED, 0, 0) for e in failed)
+        assert answer.cost_nusd == last.cost_nusd > 0
+
+    asyncio.run(run())
+
+
+async def test_fallback_is_refused_after_the_first_chunk():
+    backend = Backend(CUT, WHOLE)
+    pipeline, journal, _ = path(backend)
+    answer = await pipeline.answer(*request(stream=True))
+    with pytest.raises(UpstreamInterrupted):
+        await read(answer)
+    (entry,) = journal.settled.values()
+    assert len(backend.calls) == 1
+    assert (entry.status, entry.basis, entry.output_tokens) == (Outcome.INTERRUPTED, Basis.ESTIMATED, 1)
+
+
+async def test_an_error_event_before_any_text_still_falls_back():
+    broken = [b": hello\n\n", event({"error": {"message": "overloaded", "code": "busy"}})]
+    backend = Backend(broken, broken, STREAM)
+    pipeline, journal, _ = path(backend)
+    shown = await read(await pipeline.answer(*request(stream=True)))
+    assert b"overloaded" not in shown
+    assert [entry.status for entry in journal.settled.values()].count(Outcome.FAILED) == len(backend.calls) - 1
+
+
+async def test_a_named_model_stays_that_model():
+    backend = Backend(UpstreamUnreachable("down"))
+    pipeline, journal, _ = path(backend)
+    with pytest.raises(UpstreamUnreachable):
+        await pipeline.answer(*request("small"))
+    assert {call.deployment.name for call in backend.calls} == {"small"}
+    assert {entry.route for entry in journal.settled.values()} == {None}
+
+
+async def test_only_model_and_stream_options_change_on_the_way_up():
+    backend = Backend(STREAM)
+    pipeline, _, _ = path(backend)
+    asked = '{ "model":"auto", "stream" : true,"temperature":1.0,"seed":0,"x":{"b":1,"a":[1e3,null]},"messages":[ ] }'
+    parsed = parse_request("r", Endpoint.CHAT, asked.encode(), default_model=None, headers={}, tags=())
+    await read(await pipeline.answer(parsed, OpenAIDialect(parsed), CALLER))
+    sent = backend.calls[0].body
+    assert sent == (
+        b'{"model":"real-small","stream":true,"temperature":1.0,"seed":0,"x":{"b":1,"a":[1e3,null]},"messages":[ ],'
+        b'"stream_options":{"include_usage":true}}'
+    )
+
+
+async def test_a_client_s_own_stream_options_are_kept():
+    backend = Backend(STREAM)
+    pipeline, _, _ = path(backend, deployment("own", 1, 1, kind="vllm"))
+    await read(
+        await pipeline.answer(*request("own", stream=True, stream_options={"vendor": 1, "include_usage": False}))
+    )
+    options = msgspec.json.decode(backend.calls[0].body)["stream_options"]
+    assert options == {"vendor": 1, "include_usage": True, "continuous_usage_stats": True}
+
+
+async def test_an_intent_is_the_orphaned_entry_that_stands_if_we_die():
+    pipeline, journal, _ = path(Backend(WHOLE))
+    seen = []
+    original = journal.open
+
+    async def keep(entry):
+        seen.append(entry)
+        await original(entry)
+
+    journal.open = keep
+    await pipeline.answer(*request())
+    (intent,) = seen
+    assert (intent.basis, intent.status, intent.output_tokens) == (Basis.ORPHANED, Outcome.ORPHANED, 0)
+    assert intent.cost_nusd == intent.input_tokens * 1000 > 0
+
+
+async def test_unknown_and_unpriced_models_are_refused_before_any_call():
+    backend = Backend(WHOLE)
+    pipeline, journal, _ = path(backend, Deployment("new", Provider("p", "fake"), "new"))
+    with pytest.raises(ModelNotFound):
+        await pipeline.answer(*request("other"))
+    with pytest.raises(UnpricedModel, match="price"):
+        await pipeline.answer(*request("new"))
+    assert (backend.calls, journal.order) == ([], [])
