@@ -29,25 +29,21 @@ import hashlib
 import struct
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
+from msgspec import Meta
 
 from backends import upstream_errors
+from backends.simulated_values import BYTES_PER_TOKEN, count_tokens, prose, sample, unit_vector
 from gateway.domain import Call, Endpoint, Timeouts
 from gateway.errors import UpstreamBroken, UpstreamInterrupted, UpstreamTimeout
 from gateway.ports import Reply
 
 _CREATED = 1_700_000_000  # a fixed moment: answers are the same whenever they are asked for
-_BYTES_PER_TOKEN = 4
 _TOKENS_PER_MESSAGE = 3
 _OUTPUT_TOKENS = 32
 _EMBEDDING_DIMENSIONS = 64
-_INTRODUCTION = "This is Obol's simulator, not a language model. "
-_WORDS = (  # noqa: SIM905 (reads as words)
-    "toll ferry river coin oar bank boat shore passage tide mist lamp rope stone bridge bell "
-    "harbour wind keel mast star reed ford pier wave dusk dawn song step path gate key"
-).split()
 
 
 class ToolCall(msgspec.Struct):
@@ -60,7 +56,7 @@ class ToolCall(msgspec.Struct):
 class Refusal(msgspec.Struct):
     """An error to answer with."""
 
-    status: int = 500
+    status: Annotated[int, Meta(ge=400, le=599)] = 500
     code: str | None = None
     message: str = "Obol's simulator was asked to fail."
     type: str | None = None
@@ -72,7 +68,7 @@ class Simulate(msgspec.Struct):
     delay_ms: float = 0
     first_token_delay_ms: float = 0
     between_tokens_ms: float = 0
-    output_tokens: int | None = None
+    output_tokens: Annotated[int, Meta(ge=0, le=200_000)] | None = None
     error: Refusal | None = None
     cut_after_chunks: int | None = None
     hang: bool = False
@@ -97,15 +93,15 @@ class Question(msgspec.Struct):
     messages: list[dict[str, Any]] = []
     prompt: Any = ""
     input: Any = ""
-    n: int | None = None
-    max_tokens: int | None = None
-    max_completion_tokens: int | None = None
+    n: Annotated[int, Meta(ge=1, le=128)] | None = None
+    max_tokens: Annotated[int, Meta(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Meta(ge=1)] | None = None
     tools: list[dict[str, Any]] | None = None
     tool_choice: Any = None
     response_format: dict[str, Any] | None = None
     stream_options: StreamOptions | None = None
     encoding_format: str | None = None
-    dimensions: int | None = None
+    dimensions: Annotated[int, Meta(ge=1, le=8192)] | None = None
     simulate: Simulate | None = None
 
 
@@ -117,11 +113,6 @@ class Answer:
     tokens: int
     finish_reason: str
     tool_call: ToolCall | None = None
-
-
-def count_tokens(text: str) -> int:
-    """The simulator's rule: one token per four bytes, rounded up."""
-    return -(-len(text.encode("utf-8", "surrogatepass")) // _BYTES_PER_TOKEN)
 
 
 class SimulatedReply:
@@ -287,8 +278,8 @@ def _pieces(answer: Answer, identity: str, index: int, *, is_chat: bool) -> Iter
         for start in range(0, len(arguments), 8):
             yield piece({"tool_calls": [{"index": 0, "function": {"arguments": arguments[start : start + 8]}}]})
     else:
-        for start in range(0, len(answer.text), _BYTES_PER_TOKEN):
-            yield piece({"content": answer.text[start : start + _BYTES_PER_TOKEN]})
+        for start in range(0, len(answer.text), BYTES_PER_TOKEN):
+            yield piece({"content": answer.text[start : start + BYTES_PER_TOKEN]})
     yield piece({}, answer.finish_reason)
 
 
@@ -325,24 +316,12 @@ def _answer(endpoint: Endpoint, question: Question, steering: Simulate, identity
         text = _json(sample(schema, identity)).decode()
     else:
         wanted = _OUTPUT_TOKENS if steering.output_tokens is None else steering.output_tokens
-        text = _prose(f"{identity}/{index}", wanted)
+        text = prose(f"{identity}/{index}", wanted)
     tokens = count_tokens(text)
     if limit is not None and tokens > limit:
-        cut = text.encode()[: limit * _BYTES_PER_TOKEN].decode(errors="ignore")
+        cut = text.encode()[: limit * BYTES_PER_TOKEN].decode(errors="ignore")
         return Answer(cut, limit, steering.finish_reason or "length")
     return Answer(text, tokens, steering.finish_reason or "stop")
-
-
-def _prose(seed: str, tokens: int) -> str:
-    """ASCII text of exactly so many tokens, chosen by a hash."""
-    length = tokens * _BYTES_PER_TOKEN
-    parts, size, block = [_INTRODUCTION], len(_INTRODUCTION), 0
-    while size < length:
-        for byte in hashlib.sha256(f"{seed}/{block}".encode()).digest():
-            parts.append(_WORDS[byte % len(_WORDS)] + " ")
-            size += len(parts[-1])
-        block += 1
-    return "".join(parts)[:length]
 
 
 def _asked_tool(question: Question) -> ToolCall | None:
@@ -369,43 +348,6 @@ def _schema(response_format: dict[str, Any] | None) -> dict[str, Any] | None:
             return {"type": "object", "properties": {"simulated": {"const": True}}}
         case _:
             return None
-
-
-def sample(schema: Any, seed: str, root: Any = None, depth: int = 0) -> Any:  # noqa: C901, PLR0911, PLR0912
-    """A value that satisfies a simple JSON schema (types, enum, const, $ref, anyOf, bounds): one case per keyword."""
-    root = schema if root is None else root
-    if depth > 16:  # noqa: PLR2004 (a recursive schema ends somewhere)
-        return None
-    match schema:
-        case {"const": value}:
-            return value
-        case {"enum": [first, *_]}:
-            return first
-        case {"$ref": str(reference)}:
-            target = root
-            for part in reference.removeprefix("#").strip("/").split("/") if reference != "#" else []:
-                target = target.get(part, {}) if isinstance(target, dict) else {}
-            return sample(target, seed, root, depth + 1)
-        case {"anyOf": [first, *_]} | {"oneOf": [first, *_]} | {"allOf": [first, *_]}:
-            return sample(first, seed, root, depth + 1)
-        case {"type": [first, *_]}:
-            return sample({**schema, "type": first}, seed, root, depth + 1)
-        case {"type": "string"}:
-            return f"simulated {seed[:8]}".ljust(schema.get("minLength", 0), "x")[: schema.get("maxLength", 10_000)]
-        case {"type": "integer" | "number"}:
-            lowest = schema.get("minimum", schema.get("exclusiveMinimum", 0) + ("exclusiveMinimum" in schema))
-            return max(lowest, 0) if "maximum" not in schema else min(max(lowest, 0), schema["maximum"])
-        case {"type": "boolean"}:
-            return True
-        case {"type": "null"}:
-            return None
-        case {"type": "array"}:
-            return [sample(schema.get("items", {}), seed, root, depth + 1)] * max(schema.get("minItems", 1), 1)
-        case {"type": "object"} | {"properties": _}:
-            properties = schema.get("properties", {})
-            return {name: sample(inner, seed, root, depth + 1) for name, inner in properties.items()}
-        case _:
-            return f"simulated {seed[:8]}"
 
 
 def _input_tokens(endpoint: Endpoint, question: Question) -> int:
@@ -454,7 +396,7 @@ def _embeddings(question: Question, steering: Simulate) -> dict[str, Any]:
     dimensions = question.dimensions or _EMBEDDING_DIMENSIONS
     data: list[dict[str, Any]] = []
     for index, text in enumerate(_items(question.input)):
-        vector = _vector(text if isinstance(text, str) else _json(text).decode(), dimensions)
+        vector = unit_vector(text if isinstance(text, str) else _json(text).decode(), dimensions)
         if question.encoding_format == "base64":
             embedding: Any = base64.b64encode(struct.pack(f"<{dimensions}f", *vector)).decode()
         else:
@@ -465,14 +407,6 @@ def _embeddings(question: Question, steering: Simulate) -> dict[str, Any]:
         tokens = _input_tokens(Endpoint.EMBEDDINGS, question)
         reply["usage"] = {"prompt_tokens": tokens, "total_tokens": tokens}
     return reply
-
-
-def _vector(text: str, dimensions: int) -> list[float]:
-    """A unit vector from a hash of the text: equal texts are equal, nothing else is near anything."""
-    digest = hashlib.shake_256(text.encode("utf-8", "surrogatepass")).digest(2 * dimensions)
-    raw = [value - 32767.5 for value in struct.unpack(f"<{dimensions}H", digest)]
-    norm = sum(value * value for value in raw) ** 0.5
-    return [value / norm for value in raw]
 
 
 def _moderations(question: Question, identity: str) -> dict[str, Any]:

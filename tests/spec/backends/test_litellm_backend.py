@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-from backends import litellm as backend_module
+from backends import litellm_errors
 from backends.litellm import LiteLLM
 from gateway.domain import Call, Deployment, Endpoint, Provider, Timeouts
 from gateway.errors import UpstreamInterrupted, UpstreamRefused, UpstreamTimeout, UpstreamUnreachable
@@ -283,7 +283,7 @@ async def test_every_exception_of_litellm_is_in_the_table(backend, anthropic):
         for name, kind in vars(exceptions).items()
         if inspect.isclass(kind) and issubclass(kind, Exception) and kind.__module__ == exceptions.__name__
     }
-    assert own == set(backend_module.EXCEPTIONS)
+    assert own == set(litellm_errors.EXCEPTIONS)
 
 
 async def test_an_endpoint_that_litellm_is_not_asked_for_is_refused_in_our_form(backend, anthropic):
