@@ -268,7 +268,7 @@ async def test_fallback_is_refused_after_the_first_chunk():
 
 async def test_an_error_event_before_any_text_still_falls_back():
     broken = [b": hello\n\n", event({"error": {"message": "overloaded", "code": "busy"}})]
-    backend = Backend(broken, broken, STREAM)
+    backend = Backend(broken, STREAM)
     pipeline, journal, _ = path(backend)
     shown = await read(await pipeline.answer(*request(stream=True)))
     assert b"overloaded" not in shown
