@@ -13,7 +13,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
-from redis.asyncio import Redis
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends.registry import create_backends
@@ -36,7 +35,7 @@ from gateway.ports import Clock, Services
 from gateway.settings import Settings
 from gateway.stores import database, tables
 from gateway.stores.journal import RedisJournal
-from gateway.stores.key_cache import KeyCache, follow
+from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore, redis_announcer
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.local_journal import LocalJournal
@@ -79,7 +78,7 @@ async def _build(
     stack.push_async_callback(engine.dispose)
     link = await open_link(settings.redis_url, client_name=f"obol-{instance[-12:]}")
     stack.push_async_callback(link.close)
-    redis = Redis.from_url(settings.redis_url)  # for subscriptions, which need a connection of their own
+    redis = subscription_client(settings.redis_url)  # for subscriptions, which need a connection of their own
     stack.push_async_callback(redis.aclose)
     local_journal = LocalJournal(settings.data_dir / "journal", instance)
     stack.push_async_callback(local_journal.close)

@@ -8,16 +8,18 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable
 from datetime import datetime
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
 from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import RedisError
 
 from gateway.domain import Caller
 from gateway.errors import StoreUnavailable
 from gateway.stores.keys import CHANNEL, Changes, digest
+
+if TYPE_CHECKING:
+    from redis.asyncio.cluster import RedisCluster
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +27,10 @@ KNOWN_MAX = 50_000
 UNKNOWN_MAX = 10_000
 OUTAGE_S_MAX = 3600.0  # while Postgres is away, the last good entry of a key serves for so long
 LOOKUPS_MAX = 2  # at once: a flood of made-up keys must leave the ledger its connections
+LOOKUP_S = 5.0  # including the wait for its turn
 SILENCE_S = 5.0  # then the subscription is asked whether it lives
 RECONNECT_S = 0.5
+REDIS_TIMEOUT_S = 2.0
 
 
 class KeySource(Protocol):
@@ -135,8 +139,11 @@ class KeyCache:
         return await asyncio.shield(task)
 
     async def _fetch(self, key: bytes) -> Caller | None:
-        async with self._lookups:
-            return await self._source.lookup(key)
+        try:
+            async with asyncio.timeout(LOOKUP_S), self._lookups:
+                return await self._source.lookup(key)
+        except TimeoutError as exc:
+            raise StoreUnavailable("The database did not say in time whose key this is. Please retry.") from exc
 
     def _fetched(self, key: bytes, task: asyncio.Task[Caller | None]) -> None:
         """Remember an answer, unless the key was changed, and so dropped from the pending, while it was fetched."""
@@ -159,20 +166,28 @@ class KeyCache:
             self._unknown.popitem(last=False)
 
 
-async def follow(redis: Redis, cache: KeyCache) -> None:
+def subscription_client(url: str) -> Redis | RedisCluster:
+    """A client of its own for announcements: a subscription occupies its connection. Connects when it is used."""
+    from gateway.stores.redis_cluster import cluster_client, is_cluster_url  # noqa: PLC0415 - loads what few need
+
+    return cluster_client(url, REDIS_TIMEOUT_S) if is_cluster_url(url) else Redis.from_url(url)
+
+
+async def follow(redis: Redis | RedisCluster, cache: KeyCache) -> None:
     """Hear announcements until cancelled, through every loss of Redis. Run one beside each KeyCache."""
     is_away = False
     while True:
         try:
+            await redis.initialize()  # a cluster's client must learn its nodes first
             async with redis.pubsub() as pubsub:
                 await pubsub.subscribe(CHANNEL)
                 if is_away:
                     log.info("key changes are heard again")
                     is_away = False
                 await _listen(pubsub, cache)
-        except (RedisError, OSError) as exc:
+        except Exception as exc:  # noqa: BLE001 - the clients raise KeyError and worse; an end here would go unnoticed
             if not is_away:
-                log.warning("key changes are not heard, they take effect at the next refresh: %s", exc)
+                log.warning("key changes are not heard, they take effect at the next refresh: %r", exc)
                 is_away = True
         await asyncio.sleep(RECONNECT_S)
 

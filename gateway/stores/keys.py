@@ -6,6 +6,7 @@ is enough, because nobody can try 2^256 secrets.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import logging
@@ -14,10 +15,10 @@ import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from redis.asyncio import Redis
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 from sqlalchemy import Row, func, insert, select, tuple_, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.exc import IntegrityError
@@ -29,6 +30,9 @@ from gateway.stores.database import translated
 from gateway.stores.paging import decode_cursor, encode_cursor, filter_value, parse_limit
 from gateway.stores.tables import keys, organizations, teams
 
+if TYPE_CHECKING:
+    from redis.asyncio.cluster import RedisCluster
+
 log = logging.getLogger(__name__)
 
 SECRET_PREFIX = "sk-obol-"  # noqa: S105 - how every secret begins, not one
@@ -37,6 +41,7 @@ DEFAULT_ORGANIZATION = "org_default"
 DEFAULT_TEAM = "team_default"
 
 _SECRET = re.compile(r"sk-obol-[A-Za-z0-9_-]{43}")
+_ANNOUNCE_S = 2.0
 _SHOWN_CHARACTERS = len(SECRET_PREFIX) + 4
 # A transaction's now() is its beginning; it becomes visible at most this much later (statement_timeout is 15 s).
 _COMMIT_DELAY = timedelta(seconds=60)
@@ -106,14 +111,15 @@ class Changes:
 Announce = Callable[[Sequence[bytes]], Awaitable[None]]
 
 
-def redis_announcer(redis: Redis) -> Announce:
+def redis_announcer(redis: Redis | RedisCluster) -> Announce:
     """Tell every process which keys changed, by Redis. While Redis is away their refresh finds it, within 10 s."""
 
     async def announce(digests: Sequence[bytes]) -> None:
         try:
-            for key in digests:
-                await redis.publish(CHANNEL, key.hex())
-        except (RedisError, OSError) as exc:
+            async with asyncio.timeout(_ANNOUNCE_S):
+                for key in digests:
+                    await redis.publish(CHANNEL, key.hex())
+        except (RedisError, RedisClusterException, OSError) as exc:  # TimeoutError is an OSError
             log.warning("a change of %d keys was not announced, replicas notice it later: %s", len(digests), exc)
 
     return announce

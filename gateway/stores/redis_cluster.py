@@ -100,7 +100,7 @@ class ClusterLink:
             await self._cluster.aclose()
 
     async def _connect(self) -> None:
-        cluster = _client(self._url, self._timeout_s)
+        cluster = cluster_client(self._url, self._timeout_s)
         try:
             await cluster.initialize()
             # Replies stay as the server sent them, the same as on a lone server.
@@ -158,7 +158,7 @@ def _asking(node: ClusterNode) -> Ask:
     return ask
 
 
-def _client(url: str, timeout_s: float) -> RedisCluster:
+def cluster_client(url: str, timeout_s: float) -> RedisCluster:
     """The client for an address that may name several hosts; any of them tells the others."""
     parts = urlsplit(url)
     scheme = parts.scheme.replace("+cluster", "")

@@ -75,10 +75,14 @@ async def test_a_wrong_statement_is_not_hidden_as_away(engine):
 
 
 async def test_a_statement_over_its_time_is_away(engine):
-    with pytest.raises(StoreUnavailable), database.translated():
-        async with engine.begin() as connection:
-            await connection.execute(text("SET LOCAL statement_timeout = '10ms'"))
-            await connection.execute(text("SELECT pg_sleep(20)"))
+    async def oversleep():
+        with database.translated():
+            async with engine.begin() as connection:
+                await connection.execute(text("SET LOCAL statement_timeout = '10ms'"))
+                await connection.execute(text("SELECT pg_sleep(20)"))
+
+    with pytest.raises(StoreUnavailable):
+        await oversleep()
 
     assert await ask(engine) == 1
 
