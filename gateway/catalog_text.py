@@ -16,6 +16,7 @@ import yaml
 Path = tuple[str | int, ...]
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
+_TRUTHS = frozenset({"true", "false"})
 _Loader: type[yaml.SafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -98,7 +99,7 @@ class _Reader:
         data: dict[str, object] = {}
         masked: dict[str, object] = {}
         for key_node, value_node in node.value:
-            if not isinstance(key_node, yaml.ScalarNode) or key_node.tag != "tag:yaml.org,2002:str":
+            if not _is_text(key_node):
                 self.refuse(key_node, f"a key must be text, put it in quotes: {getattr(key_node, 'value', '?')}")
                 continue
             key = key_node.value
@@ -115,11 +116,11 @@ class _Reader:
         match node.tag.rpartition(":")[2]:
             case "null":
                 return None, None
-            case "bool":
-                value: object = text.lower() in {"yes", "true", "on"}
+            case "bool" if text.lower() in _TRUTHS:
+                value: object = text.lower() == "true"
             case "int" | "float" as kind:
                 value = self._number(node, text, kind)
-            case "str" | "timestamp":
+            case "str" | "timestamp" | "bool":  # yes, no, on, off are words here, as in YAML 1.2
                 return self._text(node, text)
             case _:
                 self.refuse(node, f"the tag {node.tag} is not allowed")
@@ -147,6 +148,13 @@ class _Reader:
             return self.environment.get(name, "")
 
         return _VARIABLE.sub(value_of, text), text
+
+
+def _is_text(node: yaml.Node) -> bool:
+    if not isinstance(node, yaml.ScalarNode):
+        return False
+    kind = node.tag.rpartition(":")[2]
+    return kind == "str" or (kind == "bool" and node.value.lower() not in _TRUTHS)
 
 
 def parse(text: str, file: str, environment: Mapping[str, str]) -> Document:
