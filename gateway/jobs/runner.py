@@ -31,6 +31,7 @@ class JobRunner:
     def __init__(self, *jobs: Job) -> None:
         self._jobs = list(jobs)
         self._tasks: list[asyncio.Task[None]] = []
+        self._is_stopping = False
 
     def add(self, job: Job) -> None:
         """To be called before ``start``."""
@@ -38,26 +39,27 @@ class JobRunner:
 
     def start(self) -> None:
         loop = asyncio.get_running_loop()
-        self._tasks = [loop.create_task(_repeat(job), name=f"job-{job.name}") for job in self._jobs]
+        self._is_stopping = False
+        self._tasks = [loop.create_task(self._repeat(job), name=f"job-{job.name}") for job in self._jobs]
 
     async def stop(self) -> None:
         """Cancel what runs and wait for its end. Idempotent."""
+        self._is_stopping = True  # should a job turn its cancellation into another error, its loop ends all the same
         tasks, self._tasks = self._tasks, []
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-
-async def _repeat(job: Job) -> None:
-    was_store_away = False
-    while True:
-        try:
-            await job.run()
-            was_store_away = False
-        except (StoreUnavailable, RedisError) as exc:
-            if not was_store_away:
-                log.warning("job %s waits for a store: %s", job.name, exc)
-            was_store_away = True
-        except Exception:  # a job outlives its bugs: the next turn may succeed, and the others must go on
-            log.exception("job %s failed", job.name)
-        await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+    async def _repeat(self, job: Job) -> None:
+        was_store_away = False
+        while not self._is_stopping:
+            try:
+                await job.run()
+                was_store_away = False
+            except (StoreUnavailable, RedisError) as exc:
+                if not was_store_away:
+                    log.warning("job %s waits for a store: %s", job.name, exc)
+                was_store_away = True
+            except Exception:  # a job outlives its bugs: the next turn may succeed, and the others must go on
+                log.exception("job %s failed", job.name)
+            await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret

@@ -28,12 +28,15 @@ _SUFFIX = ".jsonl"
 
 
 class Record(msgspec.Struct, frozen=True):
-    """One line. ``entry`` is the JSON of a LedgerEntry, as it goes everywhere; a void has none."""
+    """One line. ``entry`` is the JSON of a LedgerEntry, as it goes everywhere; ``null`` in a void.
+
+    (Not ``Raw | None``: msgspec then accepts nothing but null.)
+    """
 
     op: str
     org: str
     id: str
-    entry: msgspec.Raw | None = None
+    entry: msgspec.Raw = msgspec.Raw(b"null")
 
 
 _encode = msgspec.json.Encoder().encode
@@ -258,11 +261,12 @@ def _resolve(futures: list[asyncio.Future[None]], failure: OSError | None) -> No
 
 
 class DeadJournal:
-    """What one dead process left on this disk; the lock on its files is ours until ``remove`` or ``release``."""
+    """What one dead process left on this disk; the lock on its files is ours until ``release``."""
 
     def __init__(self, instance: str, files: dict[Path, int]) -> None:
         self.instance = instance
         self._files = files
+        self._torn: set[Path] = set()
 
     def batches(self, size: int) -> Iterator[list[bytes]]:
         """The entries that stand, up to ``size`` at a time: charges, and intents that nothing has replaced.
@@ -272,7 +276,7 @@ class DeadJournal:
         replaced = {record.id for record in self._records() if record.op != "open"}
         batch: list[bytes] = []
         for record in self._records():
-            if record.entry is not None and (record.op == "settle" or record.id not in replaced):
+            if record.op == "settle" or (record.op == "open" and record.id not in replaced):
                 batch.append(bytes(record.entry))
                 if len(batch) == size:
                     yield batch
@@ -281,16 +285,18 @@ class DeadJournal:
             yield batch
 
     def remove(self) -> None:
-        """The ledger has it all."""
+        """The ledger has it all. A file with torn lines is kept aside: whoever reads it decides that it is nothing."""
         for path in self._files:
-            path.unlink(missing_ok=True)
-        self.release()
+            if path in self._torn:
+                path.rename(path.with_name(path.name + ".torn"))
+            else:
+                path.unlink(missing_ok=True)
 
     def release(self) -> None:
-        """Leave the files to another try."""
-        for fd in self._files.values():
+        """Give the locks up, last of all and always."""
+        files, self._files = self._files, {}
+        for fd in files.values():
             os.close(fd)
-        self._files = {}
 
     def _records(self) -> Iterator[Record]:
         for path in self._files:
@@ -300,8 +306,11 @@ class DeadJournal:
                         yield _decode(line)
                     except (msgspec.DecodeError, UnicodeDecodeError):
                         # Torn by the death of its writer, who therefore never relied on it.
-                        if line.strip():
-                            log.warning("line %d of %s is torn and left out", number, path)
+                        if line.strip() and path not in self._torn:
+                            self._torn.add(path)
+                            log.warning(
+                                "line %d of %s is torn; such lines are left out, the file is kept", number, path
+                            )
 
 
 def dead_journals(directory: Path) -> Iterator[DeadJournal]:
