@@ -44,6 +44,21 @@ _CREATED = 1_700_000_000  # a fixed moment: answers are the same whenever they a
 _TOKENS_PER_MESSAGE = 3
 _OUTPUT_TOKENS = 32
 _EMBEDDING_DIMENSIONS = 64
+_MODERATION_CATEGORIES = (
+    "harassment",
+    "harassment/threatening",
+    "hate",
+    "hate/threatening",
+    "illicit",
+    "illicit/violent",
+    "self-harm",
+    "self-harm/instructions",
+    "self-harm/intent",
+    "sexual",
+    "sexual/minors",
+    "violence",
+    "violence/graphic",
+)
 
 
 class ToolCall(msgspec.Struct):
@@ -415,9 +430,14 @@ def _moderations(question: Question, identity: str) -> dict[str, Any]:
     for text in _items(question.input):
         words = text if isinstance(text, str) else _json(text).decode()
         flagged = "simulate-flagged" in words
-        scores = {"harassment": 1.0 if flagged else 0.0, "hate": 0.0, "self-harm": 0.0, "sexual": 0.0, "violence": 0.0}
-        categories = {name: score > 0 for name, score in scores.items()}
-        results.append({"flagged": flagged, "categories": categories, "category_scores": scores})
+        scores = {name: float(flagged and name == "harassment") for name in _MODERATION_CATEGORIES}
+        result = {
+            "flagged": flagged,
+            "categories": {name: score > 0 for name, score in scores.items()},
+            "category_scores": scores,
+            "category_applied_input_types": {name: ["text"] for name in scores},
+        }
+        results.append(result)
     return {"id": f"modr-sim-{identity[:24]}", "model": question.model, "results": results}
 
 

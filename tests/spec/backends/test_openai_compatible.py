@@ -12,6 +12,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import client_exceptions
+from scripted_upstream import HTML, ScriptedUpstream
 
 from backends import upstream_errors
 from backends.openai_compatible import OpenAICompatible, Transport
@@ -26,7 +27,6 @@ from gateway.errors import (
     UpstreamTimeout,
     UpstreamUnreachable,
 )
-from tests.scripted_upstream import HTML, ScriptedUpstream
 
 KEY = "sk-upstream-secret"
 QUICK = Timeouts(connect_s=2, first_token_s=0.1, between_tokens_s=0.1, total_s=0.3)
