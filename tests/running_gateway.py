@@ -1,0 +1,186 @@
+"""A real `obol serve` and a real scripted upstream, each in processes of its own, for tests that treat them roughly."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from gateway.stores.child import leave_terminal_and_die_with_parent
+
+ADMIN_KEY = "admin-key-of-the-tests"
+START_S_MAX = 60.0  # on a machine that is busy with other things
+OBOL = Path(sys.executable).with_name("obol")
+UPSTREAM = Path(__file__).with_name("scripted_upstream.py")
+
+
+def until(is_met: Callable[[], object], what: str, within_s: float = 30.0) -> Any:
+    """Wait for a condition and return its value; the limit is for a condition that never comes."""
+    deadline = time.monotonic() + within_s
+    while not (value := is_met()):
+        if time.monotonic() > deadline:
+            raise AssertionError(f"not within {within_s} s: {what}")
+        time.sleep(0.02)
+    return value
+
+
+class UpstreamProcess:
+    """The scripted upstream in a process that outlives every gateway."""
+
+    def __init__(self) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, str(UPSTREAM)],
+            stdout=subprocess.PIPE,
+            text=True,
+            preexec_fn=leave_terminal_and_die_with_parent(signal.SIGTERM),  # noqa: PLW1509  no threads fork here
+        )
+        assert self._process.stdout is not None
+        self._host = f"http://127.0.0.1:{json.loads(self._process.stdout.readline())['port']}"
+        self.base_url = f"{self._host}/v1"
+        self._client = httpx.Client(timeout=30)
+
+    def calls(self, user: str = "") -> list[dict[str, Any]]:
+        """The recorded calls whose ``user`` field begins so."""
+        calls: list[dict[str, Any]] = self._client.get(f"{self._host}/_calls").json()["calls"]
+        return [call for call in calls if user_of(call).startswith(user)]
+
+    def stop(self) -> None:
+        self._client.close()
+        self._process.terminate()
+        self._process.wait()
+        assert self._process.stdout is not None
+        self._process.stdout.close()
+
+
+def user_of(call: dict[str, Any]) -> str:
+    return str(call["body"].get("user", "")) if isinstance(call["body"], dict) else ""
+
+
+class Gateway:
+    """One `obol serve`; ``start`` may be called again after ``stop`` or ``kill_all``, and keeps its address."""
+
+    def __init__(self, folder: Path, catalog: str, **settings: str) -> None:
+        self.data_dir = folder / "data"
+        self.catalog = folder / "catalog.yaml"
+        self.catalog.write_text(catalog)
+        self.log = folder / "gateway.log"
+        self.url = ""
+        self._settings = settings
+        self._already_said = 0
+        self._process: subprocess.Popen[bytes] | None = None
+        self._admin = httpx.Client(headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=30)
+
+    def start(self) -> None:
+        """Returns when it is ready."""
+        self.spawn()
+        self.wait_until_ready()
+
+    def spawn(self) -> None:
+        """To be called from the main thread: it dies with the thread that made it."""
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("OBOL_")} | {
+            "OBOL_CATALOG": str(self.catalog),
+            "OBOL_DATA_DIR": str(self.data_dir),
+            "OBOL_PORT": self.url.rpartition(":")[2] or "0",
+            "OBOL_ADMIN_KEY": ADMIN_KEY,
+            **self._settings,
+        }
+        self._already_said = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                [str(OBOL), "serve"],
+                env=environment,
+                stdout=log,
+                stderr=log,
+                stdin=subprocess.DEVNULL,
+                preexec_fn=leave_terminal_and_die_with_parent(signal.SIGTERM),  # noqa: PLW1509  no threads fork here
+            )
+
+    def wait_until_ready(self) -> None:
+        def is_ready() -> bool:
+            said = self.log.read_bytes()[self._already_said :].decode(errors="replace")
+            assert self._process is not None
+            assert self._process.poll() is None, said
+            found = re.search(r"serves at\s+(http://\S+)/v1", said)
+            if found:
+                self.url = found[1]
+            return "ready after" in said
+
+        until(is_ready, "the gateway is ready", START_S_MAX)
+
+    @property
+    def base_url(self) -> str:
+        return f"{self.url}/v1"
+
+    @property
+    def first_key(self) -> str:
+        return (self.data_dir / "first-key").read_text().strip()
+
+    def admin(self, method: str, path: str, **options: Any) -> httpx.Response:
+        return self._admin.request(method, f"{self.url}/admin/{path}", **options)
+
+    def make_key(self, **fields: Any) -> dict[str, Any]:
+        """A new key of a new team: ``id`` and the secret as ``key``."""
+        team = self.admin("POST", "teams", json={"name": f"team {random.getrandbits(64):x}"}).raise_for_status().json()
+        made = self.admin("POST", "keys", json={"team": team["id"], "name": "key", **fields}).raise_for_status()
+        key: dict[str, Any] = made.json()
+        return key
+
+    def ledger(self, **filters: str) -> list[dict[str, Any]]:
+        """All entries that pass the filters, newest first, page by page."""
+        entries: list[dict[str, Any]] = []
+        cursor = ""
+        while True:
+            asked = {"limit": "1000", "cursor": cursor, **filters}
+            page = self.admin("GET", "ledger", params=asked).raise_for_status().json()
+            entries += page["data"]
+            cursor = page["next_cursor"]
+            if not cursor:
+                return entries
+
+    def logged(self) -> str:
+        return self.log.read_text(errors="replace")
+
+    # Its processes.
+
+    def _tree(self) -> list[psutil.Process]:
+        assert self._process is not None
+        supervisor = psutil.Process(self._process.pid)
+        return [supervisor, *supervisor.children(recursive=True)]
+
+    def pids_of(self, what: str) -> list[int]:
+        """The direct children whose command line begins or goes on with the word: a module, postgres, valkey."""
+        assert self._process is not None
+        children = psutil.Process(self._process.pid).children()
+        return [child.pid for child in children if any(what in part for part in child.cmdline()[:5])]
+
+    def kill_all(self, chance: random.Random) -> None:
+        """SIGKILL of the supervisor, its workers and both stores, in a random order."""
+        assert self._process is not None
+        tree = self._tree()
+        chance.shuffle(tree)
+        for process in tree:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it died of another's death, which is as well
+                process.kill()
+        psutil.wait_procs(tree)
+        self._process.wait()
+        self._process = None
+
+    def stop(self) -> None:
+        """As Ctrl-C does it."""
+        self._admin.close()
+        if self._process is not None:
+            self._process.send_signal(signal.SIGINT)
+            self._process.wait()
+            self._process = None
