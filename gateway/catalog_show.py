@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from decimal import Decimal
 from typing import Any
 
@@ -21,7 +21,12 @@ _VARIABLE = re.compile(r"(\$\{[^}]*\})")
 _OPEN_QUERY = frozenset({"api-version"})
 
 
-def main_show(settings: Settings, env: Mapping[str, str] | None = None) -> str:
+def main_show(
+    settings: Settings,
+    env: Mapping[str, str] | None = None,
+    *,
+    probe: Callable[[], Sequence[str]] = discovery.probe_vllm,
+) -> str:
     """The catalog as YAML, after its description as comments. Raises CatalogError.
 
     Credentials, headers and query values show as the variables they come from, else as ``***``.
@@ -31,7 +36,7 @@ def main_show(settings: Settings, env: Mapping[str, str] | None = None) -> str:
         catalog = discovery.load(settings, env).current
         masked = parse(read_text(settings.catalog), str(settings.catalog), env).masked
     else:
-        found = discovery.find(settings, env)
+        found = discovery.find(settings, env, probe=probe)
         catalog = discovery.load_found(found, settings, env).current
         masked = found.data
     comments = [f"# {line}" for line in catalog.describe()]
