@@ -45,6 +45,16 @@ ModelName = Annotated[
 ]
 
 
+def _in_utc(value: datetime) -> datetime:
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise ValueError("lies beyond the calendar") from None
+
+
+Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+
+
 class _Body(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
@@ -60,7 +70,7 @@ class KeyBody(_Body):
 
     team: Name
     name: Name
-    expires_at: AwareDatetime | None = None
+    expires_at: Instant | None = None
     models: Annotated[list[ModelName], Field(min_length=1, max_length=MODELS_MAX)] | None = None
 
 
