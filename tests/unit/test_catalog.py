@@ -361,7 +361,7 @@ def test_a_wildcard_that_cannot_be_expanded_is_refused(deployment, provider, rea
         ("", "providers: is missing"),
         ("- a\n", "expected keys and values"),
         ("providers: {}\ndeployments: {}\n", "catalog.yaml:2: deployments: "),
-        ("providers: {}\ndeployments: []\nrouts: {}\n", "catalog.yaml:3: routs: unknown key routs (did you mean routes?)"),
+        ("providers: {}\ndeployments: []\nrouts: {}\n", ":3: routs: unknown key routs (did you mean routes?)"),
     ],
 )  # fmt: skip
 def test_a_file_that_is_no_catalog_is_refused_with_line_and_reason(text, expected):
