@@ -63,6 +63,7 @@ def assert_books_are_right(gateway: Gateway, upstream: UpstreamProcess, load: Lo
 
     ``in_flight``: whose calls were under way when something was killed.
     """
+    until(lambda: gateway.admin("GET", "ledger").is_success, "the ledger can be read", 60)  # Postgres may recover still
     called = Counter(user_of(call) for call in upstream.calls(load.prefix))
     ready_s = time.monotonic()
 
