@@ -54,26 +54,31 @@ def test_json_schema_binds_a_stream(client: OpenAI, books: Books) -> None:
 
 
 @pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
-def test_forced_tool_call_comes_back_whole(client: OpenAI, books: Books, choice: Any) -> None:
+def test_forced_tool_calls_come_back_whole(client: OpenAI, books: Books, choice: Any) -> None:
     answer = client.chat.completions.create(
-        model="tiny-llama", messages=said(PROMPT), max_tokens=200, tools=[TOOL], tool_choice=choice
+        model="tiny-llama", messages=said(PROMPT), max_tokens=1000, seed=2, tools=[TOOL], tool_choice=choice
     )
 
-    (call,) = answer.choices[0].message.tool_calls or []
-    assert call.type == "function"
-    assert call.id
-    assert call.function.name == "get_weather"
-    assert_fits_schema(call.function.arguments)
+    # "required" leaves it to the model how many calls it makes; this one likes several.
+    calls = answer.choices[0].message.tool_calls
+    assert calls
+    assert choice == "required" or len(calls) == 1
+    assert len({call.id for call in calls}) == len(calls)
+    for call in calls:
+        assert call.type == "function"
+        assert call.function.name == "get_weather"
+        assert_fits_schema(call.function.arguments)
     assert answer.usage is not None
     assert books.balanced(str(answer._request_id))["output_tokens"] == answer.usage.completion_tokens
 
 
 @pytest.mark.parametrize("choice", ["required", NAMED], ids=["required", "named"])
-def test_forced_tool_call_comes_in_fragments(client: OpenAI, books: Books, choice: Any) -> None:
+def test_forced_tool_calls_come_in_fragments(client: OpenAI, books: Books, choice: Any) -> None:
     stream = client.chat.completions.create(
         model="tiny-llama",
         messages=said(PROMPT),
-        max_tokens=200,
+        max_tokens=1000,
+        seed=2,
         tools=[TOOL],
         tool_choice=choice,
         stream=True,
@@ -81,14 +86,15 @@ def test_forced_tool_call_comes_in_fragments(client: OpenAI, books: Books, choic
     )
     *chunks, last = list(stream)
 
-    opener, *rest = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
-    assert opener.id
-    assert opener.function is not None
-    assert opener.function.name == "get_weather"
-    assert {call.index for call in [opener, *rest]} == {0}
-    assert all(call.id is None and call.function and call.function.name is None for call in rest)
-    arguments = [call.function.arguments or "" for call in [opener, *rest] if call.function]
-    assert_fits_schema("".join(arguments))
+    calls = [call for chunk in chunks for call in chunk.choices[0].delta.tool_calls or []]
+    openers = [call for call in calls if call.id]
+    assert [call.index for call in openers] == list(range(len(openers)))
+    assert openers
+    for opener in openers:
+        assert opener.function is not None
+        assert opener.function.name == "get_weather"
+        fragments = [call.function.arguments or "" for call in calls if call.index == opener.index and call.function]
+        assert_fits_schema("".join(fragments))
     assert last.usage is not None
     entry = books.balanced(stream.response.headers["x-request-id"])
     assert entry["output_tokens"] == last.usage.completion_tokens
