@@ -205,6 +205,9 @@ class EmbeddedStores:
                 one.kill()
                 one.wait()
         self._initdb = self._postgres = self._valkey = None
+        if self.layout.run != self.layout.data_dir / "run":
+            with contextlib.suppress(OSError):  # never made, or something else lies in it
+                self.layout.run.rmdir()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -226,7 +229,9 @@ class EmbeddedStores:
         places = self.layout
         if name == POSTGRES:
             is_free = survivors.stop_all(places.postgres, "postgres", signal.SIGINT)
-            stale = [places.postgres / "postmaster.pid", postgres_socket(places.run)]
+            # Postgres keeps out of the way of any process that has the number in a lock file, whatever process it is.
+            socket_path = postgres_socket(places.run)
+            stale = [places.postgres / "postmaster.pid", socket_path, socket_path.with_name(f"{socket_path.name}.lock")]
         else:
             is_free = survivors.stop_all(places.valkey, "valkey-server", signal.SIGTERM)
             stale = [places.valkey_socket]

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 POLL_S = 0.005
+POLITE_S, QUICK_S, FORCED_S = 10.0, 3.0, 5.0
 
 
 def running_in(folder: Path, command: str) -> list[int]:
@@ -27,7 +28,7 @@ def stop_all(folder: Path, command: str, polite: signal.Signals) -> bool:
 
     False if something is still there.
     """
-    for how, patience_s in ((polite, 10.0), (signal.SIGQUIT, 3.0), (signal.SIGKILL, 5.0)):
+    for how, patience_s in ((polite, POLITE_S), (signal.SIGQUIT, QUICK_S), (signal.SIGKILL, FORCED_S)):
         pids = running_in(folder, command)
         if not pids:
             return True

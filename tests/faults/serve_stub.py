@@ -4,6 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import os
+import time
+from pathlib import Path
+
+
+def _wait_for(path):
+    while not path.exists():
+        time.sleep(0.01)
 
 
 class _Catalog:
@@ -33,8 +40,7 @@ class _App:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
         if scope["path"] == "/slow":
             await send({"type": "http.response.body", "body": b"begun ", "more_body": True})
-            while not os.path.exists(os.environ["STUB_RELEASE"]):  # noqa: ASYNC240, PTH110  a stub may block shortly
-                await asyncio.sleep(0.01)
+            await asyncio.to_thread(_wait_for, Path(os.environ["STUB_RELEASE"]))
         await send({"type": "http.response.body", "body": str(os.getpid()).encode()})
 
     async def _live(self, receive, send):
@@ -46,5 +52,5 @@ class _App:
         await send({"type": "lifespan.shutdown.complete"})
 
 
-def create_app(settings):
+def create_app(_settings):
     return _App()

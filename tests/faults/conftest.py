@@ -1,0 +1,33 @@
+"""Fixtures of the fault tests."""
+
+from __future__ import annotations
+
+import signal
+from pathlib import Path
+
+import pytest
+from process_parts import Serving
+
+
+@pytest.fixture(scope="session")
+def served_folder(tmp_path_factory):
+    """A data folder from which a gateway has served; tests leave it whole, and nothing runs in it between them."""
+    serving = Serving(tmp_path_factory.mktemp("served") / "data").wait_ready()
+    serving.signal(signal.SIGINT)
+    assert serving.end() == 0
+    serving.clean_up()
+    return serving.data_dir
+
+
+@pytest.fixture
+def serve(served_folder):
+    """Start an `obol serve` with ``serve(folder)``; each is stopped when the test ends."""
+    started: list[Serving] = []
+
+    def start(folder: Path = served_folder, **options: str) -> Serving:
+        started.append(Serving(folder, **options))
+        return started[-1]
+
+    yield start
+    for one in started:
+        one.clean_up()
