@@ -193,6 +193,8 @@ class _Builder:
         deployments = [*snapshot.deployments, *snapshot.disabled]
         for name, route in snapshot.routes.items():
             for index, member in enumerate(route.deployments):
+                if member in route.deployments[:index]:
+                    self.refuse(("routes", name, "deployments", index), f"{member!r} stands twice")
                 if snapshot.reference(member) is None:
                     near = did_you_mean(member, deployments)
                     self.refuse(("routes", name, "deployments", index), f"there is no deployment {member!r}{near}")

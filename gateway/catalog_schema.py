@@ -8,12 +8,23 @@ from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Discriminator, Field, Tag, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    Tag,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from gateway.catalog_text import CatalogError, Document, Problem
 from gateway.domain import Meter
 
+NAME_LENGTH_MAX = 200
 _ABOVE = re.compile(r"above_([1-9]\d{0,6})k\Z")
 
 
@@ -50,7 +61,40 @@ def _no_bool(value: object) -> object:
     return value
 
 
-Name = Annotated[str, Field(min_length=1, max_length=200, pattern=r"^[^\s\x00-\x1f]+$")]
+def _is_name(value: str) -> str:
+    if not value or len(value) > NAME_LENGTH_MAX or not value.isprintable() or " " in value:
+        raise PydanticCustomError("bad_name", "expected a name without spaces, of at most 200 characters")
+    return value
+
+
+def _is_url(value: str) -> str:
+    if not re.match(r"https?://[^\s/]+", value):
+        raise PydanticCustomError("bad_url", "expected an address that begins with http:// or https://")
+    return value
+
+
+def _is_credential(value: str) -> str:
+    """A key goes into a header: a line break at its end (from a file) or a space would break or smuggle one."""
+    if not re.fullmatch(r"[\x21-\x7e]*", value):
+        raise PydanticCustomError("bad_key", "a key is printable ASCII without spaces or line breaks")
+    return value
+
+
+def _is_header_name(value: str) -> str:
+    if not re.fullmatch(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+", value):
+        raise PydanticCustomError("bad_header", "expected the name of an HTTP header")
+    return value
+
+
+def _is_header_value(value: str) -> str:
+    if not re.fullmatch(r"[\x20-\x7e\t]*", value):
+        raise PydanticCustomError("bad_header", "a header's value is printable ASCII without line breaks")
+    return value
+
+
+Name = Annotated[str, AfterValidator(_is_name)]
+HeaderName = Annotated[str, AfterValidator(_is_header_name)]
+HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
 # USD per one million tokens. The bound keeps a slip of the pen (USD per token) from becoming a bill.
 Rate = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 UnitPrice = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1000)]  # USD per one unit
@@ -139,8 +183,15 @@ def _which_price(value: object) -> str:
     return "rates" if isinstance(value, dict | Price) else "word"
 
 
+def _is_free(value: object) -> object:
+    if value != "free":
+        raise PydanticCustomError("bad_price", "expected rates, such as {input: 0.5, output: 2}, or the word free")
+    return value
+
+
 PriceOrFree = Annotated[
-    Annotated[Price, Tag("rates")] | Annotated[Literal["free"], Tag("word")], Discriminator(_which_price)
+    Annotated[Price, Tag("rates")] | Annotated[Literal["free"], BeforeValidator(_is_free), Tag("word")],
+    Discriminator(_which_price),
 ]
 
 
@@ -153,9 +204,9 @@ class TimeoutsPart(_Part):
 
 class ProviderPart(_Part):
     kind: Literal["openai", "openai_compatible", "azure", "vllm", "litellm", "simulator"]
-    base_url: Annotated[str, Field(pattern=r"^https?://[^\s/]+")] | None = None
-    api_key: Annotated[str, Field(pattern=r"^[\x21-\x7e]*$")] = ""
-    headers: Mapping[str, str] = Field(default_factory=dict)
+    base_url: Annotated[str, AfterValidator(_is_url)] | None = None
+    api_key: Annotated[str, AfterValidator(_is_credential)] = ""
+    headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
     query: Mapping[str, str] = Field(default_factory=dict)
     litellm_provider: Name | None = None
     discount_pct: Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=100)] = Decimal(0)

@@ -163,7 +163,7 @@ class Provider:
     base_url: str = ""
     api_key: str = field(default="", repr=False)
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
     litellm_provider: str = ""
     discount_pct: float = 0.0
     timeouts: Timeouts = Timeouts()
