@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from pydantic import (
     AfterValidator,
@@ -68,8 +69,13 @@ def _is_name(value: str) -> str:
 
 
 def _is_url(value: str) -> str:
-    if not re.match(r"https?://[^\s/]+", value):
-        raise PydanticCustomError("bad_url", "expected an address that begins with http:// or https://")
+    try:
+        parts = urlsplit(value)
+        is_good = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:  # brackets or a port that are none
+        is_good = False
+    if not is_good or not value.isprintable() or " " in value:
+        raise PydanticCustomError("bad_url", "expected an address such as https://host/v1")
     return value
 
 

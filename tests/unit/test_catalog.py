@@ -9,6 +9,8 @@ from pathlib import Path
 from textwrap import dedent
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from gateway.catalog_show import main_show
 from gateway.catalog_text import CatalogError
@@ -410,6 +412,9 @@ def test_a_deployment_that_makes_no_sense_is_refused(deployment, reason):
         ("{kind: azure}", "kind azure needs a base_url"),
         ("{kind: litellm}", "needs litellm_provider"),
         ("{kind: openai, base_url: api.openai.com}", "providers.p.base_url"),
+        ("{kind: openai, base_url: 'https://[x/v1'}", "expected an address"),
+        ("{kind: openai, base_url: 'https://x:port/v1'}", "expected an address"),
+        ("{kind: openai, base_url: 'ftp://x/v1'}", "expected an address"),
         ("{kind: openai, api_key: 'two words'}", "providers.p.api_key"),
         ("{kind: openai, api_key: 'ends in a line break\\n'}", "a key is printable ASCII"),
         ("{kind: openai, headers: {'a b': x}}", "the name of an HTTP header"),
@@ -446,6 +451,48 @@ def test_a_name_that_leads_nowhere_is_refused_on_its_line(more, line, reason):
     text = refusal(f"providers: {{p: {{kind: openai}}}}\ndeployments:\n  [{members}]\n{more}\n")
     assert f"catalog.yaml:{line}: " in text
     assert reason in text
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.data())
+def test_a_mangled_file_is_read_or_refused_but_never_breaks(data):
+    parts = re.findall(r"\w+|\W", ISSUE_EXAMPLE)
+    signs = [
+        "{",
+        "}",
+        "[",
+        "]",
+        "- ",
+        "&a ",
+        "*a",
+        "<<: ",
+        "? ",
+        "!!int ",
+        "0x1f",
+        "1:30",
+        "~",
+        "\n  ",
+        "|",
+        "%",
+        "\x85",
+        ".nan",
+    ]
+    for _ in range(data.draw(st.integers(1, 4))):
+        place = data.draw(st.integers(0, len(parts) - 1))
+        parts[place : place + data.draw(st.integers(0, 2))] = [
+            data.draw(st.sampled_from([*signs, *sorted(set(parts))]))
+        ]
+    lines = said_of("".join(parts))
+    assert lines
+    assert all(lines)
+
+
+def said_of(text):
+    """The description of a catalog, or the lines of its refusal."""
+    try:
+        return snapshot(text).describe()
+    except CatalogError as refused:
+        return [str(problem) for problem in refused.problems if problem.line >= 1 and problem.reason]
 
 
 def test_two_deployments_of_one_name_are_refused():
