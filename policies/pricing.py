@@ -8,9 +8,9 @@ What a missing rate becomes
     On a context tier or a service tier it keeps the *ratio* that the card below it has between the meter and its
     parent: a tier that only says "input costs twice as much" has cached input at twice the price too. Providers'
     pages do exactly that: in the public price list (4,241 models) all 350 stated cache rates of context tiers, and
-    94 % of the 724 child rates of the batch, flex and priority tiers, are within 5 % of what this rule gives. Taking the tier's
-    input rate instead would overcharge cached tokens tenfold, taking the base's cached rate would undercharge them
-    by half. A tier that states neither the meter nor its parent has the rate of the card below.
+    94 % of the 724 child rates of the batch, flex and priority tiers, are within 5 % of what this rule gives. Taking
+    the tier's input rate instead would overcharge cached tokens tenfold, taking the base's cached rate would
+    undercharge them by half. A tier that states neither the meter nor its parent has the rate of the card below.
 """
 
 from __future__ import annotations
