@@ -150,6 +150,18 @@ def test_importing_the_backend_does_not_import_litellm():
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 
+def test_litellm_is_loaded_without_a_network_and_without_a_word():
+    code = (
+        "import socket, sys\n"
+        "def refuse(*a, **k): sys.exit('the network was asked')\n"
+        "socket.getaddrinfo = socket.socket.connect = refuse\n"
+        "from backends.litellm import _load\n"
+        "_load()"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=False, capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 async def test_a_whole_answer_comes_back_in_openai_form_with_every_kind_of_token(backend, anthropic):
     reply = await backend.open(call_to(anthropic.base_url, HELLO))
 
