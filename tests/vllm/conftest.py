@@ -8,14 +8,19 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import vllm_server
 from books import Books
 from gateway_under_test import Gateway
-from openai import AsyncOpenAI, OpenAI
 from vllm_server import MODEL, VllmServer
 
+if TYPE_CHECKING:
+    # Every pytest run reads this file, also those that want no vLLM: it imports nothing slow.
+    from openai import AsyncOpenAI, OpenAI
+
+RUNNING = "OBOL_TEST_VLLM_PORTS"  # "8000,8001": servers that stand already (vllm_server.py), for a faster loop
 SERVERS_S_MAX = 900  # of a test's own time limit: both servers import torch on a machine that may be busy
 
 
@@ -41,13 +46,17 @@ def directory() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def servers(directory: Path) -> Iterator[tuple[VllmServer, VllmServer]]:
-    """The chat server and the embeddings server, started side by side."""
+    """The chat server and the embeddings server, started side by side, or those that RUNNING names."""
+    if RUNNING in os.environ:
+        chat_port, embeddings_port = os.environ[RUNNING].split(",")
+        yield VllmServer.running_on(int(chat_port)), VllmServer.running_on(int(embeddings_port))
+        return
     if not (MODEL / "made").exists():
         pytest.fail("no vLLM here: `make test-vllm` installs it and makes its model", pytrace=False)
     with contextlib.ExitStack() as stack:
-        chat = VllmServer(vllm_server.CHAT, log=directory / "chat.log")
+        chat = VllmServer.start(vllm_server.CHAT, log=directory / "chat.log")
         stack.callback(chat.stop)
-        embeddings = VllmServer(vllm_server.EMBEDDINGS, log=directory / "embeddings.log")
+        embeddings = VllmServer.start(vllm_server.EMBEDDINGS, log=directory / "embeddings.log")
         stack.callback(embeddings.stop)
         chat.wait_until_ready()
         embeddings.wait_until_ready()
@@ -86,11 +95,15 @@ def books(gateway: Gateway, vllm: VllmServer) -> Books:
 
 @pytest.fixture
 def client(gateway: Gateway) -> Iterator[OpenAI]:
+    from openai import OpenAI  # noqa: PLC0415 - see above
+
     with OpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.first_key, max_retries=0, timeout=120) as made:
         yield made
 
 
 @pytest.fixture
 async def async_client(gateway: Gateway) -> AsyncIterator[AsyncOpenAI]:
+    from openai import AsyncOpenAI  # noqa: PLC0415 - see above
+
     async with AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=gateway.first_key, max_retries=0, timeout=120) as made:
         yield made

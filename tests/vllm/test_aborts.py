@@ -168,3 +168,16 @@ async def test_client_that_leaves_while_its_stream_waits_in_the_queue_stops_it_t
     entry = await entry_of(books, user)
     assert (entry["status"], entry["basis"], entry["output_tokens"]) == ("cancelled", "estimated", 0)
     assert entry["cost_nusd"] == cost_nusd(tokens_of(entry))
+
+
+def test_client_that_stops_reading_and_then_leaves_is_charged_all_that_vllm_made(client: OpenAI, books: Books) -> None:
+    with client.chat.completions.create(
+        model="tiny-llama", messages=said(PROMPT), max_tokens=600, n=4, stream=True, extra_body=ENDLESS
+    ) as stream:
+        next(iter(stream))
+        wait_for(lambda: books.counted().output == 2400, "generated to the end", within_s=100)
+
+    entry = books.gateway.entry(stream.response.headers["x-request-id"])
+    # Half a megabyte that the client did not read lay in socket buffers: the gateway had read all of the usage.
+    assert (entry["basis"], entry["output_tokens"]) == ("reported", 2400)
+    assert entry["cost_nusd"] == cost_nusd(tokens_of(entry))

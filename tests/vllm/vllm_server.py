@@ -163,17 +163,29 @@ def _signal(processes: list[psutil.Process], number: signal.Signals) -> None:
 class VllmServer:
     """One running vLLM server and its own counters."""
 
-    def __init__(self, arguments: tuple[str, ...], *, log: Path, port: int | None = None) -> None:
-        self.port = port or free_port()
-        self.url = f"http://127.0.0.1:{self.port}"
-        command = [str(ENVIRONMENT / "bin" / "vllm"), "serve", str(MODEL), "--port", str(self.port)]
-        self._process = Process([*command, *COMMON, *arguments], SETTINGS, log)
+    def __init__(self, port: int, process: Process | None) -> None:
+        self.url = f"http://127.0.0.1:{port}"
+        self._process = process
+
+    @classmethod
+    def start(cls, arguments: tuple[str, ...], *, log: Path, port: int | None = None) -> VllmServer:
+        """Begin to start one; it is of use once ``wait_until_ready`` has returned."""
+        port = port or free_port()
+        command = [str(ENVIRONMENT / "bin" / "vllm"), "serve", str(MODEL), "--port", str(port), *COMMON, *arguments]
+        return cls(port, Process(command, SETTINGS, log))
+
+    @classmethod
+    def running_on(cls, port: int) -> VllmServer:
+        """One that somebody else started and will stop."""
+        return cls(port, None)
 
     def wait_until_ready(self) -> None:
-        self._process.wait_until_ready(f"{self.url}/health", within_s=READY_S_MAX)
+        if self._process:
+            self._process.wait_until_ready(f"{self.url}/health", within_s=READY_S_MAX)
 
     def stop(self) -> None:
-        self._process.stop()
+        if self._process:
+            self._process.stop()
 
     def counters(self) -> Counter[str]:
         """All metrics, each summed over its labels."""
@@ -213,7 +225,7 @@ def main() -> None:
     parser.add_argument("--log", type=Path, default=ENVIRONMENT / "serve.log")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    server = VllmServer(EMBEDDINGS if asked.embeddings else CHAT, log=asked.log, port=asked.port)
+    server = VllmServer.start(EMBEDDINGS if asked.embeddings else CHAT, log=asked.log, port=asked.port)
     try:
         server.wait_until_ready()
         print(f"{server.url}/v1, log in {asked.log}", flush=True)  # noqa: T201 - a command prints
