@@ -30,7 +30,7 @@ from gateway.stores.probe import NotAnswering, Refused, postgres_rows
 APP = "gateway.app:create_app"
 ADDRESS_FILE = "address"  # in the data folder: where other commands find the gateway, while it is ready
 EXIT_UNUSABLE = 78  # a worker that says so has printed the reason; trying again will not help
-DRAIN_S_MAX = 35.0  # a worker drains for 30 s by itself
+DRAIN_S_MAX = 45.0  # a worker drains for 30 s by itself, and ships its last charges for 10
 BACKOFF_S_MAX = 5.0
 STEADY_S = 10.0  # a child that lived this long begins again with the shortest backoff
 NOT_READY_NOTICE_S = 10.0

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-HERE = Path(__file__).parent
+STUBS = Path(__file__).parent / "faults"
 STUB_SERVE = """
 import os, sys
 from gateway.settings import Settings
@@ -66,7 +66,7 @@ class Serving:
 
     def __init__(self, data_dir: Path, *, program: str = STUB_SERVE, **environment: str) -> None:
         self.data_dir = data_dir
-        settings = {"OBOL_DATA_DIR": str(data_dir), "OBOL_PORT": "0", "PYTHONPATH": str(HERE)} | environment
+        settings = {"OBOL_DATA_DIR": str(data_dir), "OBOL_PORT": "0", "PYTHONPATH": str(STUBS)} | environment
         self.process = subprocess.Popen(
             [sys.executable, "-c", program],
             env=clean_environment(**settings),
