@@ -62,4 +62,5 @@ class JobRunner:
                 was_store_away = True
             except Exception:  # a job outlives its bugs: the next turn may succeed, and the others must go on
                 log.exception("job %s failed", job.name)
-            await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+            if not self._is_stopping:
+                await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret

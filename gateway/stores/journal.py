@@ -41,6 +41,7 @@ log = logging.getLogger("obol.journal")
 ORGANIZATIONS = "obol:organizations"
 INSTANCES = "obol:instances"
 _RESTORE_BATCH = 500
+_DROP_BATCH = 2000
 
 _OPEN = Script.load("journal_open")
 _SETTLE = Script.load("journal_settle")
@@ -210,9 +211,10 @@ class RedisJournal:
         work, self._shipped = self._shipped, {}
         for organization_id, ids in work.items():
             ids = [one for one in ids if one not in self._settled]  # noqa: PLW2901 - settled again meanwhile
+            key = self._keys_of(organization_id).journal
             try:
-                if ids:
-                    await self._link.command("HDEL", self._keys_of(organization_id).journal, *ids)
+                for start in range(0, len(ids), _DROP_BATCH):
+                    await self._link.command("HDEL", key, *ids[start : start + _DROP_BATCH])
             except RedisError as exc:
                 self._shipped.setdefault(organization_id, []).extend(ids)
                 self._fell_behind("acknowledge", exc)
@@ -265,7 +267,10 @@ class RedisJournal:
         await self._link.script(_RESTORE, (keys.open, keys.instances), args)
 
     async def leave(self) -> bool:
-        """Deregister after a clean end; false when something is left, which a sweeper then takes up."""
+        """Deregister after a clean end; false when something is left, which a sweeper then takes up.
+
+        Nothing may be opened or settled any more.
+        """
         try:
             await self.restore()
             left = 0
@@ -276,8 +281,21 @@ class RedisJournal:
                 await self._link.command("HDEL", INSTANCES, self.instance)
                 return True
         except RedisError as exc:
-            log.warning("Redis is away at the end of this instance: %s", exc)
+            log.warning("Redis is away at the end of this instance, what is left goes to the local journal: %s", exc)
+            await self._leave_locally()
         return False
+
+    async def _leave_locally(self) -> None:
+        """Memory ends here and Redis may come back without what it had: the disk takes it all."""
+        for charge in list(self._settled.values()):
+            if not self._local.holds(charge.id):
+                await self._settle_locally(charge)
+        for intent in list(self._open.values()):
+            if not self._local.holds(intent.id):
+                try:
+                    await self._local.open(intent.organization_id, intent.id, intent.entry)
+                except JournalUnavailable as exc:
+                    log.critical("INTENT %s STANDS IN MEMORY ONLY: %s", intent.id, exc)
 
     async def close(self) -> None:
         """End what runs in the background. The link and the local journal belong to who made them."""

@@ -13,6 +13,7 @@ import fcntl
 import logging
 import os
 import queue
+import re
 import threading
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -24,7 +25,7 @@ from gateway.errors import JournalUnavailable
 log = logging.getLogger("obol.journal")
 
 SEGMENT_BYTES_MAX = 64 * 1024 * 1024
-_SUFFIX = ".jsonl"
+_NAME = re.compile(r"(?P<instance>.+)\.(?P<number>[0-9]+)\.jsonl")
 
 
 class Record(msgspec.Struct, frozen=True):
@@ -92,7 +93,7 @@ class LocalJournal:
     async def _append(self, record: Record) -> None:
         if not self._segments or self._segments[-1].bytes_appended >= self._segment_bytes_max:
             self._segments_made += 1
-            name = f"{self._instance}.{self._segments_made}{_SUFFIX}"
+            name = f"{self._instance}.{self._segments_made}.jsonl"
             self._segments.append(_Segment(self._directory / name))
         segment = self._segments[-1]
         line = _encode(record) + b"\n"
@@ -144,9 +145,10 @@ class _Segment:
 
     def remove(self) -> None:
         if self.fd is not None:
-            self.path.unlink(missing_ok=True)
-            os.close(self.fd)
-            self.fd = None
+            try:
+                self.path.unlink(missing_ok=True)
+            finally:
+                self.release()
 
     def release(self) -> None:
         if self.fd is not None:
@@ -229,8 +231,7 @@ class _Writer:
         futures: list[asyncio.Future[None]] = []
         for position, (segment, line, future) in enumerate(gathered):
             if line is None or future is None:
-                segment.remove()
-                self._segments.discard(segment)
+                self._remove(segment)
                 continue
             lines.append(line)
             futures.append(future)
@@ -239,6 +240,14 @@ class _Writer:
                 self._write(segment, b"".join(lines), futures)
                 lines, futures = [], []
 
+    def _remove(self, segment: _Segment) -> None:
+        self._segments.discard(segment)
+        try:
+            segment.remove()
+        except OSError as exc:
+            # It will be replayed when we are dead, which the ledger takes for what it is: nothing new.
+            log.warning("%s is not needed any more and cannot be removed: %s", segment.path, exc)
+
     def _write(self, segment: _Segment, data: bytes, futures: list[asyncio.Future[None]]) -> None:
         failure: OSError | None = None
         self._segments.add(segment)
@@ -246,6 +255,9 @@ class _Writer:
             segment.write(data)
         except OSError as exc:
             failure = exc
+        except Exception as exc:  # whatever it is, the thread must live: without it every append would wait for ever
+            log.exception("the local journal failed")
+            failure = OSError(str(exc))
         with contextlib.suppress(RuntimeError):  # the loop has ended: nobody waits any more
             self._loop.call_soon_threadsafe(_resolve, futures, failure)
 
@@ -315,9 +327,13 @@ class DeadJournal:
 
 def dead_journals(directory: Path) -> Iterator[DeadJournal]:
     """The journals under ``directory`` whose owners are dead, locked for us. Blocks on the disk: run it in a thread."""
-    for instance in sorted({path.name.split(".")[0] for path in directory.glob(f"*{_SUFFIX}")}):
+    paths: dict[str, list[tuple[int, Path]]] = {}
+    for path in directory.iterdir():
+        if parts := _NAME.fullmatch(path.name):
+            paths.setdefault(parts["instance"], []).append((int(parts["number"]), path))
+    for instance, numbered in sorted(paths.items()):
         files: dict[Path, int] = {}
-        for path in sorted(directory.glob(f"{instance}.*{_SUFFIX}"), key=lambda one: int(one.name.split(".")[1])):
+        for _, path in sorted(numbered):
             fd = _lock_of_dead(path)
             if fd is not None:
                 files[path] = fd

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
 from own_valkey import own_valkey
+from redis.exceptions import ResponseError
 
 from gateway.domain import Basis
 from gateway.errors import JournalUnavailable
@@ -192,6 +193,37 @@ async def test_a_redis_that_refuses_writes_counts_as_away(server, ledger, tmp_pa
         await journal.settle(charge_of(intent))
         await ship_all(journal, ledger)
     assert ledger.entries == {intent.id: charge_of(intent)}
+
+
+async def test_a_redis_out_of_memory_keeps_the_intent_when_it_refuses_the_charge(server, tmp_path):
+    async with journal_on(server.url, tmp_path) as (journal, link, local):
+        intent, other = make_intent(), make_intent()
+        await journal.open(intent)
+        await journal.open(other)
+        await link.command("CONFIG", "SET", "maxmemory", "1")
+        await journal.settle(charge_of(intent))
+        with pytest.raises(ResponseError):
+            await journal.restore()
+        assert await ids_in(link, "org", "one") == ({intent.id, other.id}, set())
+        assert local.holds(intent.id)
+        await link.command("CONFIG", "SET", "maxmemory", "0")
+        await journal.beat()
+        assert await ids_in(link, "org", "one") == ({other.id}, {intent.id})
+
+
+async def test_an_end_without_redis_and_ledger_leaves_all_on_the_disk(server, ledger, tmp_path):
+    async with journal_on(server.url, tmp_path) as (journal, link, _):
+        ended, left = make_intent(), make_intent()
+        await journal.open(ended)
+        await journal.open(left)
+        await journal.settle(charge_of(ended))
+        server.kill()
+        await until(lambda: not link.is_connected)
+        assert not await journal.leave()
+    server.wipe()
+    server.start()
+    await sweep_until_dead(server.url, ledger, tmp_path)
+    assert ledger.entries == {ended.id: charge_of(ended), left.id: left}
 
 
 async def test_without_redis_and_without_disk_calls_are_refused_but_charges_are_kept(server, ledger, tmp_path, caplog):

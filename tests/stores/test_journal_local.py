@@ -124,6 +124,12 @@ async def test_one_dead_journal_is_replayed_by_one_process_at_a_time(local, tmp_
     assert len(left_in(tmp_path)) == 1
 
 
+async def test_strange_files_in_the_folder_are_left_alone(tmp_path):
+    for name in ("notes.txt", "one.jsonl", "one.1.jsonl.torn", "a.b.x.jsonl"):
+        (tmp_path / name).write_text("mine")
+    assert list(dead_journals(tmp_path)) == []
+
+
 async def test_a_directory_that_cannot_be_made_makes_open_fail_and_nothing_hang(tmp_path):
     (tmp_path / "file").touch()
     local = LocalJournal(tmp_path / "file" / "journal", "one")
