@@ -195,10 +195,10 @@ def _mended(entry: bytes) -> bytes | None:
     """The entry with every NUL and lone surrogate, which Postgres cannot hold, replaced; None if it had none."""
     try:
         value = json.loads(entry)
-        mended = json.dumps(_storable(value)).encode()
+        storable = _storable(value)
     except (ValueError, RecursionError):
         return None  # no JSON at all
-    return mended if json.loads(mended) != value else None
+    return None if storable == value else json.dumps(storable).encode()
 
 
 def _storable(value: object) -> object:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import asyncpg
 import pytest
 from sqlalchemy import text
@@ -57,6 +59,17 @@ async def test_a_server_that_is_not_there_is_away(tmp_path):
         await ask(f"postgresql://u@/d?host={tmp_path}")
     with pytest.raises(StoreUnavailable):
         await ask("postgresql://u@127.0.0.1:1/d")
+
+
+async def test_a_server_that_takes_connections_and_never_answers_is_away(monkeypatch):
+    monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.05)
+    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+
+    with pytest.raises(StoreUnavailable):
+        await ask(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable")
+
+    server.close()
 
 
 async def test_a_database_that_does_not_exist_is_away(database_url):

@@ -141,6 +141,7 @@ BAD = {
     "a field is missing": b'{"id": "01a206c5-bcfa-74c3-acc7-bf72526e1161"}',
     "an id that is no UUID": encoded(make_entry(id="attempt-1"))[0],
     "an impossible time": encoded(make_entry(created_at="2026-13-45T00:00:00Z"))[0],
+    "what only some call JSON": encoded(make_entry())[0].replace(b'"attempt":1', b'"attempt":NaN'),
     "money out of range": encoded(make_entry(cost_nusd=2**63))[0],
     "a number where text belongs in a number": encoded(make_entry())[0].replace(b'"attempt":1', b'"attempt":"one"'),
 }

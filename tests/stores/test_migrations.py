@@ -6,12 +6,14 @@ import asyncio
 import subprocess
 import sys
 from datetime import date
+from pathlib import Path
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from alembic.script import ScriptDirectory
 from postgres_parts import encoded, make_entry
 from sqlalchemy import text
 
@@ -118,6 +120,16 @@ def test_the_newest_revision_is_known_without_importing_the_migration_tool():
     loaded = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True).stdout.split()
 
     assert not {"alembic", "sqlalchemy", "asyncpg"} & set(loaded)
+
+
+def test_the_migrations_are_one_line_and_each_is_named_as_its_file():
+    config = Config()
+    config.set_main_option("script_location", str(migrate.MIGRATIONS))
+    scripts = list(ScriptDirectory.from_config(config).walk_revisions())
+
+    assert [script.revision for script in scripts] == sorted((script.revision for script in scripts), reverse=True)
+    assert scripts[0].revision == migrate.head()
+    assert all(Path(script.path).stem == script.revision for script in scripts)
 
 
 async def test_a_database_that_is_away_is_named_as_such(tmp_path):
