@@ -17,15 +17,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends.registry import create_backends
 from backends.token_count import TiktokenCounter
-from gateway import discovery
 from gateway.api.admin import admin_router
 from gateway.api.completions import CompletionsApp
 from gateway.api.models import models_router
 from gateway.api.surface import Surface, install_errors
 from gateway.api.system import Readiness, system_router
 from gateway.background import Tasks
-from gateway.catalog_text import CatalogError
-from gateway.config import CatalogFile
+from gateway.catalog import discovery
+from gateway.catalog.file import CatalogFile
+from gateway.catalog.text import CatalogError
 from gateway.ids import new_entry_id
 from gateway.jobs.runner import Job, JobRunner
 from gateway.jobs.shipper import Shipper

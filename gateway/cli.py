@@ -176,7 +176,7 @@ def _ledger_tail(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _catalog_show(_options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import catalog_show  # noqa: PLC0415
+    from gateway.catalog import show as catalog_show  # noqa: PLC0415
 
     with _catalog_failures():
         print(catalog_show.main_show(settings))
@@ -184,7 +184,7 @@ def _catalog_show(_options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _catalog_import(options: argparse.Namespace, _settings: Settings) -> int:
-    from gateway import litellm_import  # noqa: PLC0415
+    from gateway.catalog import litellm_import  # noqa: PLC0415
 
     with _catalog_failures():
         print(litellm_import.import_litellm(options.file))
@@ -192,7 +192,7 @@ def _catalog_import(options: argparse.Namespace, _settings: Settings) -> int:
 
 
 def _prices_show(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import prices  # noqa: PLC0415
+    from gateway.catalog import prices  # noqa: PLC0415
 
     with _catalog_failures():
         print(prices.show(settings, options.model))
@@ -200,7 +200,7 @@ def _prices_show(options: argparse.Namespace, settings: Settings) -> int:
 
 
 def _prices_update(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway import prices  # noqa: PLC0415
+    from gateway.catalog import prices  # noqa: PLC0415
 
     with _catalog_failures():
         difference, apply = prices.update(settings, options.file)
@@ -221,8 +221,8 @@ def _is_confirmed(question: str) -> bool:
 @contextlib.contextmanager
 def _catalog_failures() -> Iterator[None]:
     """What the catalog and the price list refuse, as the command's own failure."""
-    from gateway.catalog_text import CatalogError  # noqa: PLC0415
-    from gateway.pricelist import PriceListError  # noqa: PLC0415
+    from gateway.catalog.pricelist import PriceListError  # noqa: PLC0415
+    from gateway.catalog.text import CatalogError  # noqa: PLC0415
 
     try:
         yield

@@ -13,9 +13,9 @@ import sys
 import uvicorn
 from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 
-from gateway.catalog_text import CatalogError
+from gateway.catalog.pricelist import PriceListError
+from gateway.catalog.text import CatalogError
 from gateway.errors import GatewayError
-from gateway.pricelist import PriceListError
 from gateway.settings import Settings, WrongSetting
 from gateway.stores.redis_link import UnsafeRedis
 

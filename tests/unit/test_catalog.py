@@ -12,9 +12,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway.catalog_show import main_show
-from gateway.catalog_text import CatalogError
-from gateway.config import CatalogFile, read_snapshot
+from gateway.catalog.file import CatalogFile, read_snapshot
+from gateway.catalog.show import main_show
+from gateway.catalog.text import CatalogError
 from gateway.domain import Endpoint, Meter
 from gateway.settings import Settings
 from policies.pricing import charge

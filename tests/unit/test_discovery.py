@@ -9,12 +9,12 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from gateway.catalog_show import main_show
-from gateway.catalog_text import CatalogError
-from gateway.config import read_snapshot
-from gateway.discovery import KNOWN_PROVIDERS, discover, find, load, probe_vllm
+from gateway.catalog.discovery import KNOWN_PROVIDERS, discover, find, load, probe_vllm
+from gateway.catalog.file import read_snapshot
+from gateway.catalog.pricelist import PriceList, packaged_path, read
+from gateway.catalog.show import main_show
+from gateway.catalog.text import CatalogError
 from gateway.domain import Endpoint, Meter
-from gateway.pricelist import PriceList, packaged_path, read
 from gateway.settings import Settings
 
 TODAY = date(2030, 1, 1)

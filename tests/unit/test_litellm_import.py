@@ -8,10 +8,10 @@ from textwrap import dedent
 
 import pytest
 
-from gateway.catalog_text import CatalogError
-from gateway.config import read_snapshot
+from gateway.catalog.file import read_snapshot
+from gateway.catalog.litellm_import import import_litellm
+from gateway.catalog.text import CatalogError
 from gateway.domain import Meter
-from gateway.litellm_import import import_litellm
 
 SAMPLE = Path(__file__).parent / "data" / "litellm_proxy_config.yaml"
 

@@ -12,9 +12,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from gateway import prices
-from gateway.domain import Meter
-from gateway.pricelist import (
+from gateway.catalog import prices
+from gateway.catalog.pricelist import (
     PriceList,
     PriceListError,
     nusd_per_million,
@@ -22,6 +21,7 @@ from gateway.pricelist import (
     path_in_use,
     read,
 )
+from gateway.domain import Meter
 from gateway.settings import Settings
 
 
@@ -50,7 +50,7 @@ def written(tmp_path, name, **models):
 
 
 def test_the_list_is_read_without_importing_litellm():
-    code = "import sys, gateway.pricelist as p; p.read(p.packaged_path()); sys.exit('litellm' in sys.modules)"
+    code = "import sys, gateway.catalog.pricelist as p; p.read(p.packaged_path()); sys.exit('litellm' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
 
 

@@ -24,11 +24,11 @@ from decimal import Decimal
 
 import msgspec
 
-from gateway import pricelist
-from gateway.catalog_text import CatalogError, Problem
-from gateway.config import CatalogFile
+from gateway.catalog import pricelist
+from gateway.catalog.file import CatalogFile
+from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError
+from gateway.catalog.text import CatalogError, Problem
 from gateway.domain import NANO, Meter
-from gateway.pricelist import ListedModel, PriceList, PriceListError
 from gateway.settings import Settings
 
 FOUND_NAME = "what was found here (no OBOL_CATALOG)"

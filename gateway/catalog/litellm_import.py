@@ -14,15 +14,15 @@ from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
-from gateway import pricelist
-from gateway.catalog import per_unit_of, usd
-from gateway.catalog_build import PROVIDER_OF_HOST
-from gateway.catalog_show import dumped
-from gateway.catalog_text import CatalogError, Problem, parse
-from gateway.config import read_text
-from gateway.discovery import KNOWN_PROVIDERS
+from gateway.catalog import pricelist
+from gateway.catalog.build import PROVIDER_OF_HOST
+from gateway.catalog.discovery import KNOWN_PROVIDERS
+from gateway.catalog.file import read_text
+from gateway.catalog.pricelist import PriceList, PriceListError
+from gateway.catalog.show import dumped
+from gateway.catalog.snapshot import per_unit_of, usd
+from gateway.catalog.text import CatalogError, Problem, parse
 from gateway.domain import Meter
-from gateway.pricelist import PriceList, PriceListError
 
 _OWN_SERVERS = frozenset({"hosted_vllm", "vllm"})
 _KEYLESS = frozenset({"bedrock", "vertex_ai", "sagemaker", "ollama", "ollama_chat"})

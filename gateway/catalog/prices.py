@@ -9,10 +9,10 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from gateway import pricelist
-from gateway.catalog import per_unit_of, usd
+from gateway.catalog import pricelist
+from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError, StatedRates
+from gateway.catalog.snapshot import per_unit_of, usd
 from gateway.domain import Meter
-from gateway.pricelist import ListedModel, PriceList, PriceListError, StatedRates
 from gateway.settings import Settings
 
 _PROVIDERS_SHOWN = 15

@@ -7,12 +7,12 @@ from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from gateway import pricelist
-from gateway.catalog import CatalogSnapshot
-from gateway.catalog_build import build
-from gateway.catalog_schema import validate
-from gateway.catalog_text import CatalogError, Problem, parse
-from gateway.pricelist import PriceList
+from gateway.catalog import pricelist
+from gateway.catalog.build import build
+from gateway.catalog.pricelist import PriceList
+from gateway.catalog.schema import validate
+from gateway.catalog.snapshot import CatalogSnapshot
+from gateway.catalog.text import CatalogError, Problem, parse
 
 Stamp = tuple[int, int, int] | None
 

@@ -22,7 +22,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from gateway.catalog_text import CatalogError, Document, Problem
+from gateway.catalog.text import CatalogError, Document, Problem
 from gateway.domain import Meter
 
 NAME_LENGTH_MAX = 200

@@ -7,11 +7,11 @@ from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
-from gateway.catalog import CatalogSnapshot, OpenWildcard, content_hash
-from gateway.catalog_schema import CatalogPart, DeploymentPart, Price, ProviderPart, TierPrice, did_you_mean
-from gateway.catalog_text import CatalogError, Document, Path, Problem
+from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError, StatedRates
+from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, TierPrice, did_you_mean
+from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
+from gateway.catalog.text import CatalogError, Document, Path, Problem
 from gateway.domain import NANO, Deployment, Endpoint, Meter, Provider, Route, Tariff, Timeouts, UpstreamLimits
-from gateway.pricelist import ListedModel, PriceList, PriceListError, StatedRates
 from policies.pricing import SERVICE_TIERS, STANDARD, discounted, free_tariff, make_rate_card
 
 OPENAI_URL = "https://api.openai.com/v1"

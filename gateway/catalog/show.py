@@ -10,10 +10,10 @@ from typing import Any
 
 import yaml
 
-from gateway import discovery
-from gateway.catalog import without_userinfo
-from gateway.catalog_text import parse
-from gateway.config import read_text
+from gateway.catalog import discovery
+from gateway.catalog.file import read_text
+from gateway.catalog.snapshot import without_userinfo
+from gateway.catalog.text import parse
 from gateway.settings import Settings
 
 HIDDEN = "***"
