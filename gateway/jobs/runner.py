@@ -14,11 +14,12 @@ from gateway.errors import StoreUnavailable
 
 log = logging.getLogger("obol.jobs")
 
+_RETRY_S_MAX = 30.0  # a daily job that failed does not wait a day
 _JITTER = 0.1  # of the interval, either way: replicas that started together do not stay in step
 
 
 class Job(NamedTuple):
-    """``run`` is awaited at once and then ``interval_s`` (give or take a tenth) after each end."""
+    """``run`` is awaited at once and ``interval_s`` (give or take a tenth) after each end, sooner if it failed."""
 
     name: str
     interval_s: float
@@ -53,9 +54,11 @@ class JobRunner:
     async def _repeat(self, job: Job) -> None:
         was_store_away = False
         while not self._is_stopping:
+            wait_s = min(job.interval_s, _RETRY_S_MAX)
             try:
                 await job.run()
                 was_store_away = False
+                wait_s = job.interval_s
             except (StoreUnavailable, RedisError) as exc:
                 if not was_store_away:
                     log.warning("job %s waits for a store: %s", job.name, exc)
@@ -63,4 +66,4 @@ class JobRunner:
             except Exception:  # a job outlives its bugs: the next turn may succeed, and the others must go on
                 log.exception("job %s failed", job.name)
             if not self._is_stopping:
-                await asyncio.sleep(job.interval_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret
+                await asyncio.sleep(wait_s * random.uniform(1 - _JITTER, 1 + _JITTER))  # noqa: S311 - no secret

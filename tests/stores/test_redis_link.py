@@ -76,7 +76,7 @@ async def test_commands_under_way_fail_at_once_when_the_server_dies(server, link
     assert not link.is_connected
 
 
-async def test_a_hung_server_counts_as_away(link):
+async def test_a_hung_server_counts_as_away(server, link):
     server.pause()
     with pytest.raises(RedisConnectionError, match="did not answer"):
         await link.command("PING")

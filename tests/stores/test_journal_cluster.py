@@ -1,0 +1,77 @@
+"""The journal on a Redis cluster: each script stays on the node of its organization."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
+from own_valkey import free_port, own_valkey
+
+from gateway.domain import Deployment, Provider, UpstreamLimits
+from gateway.jobs import SWEEP_INTERVAL_S, Shipper, Sweeper
+from gateway.stores.redis_cluster import ClusterLink
+from gateway.stores.redis_link import RedisLink, open_link
+from gateway.stores.upstream_limits import RedisUpstreamAdmission
+
+
+@pytest.fixture
+async def cluster_url():
+    """Two nodes, half of the slots each."""
+    ports = [free_port() for _ in range(2)]
+    with (
+        own_valkey(port=str(ports[0]), cluster_enabled="yes", cluster_port=str(free_port())) as one,
+        own_valkey(port=str(ports[1]), cluster_enabled="yes", cluster_port=str(free_port())) as two,
+    ):
+        links = [RedisLink(one.url), RedisLink(two.url)]
+        for link in links:
+            await link.connect()
+        await links[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
+        await links[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
+        await links[1].command("CLUSTER", "SET-CONFIG-EPOCH", 2)
+        await links[0].command("CLUSTER", "MEET", "127.0.0.1", ports[1], int(two._options["cluster_port"]))
+        for link in links:
+            await until(lambda link=link: is_complete(link))
+        for link in links:
+            await link.close()
+        yield f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
+
+
+async def is_complete(link: RedisLink) -> bool:
+    info = await link.command("CLUSTER", "INFO")
+    return b"cluster_state:ok" in info and b"cluster_known_nodes:2" in info
+
+
+async def test_the_whole_life_of_charges_on_a_cluster(cluster_url, tmp_path):
+    ledger = MemoryLedger()
+    async with journal_on(cluster_url, tmp_path, "dead") as (journal, link, _):
+        assert isinstance(link, ClusterLink)
+        intents = [make_intent(f"org-{number % 7}", "dead") for number in range(60)]
+        await asyncio.gather(*(journal.open(intent) for intent in intents))
+        shipped = [charge_of(intent) for intent in intents[:20]]
+        await asyncio.gather(*(journal.settle(charge) for charge in shipped))
+        shipper = Shipper(journal, ledger, linger_s=0)
+        shipper.start()
+        assert await shipper.stop(30)
+        assert ledger.entries == {charge.id: charge for charge in shipped}
+        await journal.settle(charge_of(intents[20]))
+        await journal.restore()
+        assert (await ids_in(link, "org-6", "dead"))[1] == {intents[20].id}
+
+    now_s = 0.0
+    link = await open_link(cluster_url)
+    sweeper = Sweeper(link, ledger, instance="other", local_directory=tmp_path, monotonic_s=lambda: now_s)
+    for _ in range(4):
+        await sweeper.sweep()
+        now_s += SWEEP_INTERVAL_S
+    assert set(ledger.entries) == {intent.id for intent in intents}
+    assert ledger.corrections == {}
+
+    admission = RedisUpstreamAdmission(link, "other")
+    limits = UpstreamLimits(requests_per_minute=1, tokens_per_minute=100, parallel_requests=1)
+    deployment = Deployment("odd}name{", Provider("p", "simulator"), "m", limits=limits)
+    assert await admission.acquire(deployment, "a", 1)
+    assert not await admission.acquire(deployment, "b", 1)
+    await admission.renew()
+    await admission.release(deployment, "a")
+    await link.close()
