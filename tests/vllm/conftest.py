@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -37,8 +38,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def directory() -> Iterator[Path]:
-    """Short, because sockets lie below it. Its logs are printed into `make test-vllm`'s own only when a start fails."""
+    """Where the logs and the gateway's data lie; a short path, because sockets are in it. OBOL_TEST_KEEP keeps it."""
     path = Path(tempfile.mkdtemp(prefix="obol-vllm-"))
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # a cancelled run stops its servers as Ctrl-C does
     yield path
     if not os.environ.get("OBOL_TEST_KEEP"):
         shutil.rmtree(path)

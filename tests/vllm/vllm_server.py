@@ -6,6 +6,7 @@ By hand: ``.venv/bin/python tests/vllm/vllm_server.py [--embeddings] [--port 800
 from __future__ import annotations
 
 import argparse
+import ctypes
 import os
 import signal
 import socket
@@ -86,6 +87,15 @@ def wait_for(condition: Callable[[], bool], what: str, *, within_s: float) -> No
         time.sleep(POLL_S)
 
 
+PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None)
+
+
+def _end_with_parent() -> None:
+    """Runs in the child: have the kernel send it TERM when we die, also of a SIGKILL."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 class Process:
     """A server in a session of its own, with its log in a file; ``stop`` leaves nothing behind."""
 
@@ -99,6 +109,7 @@ class Process:
                 stdout=out,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
+                preexec_fn=_end_with_parent,  # noqa: PLW1509 - one thread starts servers, and the call allocates nothing
             )
 
     @property
