@@ -29,7 +29,8 @@ _NOT_FROM_CLIENTS = frozenset(
     {"authorization", "api-key", "x-api-key", "cookie", "host", "content-length", "transfer-encoding", "connection"}
 )
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "apim-request-id")
-_SHOWN_HEADERS = ("openai-processing-ms", "openai-version")
+#: The processing time is not among them: the gateway states its own, and a name may come only once.
+_SHOWN_HEADERS = ("openai-version",)
 
 
 class _Response(aiohttp.ClientResponse):

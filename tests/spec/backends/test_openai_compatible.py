@@ -152,12 +152,12 @@ async def test_vllm_needs_no_key_and_is_probed_by_its_health(upstream, transport
 
 
 async def test_a_whole_answer_is_one_block_with_the_upstreams_request_id(upstream, backend):
-    reply = await backend.open(scripted(upstream, text="Well.", extra={"vendor": 1}))
+    reply = await backend.open(scripted(upstream, extra={"vendor": 1}, headers={"openai-version": "2020-10-01"}))
 
     assert json.loads(reply.first)["vendor"] == 1
     assert await reply.next() is None
     assert reply.upstream_request_id == "req-scripted"
-    assert reply.headers == {"openai-processing-ms": "5"}
+    assert reply.headers == {"openai-version": "2020-10-01"}
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,10 @@ async def test_a_compressed_whole_answer_is_unpacked(upstream, backend):
     assert json.loads(reply.first)["object"] == "chat.completion"
 
 
-async def test_connections_are_used_again_after_whole_and_streamed_answers(upstream, transport, backend):
+async def test_a_connection_is_used_again_after_whole_answers_streams_and_refusals(upstream, transport, backend):
     await everything(await backend.open(scripted(upstream)))
     await everything(await backend.open(scripted(upstream, stream=True)))
+    await refused(backend, call_to(upstream.base_url, {"model": "error-429"}))
     await everything(await backend.open(scripted(upstream)))
     assert len([c for pool in transport.session().connector._conns.values() for c in pool]) == 1
 
