@@ -19,6 +19,7 @@ import httpx
 import psutil
 
 from gateway.stores.child import leave_terminal_and_die_with_parent
+from gateway.stores.embedded import layout
 
 ADMIN_KEY = "admin-key-of-the-tests"
 START_S_MAX = 60.0  # on a machine that is busy with other things
@@ -126,6 +127,12 @@ class Gateway:
     @property
     def first_key(self) -> str:
         return (self.data_dir / "first-key").read_text().strip()
+
+    @property
+    def store_urls(self) -> dict[str, str]:
+        """The settings with which another gateway uses these embedded stores."""
+        places = layout(self.data_dir)
+        return {"OBOL_DATABASE_URL": places.database_url, "OBOL_REDIS_URL": places.redis_url}
 
     def admin(self, method: str, path: str, **options: Any) -> httpx.Response:
         return self._admin.request(method, f"{self.url}/admin/{path}", **options)

@@ -1,0 +1,80 @@
+"""One running gateway, one scripted upstream and official SDK clients for all of the specification."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import AsyncIterator, Iterator
+
+import httpx
+import openai
+import pytest
+from running_gateway import Gateway, UpstreamProcess
+from spec_parts import CATALOG, Books
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[UpstreamProcess]:
+    process = UpstreamProcess()
+    yield process
+    process.stop()
+
+
+@pytest.fixture(scope="session")
+def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    running = Gateway(tmp_path_factory.mktemp("spec"), CATALOG.replace("UPSTREAM", upstream.base_url))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def second_gateway(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Another process with a data folder of its own, on the stores of the first: a replica."""
+    catalog = gateway.catalog.read_text()
+    running = Gateway(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture(scope="session")
+def books(gateway: Gateway) -> Books:
+    """Reads what the gateway wrote down."""
+    return Books(gateway)
+
+
+@pytest.fixture
+def user() -> str:
+    """A name for the ``user`` field of this test's calls, by which the upstream's records are found."""
+    return f"user-{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def model() -> str:
+    """A deployment that no other test calls, so that none shares its circuit breaker. Input $1, output $2 per 1M."""
+    return f"any/{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
+    """The official SDK, which must not hide an error by asking again."""
+    with openai.OpenAI(base_url=gateway.base_url, api_key=gateway.first_key, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+async def async_client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
+    async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.first_key, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def http(gateway: Gateway) -> Iterator[httpx.Client]:
+    """Plain HTTP with a good key, for what no SDK would send."""
+    headers = {"authorization": f"Bearer {gateway.first_key}"}
+    with httpx.Client(base_url=gateway.url, headers=headers, timeout=60) as made:
+        yield made
