@@ -112,6 +112,15 @@ async def test_an_orphan_after_its_charge_changes_nothing(ledger):
     assert await standing(ledger, charge) == (charge,)
 
 
+async def shipped(store, batch):
+    """As shippers do it: a database too busy to answer in time is asked again."""
+    while True:
+        try:
+            return await store.write(batch)
+        except StoreUnavailable:
+            await asyncio.sleep(0)
+
+
 async def test_replicas_that_ship_the_same_entries_together_enter_each_once(ledger, migrated_url):
     other_engine = database.connect(migrated_url)
     other = LedgerStore(other_engine)
@@ -124,7 +133,7 @@ async def test_replicas_that_ship_the_same_entries_together_enter_each_once(ledg
         order = shuffled.sample(entries, len(entries))
         return [order[start : start + 100] for start in range(0, len(order), 100)]
 
-    await asyncio.gather(*(store.write(batch) for store in (ledger, other) for batch in batches()))
+    await asyncio.gather(*(shipped(store, batch) for store in (ledger, other) for batch in batches()))
 
     found = (await ledger.page(request=request, limit=1000)).entries
     assert {entry.id for entry in found if entry.corrects is None} == {charge.id for charge in charges}
