@@ -65,6 +65,9 @@ _SUSPECT = re.compile(
 
 _FUNCTIONS = {Endpoint.CHAT: "acompletion", Endpoint.COMPLETIONS: "atext_completion", Endpoint.EMBEDDINGS: "aembedding"}
 
+#: A chat request with tools would otherwise import litellm's own proxy, which needs packages that are not here.
+_CHAT_SETTINGS = {"_skip_mcp_handler": True}
+
 _closing: set[asyncio.Task[None]] = set()  # the loop holds tasks weakly; these shall finish
 
 
@@ -182,8 +185,7 @@ def _arguments(library: Any, call: Call) -> dict[str, Any]:
         "drop_params": False,
         "caching": False,
         "no-log": True,
-        # Any request with tools would otherwise import litellm's own proxy, which needs packages that are not here.
-        "_skip_mcp_handler": True,
+        **(_CHAT_SETTINGS if call.endpoint is Endpoint.CHAT else {}),
     }
 
 
@@ -280,7 +282,13 @@ def _as_chunk(chunk: Any) -> dict[str, Any]:
     event: dict[str, Any] = chunk.model_dump(mode="json", exclude_none=True)
     for choice in event.get("choices", ()):
         choice.setdefault("finish_reason", None)
+    if event.get("usage") and all(_is_empty(choice) for choice in event.get("choices", ())):
+        event["choices"] = []  # OpenAI's usage chunk has none
     return _with_usage(event)
+
+
+def _is_empty(choice: Mapping[str, Any]) -> bool:
+    return not choice.get("delta") and not choice.get("text") and choice["finish_reason"] is None
 
 
 def _with_usage(answer: dict[str, Any]) -> dict[str, Any]:

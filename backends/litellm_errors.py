@@ -55,6 +55,8 @@ EXCEPTIONS: Mapping[str, int | type[UpstreamError]] = {
     "ModifyResponseException": UpstreamBroken,
     "SensitiveDataRouteException": UpstreamBroken,
 }
+#: "litellm.RateLimitError: RateLimitError: OpenAIException - the words. To drop it ..., set `litellm.drop_params ...`"
+_ADDED = re.compile(r"^((litellm\.)?\w+(Error|Exception)(: | - ))+| To drop it from the call, set `litellm.*$")
 _CODES = {
     "ContextWindowExceededError": "context_length_exceeded",
     "ContentPolicyViolationError": "content_policy_violation",
@@ -121,8 +123,7 @@ def _refusal(exc: Exception, name: str, http_status: int, secrets: tuple[str, ..
     brace = text.find("{")
     said = upstream_errors.error_object(text[brace : text.rfind("}") + 1].encode()) if brace >= 0 else None
     if said is None or said.message is None:
-        # "litellm.BadRequestError: AnthropicException - the words"
-        said = ErrorObject(message=re.sub(r"^(litellm\.\w+: )+(\w+Exception\s*-\s*)?", "", text))
+        said = ErrorObject(message=_ADDED.sub("", text))
     code = _CODES.get(name, said.code)
     response = getattr(exc, "response", None)
     return upstream_errors.refusal_of(
