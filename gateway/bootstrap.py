@@ -1,7 +1,7 @@
 """What must stand before the first request: the schema, and a first key. A process of its own beside the supervisor.
 
-`python -m gateway.bootstrap` imports its heavy parts while the stores start, waits for one line on standard input,
-migrates, makes the first key, and ends. A worker could do the same, but would keep Alembic's memory for life.
+`python -m gateway.bootstrap` imports its heavy parts while the stores start. Told "migrate" on standard input, it does;
+told "key", it makes the first key and ends. A worker could do the same, but would keep Alembic's memory for life.
 """
 
 from __future__ import annotations
@@ -41,11 +41,13 @@ async def _ensure_first_key(settings: Settings) -> None:
 
 
 def main() -> int:
-    if sys.stdin.readline() != "go\n":
-        return 0  # the supervisor is gone or changed its mind
     settings = Settings.from_environment(os.environ)
     try:
+        if sys.stdin.readline() != "migrate\n":
+            return 0  # the supervisor is gone or changed its mind
         migrate.upgrade(settings.database_url)
+        if sys.stdin.readline() != "key\n":
+            return 0
         asyncio.run(_ensure_first_key(settings))
     except (GatewayError, OSError, ValueError) as exc:
         sys.stderr.write(f"obol: cannot prepare the database: {exc}\n")

@@ -63,7 +63,7 @@ class _Backoff:
 
 @dataclass(slots=True)
 class _Worker:
-    process: subprocess.Popen[str]
+    process: subprocess.Popen[bytes]
     backoff: _Backoff
 
 
@@ -79,7 +79,7 @@ class _Supervisor:
         self.listening: socket.socket | None = None
         self.stores: EmbeddedStores | None = None
         self.workers: list[_Worker] = []
-        self.bootstrap: subprocess.Popen[str] | None = None
+        self.bootstrap: subprocess.Popen[bytes] | None = None
         self.report: IO[str] | None = None
         self.store_backoff: dict[str, _Backoff] = {}
         self.is_ready = False
@@ -147,10 +147,12 @@ class _Supervisor:
         stores.launch(postgres=is_ours, valkey=settings.redis_url == stores.redis_url)
         if self.bootstrap is None and not self._is_migrated():
             self.bootstrap = self._spawn_bootstrap()
-        self._run_bootstrap()
-        for worker in self.workers:
-            _go(worker.process)
+        if self.bootstrap is not None:
+            _tell(self.bootstrap, "migrate")
         can = self._read_report()
+        self._finish_bootstrap()
+        for worker in self.workers:
+            _tell(worker.process, "go")
         self._await_ready()
         self.is_ready = True
         (settings.data_dir / ADDRESS_FILE).write_text(listening.url_of(self.listening) + "\n")
@@ -168,22 +170,21 @@ class _Supervisor:
     def _environment(self) -> dict[str, str]:
         return os.environ | self.settings.to_environment() | {"OBOL_SUPERVISOR": str(os.getpid())}
 
-    def _spawn(self, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[str]:
+    def _spawn(self, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
         # -P: the current folder is the operator's, and no module of ours is to be found there by accident.
         # SIGTERM, not SIGKILL, when we die: requests that run are drained and charged with what they really used.
-        return subprocess.Popen(  # noqa: S603  our own modules
+        return child.spawn(
             [sys.executable, "-P", "-m", *arguments],
+            child.leave_terminal_and_die_with_parent(signal.SIGTERM),
             stdin=subprocess.PIPE,
             env=self._environment(),
             pass_fds=pass_fds,
-            preexec_fn=child.leave_terminal_and_die_with_parent(signal.SIGTERM),  # noqa: PLW1509  no threads here
-            text=True,
         )
 
-    def _spawn_bootstrap(self) -> subprocess.Popen[str]:
+    def _spawn_bootstrap(self) -> subprocess.Popen[bytes]:
         return self._spawn("gateway.bootstrap")
 
-    def _spawn_worker(self, report_fd: int) -> subprocess.Popen[str]:
+    def _spawn_worker(self, report_fd: int) -> subprocess.Popen[bytes]:
         if self.listening is None:
             raise RuntimeError("workers are started after the address is bound")
         fds = (self.listening.fileno(), report_fd)
@@ -198,7 +199,7 @@ class _Supervisor:
             os.close(writing)
         return os.fdopen(reading)
 
-    def _add_worker(self, process: subprocess.Popen[str]) -> None:
+    def _add_worker(self, process: subprocess.Popen[bytes]) -> None:
         self.workers.append(_Worker(process, _Backoff(time.monotonic())))
 
     def _is_migrated(self) -> bool:
@@ -216,10 +217,11 @@ class _Supervisor:
         except NotAnswering as exc:
             raise CannotServe(f"the embedded Postgres stopped answering: {exc}") from exc
 
-    def _run_bootstrap(self) -> None:
+    def _finish_bootstrap(self) -> None:
+        """Let it make the first key: not before the catalog is known to be good, for the key is shown only once."""
         if self.bootstrap is None:
             return
-        _go(self.bootstrap)
+        _tell(self.bootstrap, "key")
         while self.bootstrap.poll() is None:
             self._check_starting()
             with contextlib.suppress(subprocess.TimeoutExpired):
@@ -304,7 +306,7 @@ class _Supervisor:
                 _warn(f"worker {worker.process.pid} ended ({status}); another is started")
         if worker.backoff.due_s is not None and worker.backoff.due_s <= now_s:
             worker.process = self._spawn_worker(-1)
-            _go(worker.process)
+            _tell(worker.process, "go")
             worker.backoff.started(now_s)
 
     def _look_after_stores(self, now_s: float) -> None:
@@ -361,12 +363,11 @@ class _Supervisor:
             self.stores.stop()
 
 
-def _go(process: subprocess.Popen[str]) -> None:
+def _tell(process: subprocess.Popen[bytes], word: str) -> None:
     """Tell a child that what it waits for is there."""
     if process.stdin is not None:
         with contextlib.suppress(OSError):  # it has ended; whoever looks after it sees that
-            process.stdin.write("go\n")
-            process.stdin.close()
+            os.write(process.stdin.fileno(), f"{word}\n".encode())
 
 
 def _say(text: str) -> None:

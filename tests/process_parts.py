@@ -20,10 +20,11 @@ from gateway.settings import Settings
 from gateway.supervisor import serve
 sys.exit(serve(Settings.from_environment(os.environ), app="serve_stub:create_app"))
 """
+READY_S_MAX = 100.0  # on a machine that is busy with other things
 OBOL_SERVE = "import sys; from gateway.cli import main; sys.exit(main(['serve']))"
 
 
-def wait_until(condition, what: str, patience_s: float = 60.0):
+def wait_until(condition, what: str, patience_s: float = 90.0):
     """Return the condition's first true value."""
     deadline = time.monotonic() + patience_s
     while True:
@@ -87,9 +88,15 @@ class Serving:
         return "".join(self._lines)
 
     def wait_ready(self) -> Serving:
-        wait_until(lambda: "ready after" in self.output or self.process.poll() is not None, "the banner")
+        deadline = time.monotonic() + READY_S_MAX
+        while "ready after" not in self.output and self.process.poll() is None:
+            assert time.monotonic() < deadline, f"not ready after {READY_S_MAX} s: {self.output}\n{self._process_tree()}"
+            time.sleep(0.01)
         assert self.process.poll() is None, self.output
         return self
+
+    def _process_tree(self) -> str:
+        return "\n".join(f"{one.pid} {one.ppid()} {one.status()} {' '.join(one.cmdline())}" for one in self.family())
 
     @property
     def url(self) -> str:

@@ -263,6 +263,7 @@ class EmbeddedStores:
         places = self.layout
         folder = binaries.postgres_folder()
         log = places.data_dir / "postgres.log"
+        is_new = False
         if not places.postgres.exists():
             fresh = places.data_dir / "postgres.new"
             survivors.stop_all(fresh, "postgres", signal.SIGINT)  # of an initdb that was killed
@@ -277,12 +278,14 @@ class EmbeddedStores:
             self._initdb = None
             # Only a finished cluster gets the name that is believed at the next start.
             fresh.rename(places.postgres)
-            _sync_in_background(places.data_dir)
+            is_new = True
         quoted = str(places.run).replace('"', '""')
         settings = POSTGRES_SETTINGS | {"unix_socket_directories": f'"{quoted}"'}
         options = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
         command = [str(folder / "postgres"), "-D", str(places.postgres), *options]
         self._postgres = _spawn(command, log, _postgres_preexec(signal.SIGINT))
+        if is_new:
+            _sync_in_background(places.data_dir)
 
     def _start_valkey(self) -> None:
         places = self.layout
@@ -300,14 +303,7 @@ def _spawn(command: list[str], log: Path, preexec: Callable[[], None]) -> subpro
     # Neither secrets nor settings of ours belong in a server's environment (it would obey PGDATA, PGOPTIONS, TZ, ...).
     environment = {"PATH": os.environ.get("PATH", ""), "LC_ALL": "C"}
     try:
-        return subprocess.Popen(  # noqa: S603  the command is a binary of an installed wheel
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            env=environment,
-            preexec_fn=preexec,  # noqa: PLW1509  plain system calls only, in a process that has one thread so far
-        )
+        return child.spawn(command, preexec, stdin=subprocess.DEVNULL, stdout=output, stderr=output, env=environment)
     except (OSError, subprocess.SubprocessError) as exc:
         raise StoresFailed(
             f"cannot start {Path(command[0]).name} ({exc}): run as a user other than root, "
@@ -332,7 +328,7 @@ def _becomes_nobody() -> bool:
 
 
 def _postgres_preexec(death_signal: int) -> Callable[[], None]:
-    if os.geteuid() != 0:
+    if os.geteuid() != 0 and child.has_name():
         return child.leave_terminal_and_die_with_parent(death_signal)
     return child.as_another_user(death_signal, in_namespace=not _becomes_nobody())
 
