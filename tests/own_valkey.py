@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import mkdtemp
 
 from gateway.stores.binaries import valkey_server
+from gateway.stores.child import leave_terminal_and_die_with_parent
 
 
 class OwnValkey:
@@ -38,7 +39,12 @@ class OwnValkey:
         command = [str(valkey_server())]
         for name, value in self._options.items():
             command += [f"--{name.replace('_', '-')}", value]
-        self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self._process = subprocess.Popen(
+            command,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            preexec_fn=leave_terminal_and_die_with_parent(signal.SIGKILL),  # noqa: PLW1509 - plain system calls only
+        )
         while not self._answers():
             assert self._process.poll() is None, "the server ended"
 
