@@ -54,3 +54,6 @@ $(VLLM)/installed: requirements-vllm.lock tests/vllm/name_distribution.py
 $(VLLM)/model/made: $(VLLM)/installed tests/vllm/make_model.py
 	$(VLLM)/bin/python tests/vllm/make_model.py $(VLLM)/model
 	@touch $@
+
+bench: $(VENV)/installed-dev ## measure CPU, latency, streams and memory; needs nginx (BENCH="--only cpu --runs 3")
+	$(BIN)/python -m tests.bench $(BENCH)

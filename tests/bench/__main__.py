@@ -1,0 +1,258 @@
+"""`make bench`: measures the gateway on this machine and prints a table. It judges nothing and stops all it starts."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import platform
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+
+import msgspec
+
+from tests.bench import processes
+from tests.bench.client import Load, Result
+from tests.bench.processes import BODY, Gateway, NotPossible, Server
+
+PATH = "/v1/chat/completions"
+STREAMS = 32
+STREAM_CHUNKS = 400  # of each stream, the closing usage chunk included, [DONE] not
+STREAM_PAUSE_S = 0.005
+SETTLE_S = 0.7  # so that what was charged last has been shipped when the CPU is read
+PARTS = ("start", "cpu", "stream", "latency", "memory")
+
+
+@dataclass(slots=True)
+class Bench:
+    """Everything that stands while the figures are taken."""
+
+    options: argparse.Namespace
+    folder: Path
+    nginx: Server
+    upstream: Server
+    passthrough: Server
+    stream_passthrough: Server
+    gateway: Gateway
+    rows: list[tuple[str, str, str]] = field(default_factory=list)
+
+    def add(self, figure: str, value: str, target: str = "") -> None:
+        self.rows.append((figure, value, target))
+        print(f"  {figure:<66} {value:<34} {target}", flush=True)
+
+    def load(self, server: Server, **what: object) -> Load:
+        is_gateway = server is self.gateway
+        headers = self.gateway.headers() if is_gateway else {"content-type": "application/json"}
+        return msgspec.convert({"port": server.port, "path": PATH, "headers": headers, "body": BODY, **what}, Load)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what was started is stopped
+    with tempfile.TemporaryDirectory(prefix="obol-bench-") as name:
+        folder = Path(name)
+        started: list[Server] = []
+
+        def keep(server: Server) -> Server:
+            started.append(server)
+            return server
+
+        try:
+            nginx = keep(processes.start_nginx(folder))
+            upstream = keep(processes.start_stream_upstream(folder, STREAM_CHUNKS, STREAM_PAUSE_S))
+            floor = keep(processes.start_passthrough(folder, nginx.port))
+            stream_floor = keep(processes.start_passthrough(folder, upstream.port))
+            gateway, starts = _start_gateway(folder, nginx, upstream)
+            keep(gateway)
+            bench = Bench(options, folder, nginx, upstream, floor, stream_floor, gateway)
+            print(_heading())
+            if "start" in options.only:
+                bench.add("first start to first answer", f"{starts[0]:.2f} s", "< 4 s")
+                bench.add("restart to first answer", f"{starts[1]:.2f} s", "< 2 s")
+            for part, measure in _MEASURES.items():
+                if part in options.only:
+                    measure(bench)
+        except NotPossible as exc:
+            print(f"bench: {exc}", file=sys.stderr)
+            return 1
+        finally:
+            for server in reversed(started):
+                server.stop()
+    return 0
+
+
+def _start_gateway(folder: Path, nginx: Server, upstream: Server) -> tuple[Gateway, tuple[float, float]]:
+    first = Gateway(folder, nginx.port, upstream.port)
+    try:
+        first_s = first.await_answer()
+    finally:
+        first.stop()
+    again = Gateway(folder, nginx.port, upstream.port)
+    try:
+        again_s = again.await_answer()
+        again.move_stores()
+    except BaseException:
+        again.stop()
+        raise
+    return again, (first_s, again_s)
+
+
+def _heading() -> str:
+    when = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+    return (
+        f"{when}, Python {platform.python_version()}, {os.cpu_count()} cores, load average {os.getloadavg()[0]:.1f}, "
+        f"a million additions in a Python loop take {_additions_ms():.0f} ms of CPU\n"
+        "  one worker; authentication, metering and durable ledger on; stores embedded\n"
+    )
+
+
+def _additions_ms() -> float:
+    """How fast this machine is just now: on a busy one the same work costs more CPU time, caches being shared."""
+    taken = []
+    for _ in range(5):
+        before, total = time.process_time(), 0
+        for number in range(1_000_000):
+            total += number
+        taken.append((time.process_time() - before) * 1000)
+    return min(taken)
+
+
+def measure_cpu(bench: Bench) -> None:
+    """CPU milliseconds per request, next to what the upstream and a bare pass-through need."""
+    for connections in (1, 32):
+        for name, server, target in (
+            ("gateway", bench.gateway, "<= 0.6 ms"),
+            ("bare pass-through", bench.passthrough, ""),
+            ("nginx itself", bench.nginx, ""),
+        ):
+            own, stores = [], []
+            bench_load = bench.load(server, kind="closed", connections=connections, requests=bench.options.requests)
+            processes.drive(msgspec.structs.replace(bench_load, requests=bench.options.warm_up))
+            for _ in range(bench.options.runs):
+                before = server.cpu()
+                result = processes.drive(bench_load)
+                time.sleep(SETTLE_S)
+                used = server.cpu().since(before)
+                own.append(used.own_s * 1000 / result.requests)
+                stores.append(used.stores_s * 1000 / result.requests)
+            bench.add(f"CPU per request, {connections:2} connections: {name}", _spread(own, "ms"), target)
+            if server is bench.gateway:
+                bench.add("    its embedded Postgres and Valkey", _spread(stores, "ms"))
+
+
+def measure_streams(bench: Bench) -> None:
+    """CPU per chunk against the pass-through in the same run; both see the same streams."""
+    for name, model, path in (
+        ("OpenAI-like, usage hidden", "openai-stream", PATH),
+        ("vLLM-like, usage on each chunk, hidden", "vllm-stream", "/vllm" + PATH),
+    ):
+        ratios, own, floor = [], [], []
+        merged = 0
+        for _ in range(bench.options.runs):
+            gateway_us, gateway_merged = _stream_us(bench, bench.gateway, model, PATH)
+            floor_us, floor_merged = _stream_us(bench, bench.stream_passthrough, model, path)
+            own.append(gateway_us)
+            floor.append(floor_us)
+            ratios.append(gateway_us / floor_us)
+            merged += gateway_merged + floor_merged
+        bench.add(f"CPU per chunk, 32 streams: gateway, {name}", _spread(own, "us"))
+        bench.add("    bare pass-through", _spread(floor, "us"))
+        bench.add("    ratio", _spread(ratios, ""), "<= 1.3")
+        bench.add(
+            "    chunks that arrived together with another", f"{merged} of {2 * len(own) * STREAMS * STREAM_CHUNKS}"
+        )
+
+
+def _stream_us(bench: Bench, server: Server, model: str, path: str) -> tuple[float, int]:
+    """Microseconds of CPU per upstream chunk, and how many chunks reached the client merged with another."""
+    body = msgspec.json.encode({**msgspec.json.decode(BODY), "model": model, "stream": True}).decode()
+    load = bench.load(server, kind="streams", connections=STREAMS, requests=STREAMS)
+    load = msgspec.structs.replace(load, body=body, path=path)
+    before = server.cpu()
+    result = processes.drive(load)
+    used = server.cpu().since(before)
+    return used.own_s * 1e6 / (STREAMS * STREAM_CHUNKS), result.events - result.reads
+
+
+def measure_latency(bench: Bench) -> None:
+    """Latency at half of the highest rate, through the gateway less direct to the upstream, random arrivals."""
+    closed = bench.load(bench.gateway, kind="closed", connections=32, requests=bench.options.requests)
+    rates = [_rate(processes.drive(closed)) for _ in range(3)]
+    rate = statistics.median(rates)
+    bench.add("highest rate, 32 connections", f"{rate:.0f} requests/s")
+    added: dict[int, list[float]] = {50: [], 99: []}
+    for _ in range(bench.options.runs):
+        through = _at_rate(bench, bench.gateway, rate / 2)
+        direct = _at_rate(bench, bench.nginx, rate / 2)
+        for percent, values in added.items():
+            values.append(_percentile(through, percent) - _percentile(direct, percent))
+    bench.add(f"added latency at {rate / 2:.0f} requests/s, p50", _spread(added[50], "ms"), "<= 1 ms")
+    bench.add(f"added latency at {rate / 2:.0f} requests/s, p99", _spread(added[99], "ms"), "<= 5 ms")
+
+
+def _at_rate(bench: Bench, server: Server, rate: float) -> Result:
+    return processes.drive(bench.load(server, kind="open", connections=32, requests=int(rate * 4), rate=rate))
+
+
+def _rate(result: Result) -> float:
+    return result.requests / result.seconds
+
+
+def _percentile(result: Result, percent: int) -> float:
+    return statistics.quantiles(result.latencies_ms, n=100)[percent - 1]
+
+
+def measure_memory(bench: Bench) -> None:
+    """Memory of a fresh worker, then after many requests: flat means that nothing is kept."""
+    bench.gateway.stop()
+    fresh = Gateway(bench.folder, bench.nginx.port, bench.upstream.port)
+    try:
+        fresh.await_answer()
+        fresh.move_stores()
+        bench.gateway = fresh
+        done = 1
+        total = bench.options.memory_requests
+        for mark in sorted({1, min(10_000, total), min(50_000, total), min(100_000, total), total}):
+            if mark > done:
+                processes.drive(bench.load(fresh, kind="closed", connections=32, requests=mark - done))
+                done = mark
+            time.sleep(SETTLE_S)
+            info = fresh.worker().memory_full_info()
+            value = f"{info.pss / 1e6:.1f} MB (RSS {info.rss / 1e6:.1f})"
+            bench.add(f"memory of the worker (PSS) after {mark:,} requests", value, "<= 130 MB, flat")
+    finally:
+        fresh.stop()
+
+
+_MEASURES: dict[str, Callable[[Bench], None]] = {
+    "cpu": measure_cpu,
+    "stream": measure_streams,
+    "latency": measure_latency,
+    "memory": measure_memory,
+}
+
+
+def _spread(values: Sequence[float], unit: str) -> str:
+    digits = 1 if unit == "us" else 3 if unit == "ms" else 2
+    middle, low, high = statistics.median(values), min(values), max(values)
+    return f"{middle:.{digits}f} {unit} ({low:.{digits}f}-{high:.{digits}f})".replace("  ", " ")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    parser.add_argument("--only", nargs="+", choices=PARTS, default=list(PARTS), help="which figures (all)")
+    parser.add_argument("--requests", type=int, default=4000, help="requests of one run (4000)")
+    parser.add_argument("--warm-up", type=int, default=500, help="requests before the first run (500)")
+    parser.add_argument("--runs", type=int, default=5, help="runs of each figure; the median is shown (5)")
+    parser.add_argument("--memory-requests", type=int, default=50_000, help="requests that memory is watched over")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())
