@@ -65,6 +65,7 @@ class _Answer(msgspec.Struct):
     error: msgspec.Raw = _ABSENT
 
 
+_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS, _NO_SERVER_TOOLS = _InputDetails(), _OutputDetails(), _ServerTools()
 _decode_answer = msgspec.json.Decoder(_Answer).decode
 _decode_usage = msgspec.json.Decoder(_Usage).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
@@ -83,9 +84,9 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
         return None
     if got.prompt_tokens is None and got.completion_tokens is None:
         return None
-    into = got.prompt_tokens_details or _InputDetails()
-    out = got.completion_tokens_details or _OutputDetails()
-    tools = got.server_tool_use or _ServerTools()
+    into = got.prompt_tokens_details or _NO_INPUT_DETAILS
+    out = got.completion_tokens_details or _NO_OUTPUT_DETAILS
+    tools = got.server_tool_use or _NO_SERVER_TOOLS
     input_tokens, output_tokens = got.prompt_tokens or 0, got.completion_tokens or 0
     unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
     usage = Usage(
@@ -181,7 +182,7 @@ class WholeReader:
             self.error = parse_error(answer.error, 200)
             return b""
         required = self._REQUIRED[self._endpoint]
-        if answer.choices is None and required not in _decode_fields(block):
+        if answer.choices is None and bytes(_decode_fields(block).get(required, _ABSENT)) == b"null":
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
             return b""
         self.model_answered, self.service_tier = answer.model, answer.service_tier
@@ -258,8 +259,29 @@ class StreamReader:
         if not mentions:
             return block
         if mentions != block.count(b',"usage":null'):
-            return None
+            return self._without_running_usage(block) if mentions == 1 else None
         return block if self._wants_usage else block.replace(b',"usage":null', b"")
+
+    def _without_running_usage(self, block: bytes) -> bytes | None:
+        """One event of one choice that ends in flat usage, as vLLM's chunks do, else ``None``.
+
+        What ends in ``}}`` and holds no other ``}`` behind the key is a value of the event's outermost object.
+        """
+        start = block.find(b',"usage":{')
+        if (
+            start < 0
+            or self._choices != 1
+            or block.find(b"}", start) != len(block) - 4
+            or not block.endswith(b"}}\n\n")
+        ):
+            return None
+        if block.find(b"\n\n") != len(block) - 2 or b'"choices":[{' not in block or not block.startswith(b"data: {"):
+            return None
+        usage = parse_usage(block[start + 9 : -3])
+        if usage is None:
+            return None
+        self.usage = usage
+        return block[:start] + (b',"usage":null}\n\n' if self._wants_usage else b"}\n\n")
 
     def _feed_events(self, block: bytes) -> bytes:
         data = self._held + block

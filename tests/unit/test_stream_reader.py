@@ -93,6 +93,22 @@ def test_usage_on_every_chunk_is_hidden_and_the_latest_counts(texts, cuts):
     assert not reader.is_complete
 
 
+@pytest.mark.parametrize("behind", [{}, {"system_fingerprint": "fp"}, {"vendor_end": {"usage": {"x": 1}}}, {"y": "}}"}])
+@pytest.mark.parametrize("details", [{}, {"prompt_tokens_details": {"cached_tokens": 2}}])
+@pytest.mark.parametrize("wants_usage", [True, False])
+def test_usage_on_chunks_is_found_and_hidden_wherever_it_stands_in_them(behind, details, wants_usage):
+    reader = StreamReader(wants_usage=wants_usage)
+    for number, text in enumerate(["a", 'b,"usage":{"prompt_tokens":9}}', "c"]):
+        usage = {"prompt_tokens": 5, "total_tokens": 5 + number, "completion_tokens": number, **details}
+        made = {"id": "c1", "model": "m", "choices": [{"index": 0, "delta": {"content": text}, "finish_reason": None}]}
+        event = json.dumps({**made, "usage": usage, **behind}, separators=(",", ":"))
+        shown = reader.feed(f"data: {event}\n\n".encode())
+        kept = {"usage": None} if wants_usage else {}
+        assert json.loads(events(shown)[0]) == {**made, **kept, **behind}
+        assert (reader.usage.input_tokens, reader.usage.output_tokens) == (5, number)
+        assert reader.usage.cached_input_tokens == (2 if details else 0)
+
+
 def test_continuous_usage_of_several_choices_is_summed_and_their_prompt_counts_once():
     def of(index, n):
         return chunk("x", index=index, usage={"prompt_tokens": 9, "completion_tokens": n, "total_tokens": 9 + n})
