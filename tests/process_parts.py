@@ -90,7 +90,7 @@ class Serving:
     def wait_ready(self) -> Serving:
         deadline = time.monotonic() + READY_S_MAX
         while "ready after" not in self.output and self.process.poll() is None:
-            assert time.monotonic() < deadline, f"not ready after {READY_S_MAX} s: {self.output}\n{self._process_tree()}"
+            assert time.monotonic() < deadline, f"never ready: {self.output}\n{self._process_tree()}"
             time.sleep(0.01)
         assert self.process.poll() is None, self.output
         return self

@@ -122,7 +122,7 @@ def test_a_kill_of_the_supervisor_lets_running_requests_end(serve, tmp_path):
     everyone = serving.family()
     request, answers = begin_slow_request(serving)
     serving.signal(signal.SIGKILL)
-    serving.end()
+    serving.process.wait()
     (tmp_path / "release").touch()
     request.join(60)
     assert answers[0].rstrip().endswith("0")
