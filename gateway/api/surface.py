@@ -97,6 +97,8 @@ def install_errors(framework: FastAPI) -> None:
 def _of_status(exc: HTTPException, request: Request) -> GatewayError:
     where = f"{request.method} {request.url.path}"
     match exc.status_code:
+        case 404 if request.url.path in PATHS:  # served beside the framework, which knows nothing of them
+            return MethodNotAllowed(f"Not allowed method: {where}.", headers={"allow": "POST"})
         case 404:
             return NotFound(f"Unknown request URL: {where}.", code="unknown_url")
         case 405:

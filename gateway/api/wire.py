@@ -21,11 +21,16 @@ _decode_any = msgspec.json.Decoder().decode
 
 def parse_body(data: bytes) -> Body:
     """A request body as a JSON object with untouched values. Raises BadRequest for anything else."""
+    if not data.isascii():
+        try:
+            data.decode()  # untouched values are not looked into, and their bytes would travel on
+        except UnicodeDecodeError as exc:
+            raise BadRequest(f"The request body is not valid UTF-8 (byte {exc.start}).") from None
     try:
         return Body(_decode_fields(data))
     except msgspec.ValidationError:
         raise BadRequest("The request body must be a JSON object.") from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+    except msgspec.DecodeError as exc:
         raise BadRequest(f"The request body is not valid JSON: {exc}.") from None
 
 
@@ -65,7 +70,7 @@ def error_event(error: GatewayError) -> bytes:
 def error_headers(error: GatewayError) -> Headers:
     """``retry-after`` and its kind, and whether SDKs should try again."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
-    if error.should_retry is not None:
+    if error.should_retry is not None and "x-should-retry" not in error.headers:
         headers.append((b"x-should-retry", b"true" if error.should_retry else b"false"))
     return headers
 
