@@ -119,7 +119,7 @@ def _count(text: str) -> int:
 
 
 def _serve(_options: argparse.Namespace, settings: Settings) -> int:
-    from gateway.supervisor import serve  # noqa: PLC0415
+    from gateway.serving.supervisor import serve  # noqa: PLC0415
 
     return serve(settings)
 

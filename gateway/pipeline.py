@@ -22,6 +22,7 @@ from policies.breaker import HealthBoard
 from policies.eligibility import LIMITED
 
 _TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
+_SECRET_CHARS_MIN = 8  # what is shorter is no secret but a word
 
 
 class Pipeline:
@@ -185,6 +186,7 @@ class Answer:
     async def _break_off(self, error: GatewayError) -> None:
         self._is_over = True
         self._reply.close()
+        _hide_secrets(error, self._attempt.deployment)
         await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
         raise error
 
@@ -210,6 +212,14 @@ class _NoReply:
 
 
 NO_REPLY = _NoReply()
+
+
+def _hide_secrets(error: GatewayError, deployment: Deployment) -> None:
+    """Strike our credentials out of what an upstream said: its words go to the client and into the log."""
+    provider = deployment.provider
+    for secret in (provider.api_key, *provider.headers.values()):
+        if len(secret) >= _SECRET_CHARS_MIN:
+            error.message = error.message.replace(secret, "[secret]")
 
 
 async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:

@@ -17,7 +17,7 @@ STUBS = Path(__file__).parent / "faults"
 STUB_SERVE = """
 import os, sys
 from gateway.settings import Settings
-from gateway.supervisor import serve
+from gateway.serving.supervisor import serve
 sys.exit(serve(Settings.from_environment(os.environ), app="serve_stub:create_app"))
 """
 READY_S_MAX = 100.0  # on a machine that is busy with other things

@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode, urlsplit
 
-from gateway import secret_files
 from gateway.commands import CommandFailed
+from gateway.serving import secret_files
+from gateway.serving.supervisor import ADDRESS_FILE
 from gateway.settings import Settings
-from gateway.supervisor import ADDRESS_FILE
 
 
 @dataclass(frozen=True, slots=True)

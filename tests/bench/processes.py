@@ -164,7 +164,7 @@ class Gateway(Server):
             _pin(one.pid, _OTHER_CORE)
 
     def worker(self) -> psutil.Process:
-        return next(one for one in self.process.children() if "gateway.worker" in one.cmdline())
+        return next(one for one in self.process.children() if "gateway.serving.worker" in one.cmdline())
 
     def stores(self) -> list[psutil.Process]:
         worker = self.worker().pid

@@ -208,5 +208,5 @@ def test_a_wrong_setting_is_told_in_one_line(serve):
 
 def test_the_supervisor_imports_nothing_heavy():
     heavy = {"fastapi", "sqlalchemy", "asyncio", "uvicorn", "redis", "aiohttp", "alembic"}
-    program = f"import sys, gateway.supervisor; sys.exit(bool({heavy!r} & set(sys.modules)))"
+    program = f"import sys, gateway.serving.supervisor; sys.exit(bool({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0

@@ -14,7 +14,7 @@ HEAVY = ("litellm", "tiktoken", "openai", "alembic")
 # In a process of its own: composes a worker, lets it answer (whole and streamed), and says what it loaded.
 SERVE_TWICE = """
 import asyncio, json, os, sys
-from gateway import secret_files
+from gateway.serving import secret_files
 from gateway.settings import Settings
 
 settings = Settings.from_environment(os.environ)
@@ -82,7 +82,7 @@ def test_importing_the_application_and_serving_requests_loads_nothing_heavy(
         "OBOL_REDIS_URL": stores.redis_url,
         "OBOL_ADMIN_KEY": "sk-obol-admin-of-this-test",
     }
-    run(["-m", "gateway.bootstrap"], environment, "migrate\nkey\n")
+    run(["-m", "gateway.serving.bootstrap"], environment, "migrate\nkey\n")
 
     seen = json.loads(run(["-c", SERVE_TWICE, json.dumps(HEAVY)], environment))
 

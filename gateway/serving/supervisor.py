@@ -21,7 +21,7 @@ from dataclasses import dataclass, replace
 from types import FrameType
 from typing import IO
 
-from gateway import banner, listening, secret_files
+from gateway.serving import banner, listening, secret_files
 from gateway.settings import Settings
 from gateway.stores import child
 from gateway.stores.embedded import EmbeddedStores, StoresFailed
@@ -182,13 +182,15 @@ class _Supervisor:
         )
 
     def _spawn_bootstrap(self) -> subprocess.Popen[bytes]:
-        return self._spawn("gateway.bootstrap")
+        return self._spawn("gateway.serving.bootstrap")
 
     def _spawn_worker(self, report_fd: int) -> subprocess.Popen[bytes]:
         if self.listening is None:
             raise RuntimeError("workers are started after the address is bound")
         fds = (self.listening.fileno(), report_fd)
-        return self._spawn("gateway.worker", *map(str, fds), self.app, pass_fds=tuple(fd for fd in fds if fd >= 0))
+        return self._spawn(
+            "gateway.serving.worker", *map(str, fds), self.app, pass_fds=tuple(fd for fd in fds if fd >= 0)
+        )
 
     def _spawn_first_worker(self) -> IO[str]:
         """The worker that also says, on a pipe, what can be called."""

@@ -1,4 +1,4 @@
-"""One serving process: `python -m gateway.worker <listening fd> <report fd or -1> <module:factory>`.
+"""One serving process: `python -m gateway.serving.worker <listening fd> <report fd or -1> <module:factory>`.
 
 Started by the supervisor, at the same time as the stores, so that the imports cost no waiting. It reads one line from
 standard input, which says that the stores are up and migrated, and serves until SIGTERM. Settings come by environment.
@@ -13,9 +13,9 @@ import sys
 def main(arguments: list[str]) -> int:
     # Imports make objects that stay; walking them again and again took a sixth of the time to import everything.
     gc.disable()
-    from gateway import serving  # noqa: PLC0415
+    from gateway.serving import server  # noqa: PLC0415
 
-    return serving.serve(int(arguments[0]), int(arguments[1]), arguments[2])
+    return server.serve(int(arguments[0]), int(arguments[1]), arguments[2])
 
 
 if __name__ == "__main__":

@@ -96,7 +96,7 @@ def _command(pid: int) -> str:
 
 def _is_orphaned_worker(pid: int) -> bool:
     """Whether that is a worker of ours whose supervisor is gone (its parent is then init or a subreaper)."""
-    if "gateway.worker" not in _command(pid):
+    if "gateway.serving.worker" not in _command(pid):
         return False
     with contextlib.suppress(OSError):
         environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")

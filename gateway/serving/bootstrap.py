@@ -1,7 +1,8 @@
 """What must stand before the first request: the schema, and a first key. A process of its own beside the supervisor.
 
-`python -m gateway.bootstrap` imports its heavy parts while the stores start. Told "migrate" on standard input, it does;
-told "key", it makes the first key and ends. A worker could do the same, but would keep Alembic's memory for life.
+`python -m gateway.serving.bootstrap` imports its heavy parts while the stores start. Told "migrate" on standard
+input, it does; told "key", it makes the first key and ends. A worker could do the same, but would keep Alembic's
+memory for life.
 """
 
 from __future__ import annotations
@@ -11,8 +12,8 @@ import os
 import sys
 from pathlib import Path
 
-from gateway import secret_files
 from gateway.errors import GatewayError
+from gateway.serving import secret_files
 from gateway.settings import Settings
 from gateway.stores import database, migrate
 from gateway.stores.keys import KeyStore
