@@ -142,6 +142,7 @@ class Answer:
     async def fail(self, error: UpstreamError) -> None:
         """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
         self._reply.close()
+        _hide_secrets(error, self._attempt.deployment)
         await self._settlement.fail(self._attempt, error, self._reader, self._dialect)
 
     async def next(self) -> bytes | None:
@@ -180,7 +181,7 @@ class Answer:
         """Charge the complete answer, durably, and make its closing bytes ready."""
         self._is_over = True
         await self._settlement.succeed(self._attempt, self._reader, self._dialect)
-        self._reply.close()
+        self._reply.finish()
         self._ready += self._reader.closing(self.cost_nusd or 0)
 
     async def _break_off(self, error: GatewayError) -> None:
@@ -209,6 +210,8 @@ class _NoReply:
 
     def close(self) -> None:
         pass
+
+    finish = close
 
 
 NO_REPLY = _NoReply()
