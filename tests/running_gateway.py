@@ -11,7 +11,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +183,19 @@ class Gateway:
         psutil.wait_procs(tree)
         self._process.wait()
         self._process = None
+
+    @contextlib.contextmanager
+    def paused(self, what: str) -> Iterator[None]:
+        """SIGSTOP for a store and all its processes: it takes connections and does not answer."""
+        roots = [psutil.Process(pid) for pid in self.pids_of(what)]
+        processes = [one for root in roots for one in (root, *root.children(recursive=True))]
+        for process in processes:
+            process.suspend()
+        try:
+            yield
+        finally:
+            for process in processes:
+                process.resume()
 
     def stop(self) -> None:
         """As Ctrl-C does it."""
