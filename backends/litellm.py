@@ -234,6 +234,8 @@ class StreamReply:
             self._is_ended = True
             _close_soon(self._stream)
 
+    finish = close
+
 
 def _close_soon(stream: Any) -> None:
     """Close litellm's stream and with it the connection. Only a coroutine can, so it runs beside us."""

@@ -23,6 +23,8 @@ from gateway.ports import Reply
 _LARGE_BODY_BYTES = 512 * 1024
 #: Connections idle for longer are closed by us, before most servers and load balancers close them on us.
 _KEEPALIVE_S = 75.0
+#: How long a finished stream may keep its connection until the upstream ends the body as well.
+_END_WAIT_S = 1.0
 _AZURE_API_VERSION = "2024-10-21"
 #: Never taken over from a client, whatever the caller put into ``Call.headers``.
 _NOT_FROM_CLIENTS = frozenset(
@@ -97,6 +99,8 @@ class WholeReply:
     def close(self) -> None:
         """Nothing is held: the connection went back to the pool with the last byte."""
 
+    finish = close
+
 
 class StreamReply:
     """An answer that is on its way. ``next`` costs what aiohttp's ``readany`` costs.
@@ -163,6 +167,16 @@ class StreamReply:
             return block
         self._unwatch()
         return None
+
+    def finish(self) -> None:
+        """Let the connection go back to the pool, which aiohttp does by itself at the end of the body.
+
+        ``[DONE]`` often comes a moment before that end. A server that keeps the body open is left after a second.
+        """
+        self._unwatch()
+        if not self._content.is_eof():
+            self._timer = self._loop.call_later(_END_WAIT_S, self._response.close)
+            self._content.on_eof(self._unwatch)
 
     def close(self) -> None:
         """Give the answer up; closes the connection unless the answer is at its end. Idempotent."""

@@ -160,6 +160,8 @@ class SimulatedReply:
     def close(self) -> None:
         self._blocks = iter(())
 
+    finish = close
+
     async def _pull(self, pause_ms: float, limit_s: float) -> bytes | None:
         steering = self._steering
         if self._given == (steering.cut_after_chunks if steering.cut_after_chunks is not None else -1):

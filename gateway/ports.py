@@ -50,6 +50,9 @@ class Reply(Protocol):
     async def next(self) -> bytes | None:
         """The next block, ``None`` at the end of the body. Raises UpstreamInterrupted or UpstreamTimeout."""
 
+    def finish(self) -> None:
+        """The answer is complete: the connection may serve again once the upstream has ended the body too."""
+
     def close(self) -> None:
         """Give the connection up; if the answer is not at its end, the upstream sees us leave. Idempotent."""
 

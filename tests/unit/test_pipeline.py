@@ -84,6 +84,8 @@ class Reply:
     def close(self):
         self.is_closed = True
 
+    finish = close
+
 
 class Backend:
     def __init__(self, *scripts):

@@ -182,6 +182,18 @@ async def test_a_connection_is_used_again_after_whole_answers_streams_and_refusa
     assert len([c for pool in transport.session().connector._conns.values() for c in pool]) == 1
 
 
+async def test_a_stream_that_is_finished_at_its_end_mark_gives_its_connection_back(upstream, transport, backend):
+    for _ in range(3):
+        reply = await backend.open(scripted(upstream, stream=True))
+        read = reply.first
+        while b"[DONE]" not in read:
+            read += await reply.next()
+        reply.finish()
+        while not (pool := [c for pool in transport.session().connector._conns.values() for c in pool]):
+            await asyncio.sleep(0)
+        assert len(pool) == 1
+
+
 # --- refusals ---------------------------------------------------------------------------------------------------------
 
 
