@@ -16,6 +16,7 @@ $(VENV)/installed: requirements.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	$(BIN)/python -m compileall -q gateway policies backends migrations
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
@@ -24,6 +25,23 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 
 serve: $(VENV)/installed ## serve on 127.0.0.1:8080 with embedded stores under .obol (settings: OBOL_*)
 	@exec $(BIN)/obol serve
+
+SDK_FOLDERS := .venv-openai-1 .venv-openai-3 .venv-langchain
+NODE        := tests/spec/node
+
+test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test, with all that it needs
+	$(BIN)/pytest -m "not vllm"
+
+# Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
+.venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target $(@D) -r $<
+	@touch $@
+
+$(NODE)/node_modules/installed: $(NODE)/package-lock.json
+	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (Debian: nodejs and npm)" >&2; exit 1; }
+	cd $(NODE) && npm ci --silent
+	@touch $@
 
 check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check

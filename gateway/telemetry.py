@@ -12,6 +12,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.domain import NANO, LedgerEntry
 from gateway.errors import GatewayError
+from gateway.ids import rfc3339
 
 _SERVER_ERROR = 500
 _DEPLOYMENTS_MAX = 1000
@@ -156,7 +157,7 @@ class JsonFormatter(logging.Formatter):
 
     def format(self, record: logging.LogRecord) -> str:
         line: dict[str, object] = {
-            "time": self.formatTime(record),
+            "time": rfc3339(record.created),
             "level": record.levelname.lower(),
             "event": record.name,
             "message": record.getMessage(),
@@ -171,3 +172,5 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
     handler = logging.StreamHandler(stream)
     handler.setFormatter(JsonFormatter())
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for chatty in ("uvicorn", "asyncio", "aiohttp"):  # starts and stops are the supervisor's to tell
+        logging.getLogger(chatty).setLevel(logging.WARNING)
