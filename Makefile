@@ -35,7 +35,7 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed
 	rm -rf $(@D)
-	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --target $(@D) -r $<
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
 	@touch $@
 
 $(NODE)/node_modules/installed: $(NODE)/package-lock.json
