@@ -89,14 +89,19 @@ def _output_tokens_max(fields: Mapping[str, msgspec.Raw]) -> int | None:
 class OpenAIDialect:
     """What the path asks the dialect about one request."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, *, keeps_text: bool = False) -> None:
+        """``keeps_text``: answers are wanted as text, for content logging."""
         self._request = request
+        self._keeps_text = keeps_text
 
     def reader(self) -> ReplyReader:
         if self._request.is_stream:
             request = self._request
             return StreamReader(
-                wants_usage=request.wants_usage, choices_per_prompt=request.choices, prompts=self._prompts()
+                wants_usage=request.wants_usage,
+                choices_per_prompt=request.choices,
+                prompts=self._prompts(),
+                keeps_text=self._keeps_text,
             )
         return WholeReader(self._request.endpoint)
 

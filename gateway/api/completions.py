@@ -98,7 +98,8 @@ class CompletionsApp:
             listener.cancel()
 
     async def _answer(self, request: Request, caller: Caller, exchange: _Exchange) -> None:
-        answer = await self._pipeline.answer(request, OpenAIDialect(request), caller)
+        dialect = OpenAIDialect(request, keeps_text=self._services.is_content_logged)
+        answer = await self._pipeline.answer(request, dialect, caller)
         try:
             await exchange.begin(request, answer)
             while (block := await answer.next()) is not None:

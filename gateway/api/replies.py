@@ -214,8 +214,12 @@ class StreamReader:
     A stream without ``[DONE]`` counts as complete only when all choices (``n`` for each prompt) have finished.
     """
 
-    def __init__(self, *, wants_usage: bool, choices_per_prompt: int = 1, prompts: int = 1) -> None:
+    def __init__(
+        self, *, wants_usage: bool, choices_per_prompt: int = 1, prompts: int = 1, keeps_text: bool = False
+    ) -> None:
+        """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
         self._wants_usage = wants_usage
+        self._keeps_text = keeps_text
         self._choices_per_prompt = choices_per_prompt
         self._choices = choices_per_prompt * prompts
         self._usage_by_choice: dict[int, Usage] = {}
@@ -389,7 +393,7 @@ class StreamReader:
         return "".join(self._text)
 
     def _keep(self, shown: bytes) -> None:
-        if self.usage is not None:  # exact figures so far: nothing to count
+        if self.usage is not None and not self._keeps_text:  # exact figures so far: nothing to count
             if self._kept:
                 self._kept.clear()
             return

@@ -31,9 +31,10 @@ def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory)
 
 @pytest.fixture(scope="session")
 def second_gateway(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """Another process with a data folder of its own, on the stores of the first: a replica."""
+    """A replica: another process with a data folder of its own, on the stores of the first, with other choices."""
+    choices = {"OBOL_CORS_ORIGINS": "https://chat.example", "OBOL_LOG_CONTENT": "1", "OBOL_BODY_BYTES_MAX": "4096"}
     catalog = gateway.catalog.read_text()
-    running = Gateway(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls)
+    running = Gateway(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls, **choices)
     try:
         running.start()
         yield running
