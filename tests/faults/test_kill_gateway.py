@@ -119,6 +119,23 @@ async def test_a_gateway_killed_with_all_its_processes_loses_no_charge(
     assert_books_are_right(gateway, upstream, load, in_flight)
 
 
+async def test_a_gateway_killed_while_valkey_is_away_loses_no_charge(
+    gateway: Gateway, upstream: UpstreamProcess, chance: random.Random
+) -> None:
+    in_flight: set[str] = set()
+    async with under_load(gateway.base_url, gateway.first_key, f"both{chance.random()}", chance) as load:
+        await instant(load, chance)
+        (valkey,) = gateway.pids_of("valkey")
+        os.kill(valkey, signal.SIGKILL)
+        await met(load, chance.randrange(12))  # journaled in the local files of the workers, if Valkey is not back yet
+        in_flight |= load.in_flight
+        gateway.kill_all(chance)
+        gateway.spawn()
+        await asyncio.to_thread(gateway.wait_until_ready)
+        await met(load, 10)
+    assert_books_are_right(gateway, upstream, load, in_flight)
+
+
 def is_back(gateway: Gateway, store: str, killed: int) -> bool:
     return gateway.pids_of(store) not in ([], [killed])
 
