@@ -95,7 +95,7 @@ async def _build(
     shipper = Shipper(journal, ledger)
     metrics = Metrics(REGISTRY)
     metrics.catalog.labels(catalog.current.hash).set(1)
-    lines = LineWriter(sys.stderr, asyncio.get_running_loop().call_soon)
+    lines = LineWriter(sys.stderr, asyncio.get_running_loop().call_later)
     stack.callback(lines.flush)
     background = Tasks()
     limits = RedisUpstreamAdmission(link, instance)

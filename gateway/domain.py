@@ -84,8 +84,7 @@ class Outcome(StrEnum):
     ORPHANED = "orphaned"  # the process that made the call died
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(msgspec.Struct, frozen=True):
     """What one upstream call consumed, in the terms of the OpenAI API.
 
     ``input_tokens`` includes cached, cache-written, audio and image tokens; ``output_tokens`` includes reasoning and
@@ -127,8 +126,7 @@ class Tariff:
     cards: Mapping[str, RateCard]
 
 
-@dataclass(frozen=True, slots=True)
-class ChargeLine:
+class ChargeLine(msgspec.Struct, frozen=True):
     """One meter of a charge: ``quantity`` units at ``rate_nusd_per_mtok`` nano-dollars per million units."""
 
     meter: Meter
@@ -136,8 +134,7 @@ class ChargeLine:
     rate_nusd_per_mtok: int
 
 
-@dataclass(frozen=True, slots=True)
-class Charge:
+class Charge(msgspec.Struct, frozen=True):
     """Priced usage. ``cost_nusd`` is the sum over all lines, divided once and rounded up."""
 
     cost_nusd: int

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-import uuid
 from datetime import UTC, datetime
 
 
 def uuid7(unix_ms: int, random_bytes: bytes) -> str:
     """A version 7 UUID (RFC 9562, 5.7) from milliseconds since 1970 and 10 random bytes."""
     tail = int.from_bytes(random_bytes, "big")
-    value = (
-        (unix_ms & 0xFFFF_FFFF_FFFF) << 80 | 0x7 << 76 | (tail >> 62 & 0xFFF) << 64 | 0b10 << 62 | tail & (1 << 62) - 1
-    )
-    return str(uuid.UUID(int=value))
+    version, variant = 0x7 << 76, 0b10 << 62
+    high, low = tail >> 62 & 0xFFF, tail & (1 << 62) - 1
+    digits = f"{(unix_ms & 0xFFFF_FFFF_FFFF) << 80 | version | high << 64 | variant | low:032x}"
+    return f"{digits[:8]}-{digits[8:12]}-{digits[12:16]}-{digits[16:20]}-{digits[20:]}"
 
 
 def new_request_id() -> str:
@@ -29,4 +28,4 @@ def new_entry_id() -> str:
 
 def rfc3339(unix_s: float) -> str:
     """The moment in UTC with microseconds: ``2026-11-23T04:33:00.000000Z``."""
-    return datetime.fromtimestamp(unix_s, UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+    return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds")[:-6] + "Z"

@@ -51,7 +51,6 @@ class OwnValkey:
     def kill(self) -> None:
         """SIGKILL: what it had in memory and not in its file is gone."""
         if self._process is not None:
-            self._process.send_signal(signal.SIGCONT)
             self._process.kill()
             self._process.wait()
             self._process = None
@@ -66,6 +65,7 @@ class OwnValkey:
         """A server that takes connections and never answers."""
         assert self._process is not None
         os.kill(self._process.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self._process.pid, os.WSTOPPED | os.WNOWAIT)  # it may answer until it has really stopped
 
     def go_on(self) -> None:
         assert self._process is not None

@@ -102,9 +102,10 @@ class CompletionsApp:
         answer = await self._pipeline.answer(request, dialect, caller)
         try:
             await exchange.begin(request, answer)
+            send = exchange.send
             while (block := await answer.next()) is not None:
-                await exchange.send_block(block)
-            await exchange.end()
+                await send({"type": "http.response.body", "body": block, "more_body": True})
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
         except GatewayError as exc:
             self._services.telemetry.refused(exchange.request_id, exc)
             await exchange.break_off(exc)
@@ -116,11 +117,11 @@ class CompletionsApp:
 class _Exchange:
     """The answering side of one HTTP request."""
 
-    __slots__ = ("_is_begun", "_monotonic_s", "_send", "_started_s", "request_id")
+    __slots__ = ("_is_begun", "_monotonic_s", "_started_s", "request_id", "send")
 
     def __init__(self, request_id: str, send: Send, monotonic_s: Callable[[], float]) -> None:
         self.request_id = request_id
-        self._send = send
+        self.send = send
         self._monotonic_s = monotonic_s
         self._started_s = monotonic_s()
         self._is_begun = False
@@ -139,17 +140,11 @@ class _Exchange:
             headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._is_begun = True
-        await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-
-    async def send_block(self, block: bytes) -> None:
-        await self._send({"type": "http.response.body", "body": block, "more_body": True})
-
-    async def end(self) -> None:
-        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
     async def break_off(self, error: GatewayError) -> None:
         """End a stream that has begun so that no SDK takes it for a good end: an error event, no ``[DONE]``."""
-        await self._send({"type": "http.response.body", "body": error_event(error), "more_body": False})
+        await self.send({"type": "http.response.body", "body": error_event(error), "more_body": False})
 
     async def refuse(self, error: GatewayError) -> None:
         """Answer with an error, as a status while nothing was sent."""
@@ -158,8 +153,8 @@ class _Exchange:
             return
         body = error_bytes(error)
         headers = [*self._common(), _JSON, (b"content-length", b"%d" % len(body)), *error_headers(error)]
-        await self._send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
 async def _until_gone(receive: Receive) -> None:

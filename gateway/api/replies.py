@@ -230,7 +230,8 @@ class StreamReader:
         self._finished: set[int] = set()
         self._last_fields: dict[str, msgspec.Raw] = {}
         self._usage_fields: dict[str, msgspec.Raw] | None = None
-        self.usage: Usage | None = None
+        self._usage: Usage | None = None
+        self._running = b""  # usage of the latest chunk, not parsed yet: only the last one counts
         self.finish_reason: str | None = None
         self.model_answered: str | None = None
         self.service_tier: str | None = None
@@ -241,6 +242,17 @@ class StreamReader:
     @property
     def is_complete(self) -> bool:
         return self.is_ended or len(self._finished) >= self._choices
+
+    @property
+    def usage(self) -> Usage | None:
+        """As the upstream reported it, so far."""
+        if self._running:
+            self._usage, self._running = parse_usage(self._running) or self._usage, b""
+        return self._usage
+
+    @usage.setter
+    def usage(self, usage: Usage | None) -> None:
+        self._usage, self._running = usage, b""
 
     def feed(self, block: bytes) -> bytes:
         """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
@@ -281,10 +293,12 @@ class StreamReader:
             return None
         if block.find(b"\n\n") != len(block) - 2 or b'"choices":[{' not in block or not block.startswith(b"data: {"):
             return None
-        usage = parse_usage(block[start + 9 : -3])
-        if usage is None:
-            return None
-        self.usage = usage
+        running = block[start + 9 : -3]
+        if self._usage is None:
+            self._usage = parse_usage(running)
+            if self._usage is None:
+                return None
+        self._running = running
         return block[:start] + (b',"usage":null}\n\n' if self._wants_usage else b"}\n\n")
 
     def _feed_events(self, block: bytes) -> bytes:
@@ -371,16 +385,17 @@ class StreamReader:
 
     def closing(self, cost_nusd: int) -> bytes:
         """The usage chunk with ``usage.cost`` if the client asked for it, then ``[DONE]``."""
-        if not self._wants_usage or self.usage is None:
+        used = self.usage
+        if not self._wants_usage or used is None:
             return DONE_EVENT
         fields = self._usage_fields
         if fields is None:
             usage = {
-                "prompt_tokens": self.usage.input_tokens,
-                "completion_tokens": self.usage.output_tokens,
-                "total_tokens": self.usage.input_tokens + self.usage.output_tokens,
-                "prompt_tokens_details": {"cached_tokens": self.usage.cached_input_tokens},
-                "completion_tokens_details": {"reasoning_tokens": self.usage.reasoning_tokens},
+                "prompt_tokens": used.input_tokens,
+                "completion_tokens": used.output_tokens,
+                "total_tokens": used.input_tokens + used.output_tokens,
+                "prompt_tokens_details": {"cached_tokens": used.cached_input_tokens},
+                "completion_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
             }
             fields = {**self._last_fields, "choices": msgspec.Raw(b"[]"), "usage": msgspec.Raw(_encode(usage))}
         usage_fields = _decode_fields(fields["usage"])
@@ -393,7 +408,7 @@ class StreamReader:
         return "".join(self._text)
 
     def _keep(self, shown: bytes) -> None:
-        if self.usage is not None and not self._keeps_text:  # exact figures so far: nothing to count
+        if self._usage is not None and not self._keeps_text:  # exact figures so far: nothing to count
             if self._kept:
                 self._kept.clear()
             return

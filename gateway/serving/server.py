@@ -67,6 +67,9 @@ def serve(listening_fd: int, report_fd: int, factory: str) -> int:
     # What stands now lives as long as the process: the collector need not walk it again.
     gc.collect()
     gc.freeze()
+    # A request makes few cycles and hundreds of objects that die young by themselves: the default threshold of 700
+    # has the collector walk them several times a request for nothing (measured: a tenth of all CPU).
+    gc.set_threshold(10_000, 20, 100)
     gc.enable()
     config = uvicorn.Config(
         app,
@@ -77,6 +80,7 @@ def serve(listening_fd: int, report_fd: int, factory: str) -> int:
         access_log=False,
         log_config=None,
         server_header=False,
+        proxy_headers=False,
         timeout_keep_alive=KEEP_ALIVE_S,
         timeout_graceful_shutdown=DRAIN_S,
     )

@@ -38,7 +38,6 @@ _INSERT = text("""
     ) AS entry
     ORDER BY entry.id, entry.basis <> 'orphaned'
     ON CONFLICT (id, created_at) DO NOTHING
-    RETURNING id
 """)
 
 _COLUMNS = ", ".join(
@@ -76,6 +75,8 @@ class LedgerStore:
 
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
+        # One statement is its own transaction: the insert of a batch needs no BEGIN and COMMIT around it.
+        self._statements = engine.execution_options(isolation_level="AUTOCOMMIT")
 
     async def write(self, entries: Sequence[bytes]) -> None:
         """Insert entries (JSON of LedgerEntry), idempotent by id. Raises StoreUnavailable; then write them all again.
@@ -98,9 +99,9 @@ class LedgerStore:
                     await self._reject(batch[0], str(exc))
 
     async def _write_batch(self, batch: list[bytes]) -> None:
-        """Insert, and correct what stood already, in one transaction. Raises StoreUnavailable and _Poisoned."""
+        """Insert, then correct what stood already; once more does no harm. Raises StoreUnavailable and _Poisoned."""
         with translated():
-            async with self._engine.begin() as connection:
+            async with self._statements.connect() as connection:
                 if await _insert(connection, batch) < len(batch):
                     await self._correct(connection, batch)
 
@@ -181,7 +182,7 @@ async def _insert(connection: AsyncConnection, entries: list[bytes]) -> int:
         if is_data_error(exc):
             raise _Poisoned(str(exc.orig)) from exc
         raise
-    return len(inserted.all())
+    return inserted.rowcount
 
 
 def _uuid(value: str) -> UUID:

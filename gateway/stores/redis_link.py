@@ -262,7 +262,6 @@ class _Wire(asyncio.Protocol):
         self._on_lost = on_lost
         self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_NOTHING_YET)
         self._waiting: deque[tuple[asyncio.Future[object], float]] = deque()
-        self._outgoing: list[bytes] = []
         self._suspect: asyncio.Future[object] | None = None
         self._closed = self._loop.create_future()
         self.is_lost = False
@@ -276,16 +275,9 @@ class _Wire(asyncio.Protocol):
         if self.is_lost:
             future.set_exception(RedisConnectionError("redis is away"))
             return future
-        if not self._outgoing:
-            self._loop.call_soon(self._flush)
-        self._outgoing.append(hiredis.pack_command(args))  # type: ignore[arg-type] # its stub knows 1-tuples only
+        self._transport.write(hiredis.pack_command(args))  # type: ignore[arg-type] # its stub knows 1-tuples only
         self._waiting.append((future, self._loop.time()))
         return future
-
-    def _flush(self) -> None:
-        if not self.is_lost:
-            self._transport.write(b"".join(self._outgoing))
-        self._outgoing.clear()
 
     def data_received(self, data: bytes) -> None:
         reader, waiting = self._reader, self._waiting

@@ -28,8 +28,8 @@ calm = settings(max_examples=60, deadline=None, suppress_health_check=[HealthChe
 rates = st.dictionaries(st.sampled_from(list(Meter)), st.integers(0, 10**15))
 context_tiers = st.dictionaries(st.integers(1, 10**6), rates, max_size=3)
 counts = st.integers(0, 10**7)
-usages = st.builds(Usage, **dict.fromkeys(Usage.__dataclass_fields__, counts))
-wild_usages = st.builds(Usage, **dict.fromkeys(Usage.__dataclass_fields__, st.integers(-(10**7), 10**7)))
+usages = st.builds(Usage, **dict.fromkeys(Usage.__struct_fields__, counts))
+wild_usages = st.builds(Usage, **dict.fromkeys(Usage.__struct_fields__, st.integers(-(10**7), 10**7)))
 
 
 @st.composite
