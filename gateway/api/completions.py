@@ -133,11 +133,10 @@ class _Exchange:
     async def begin(self, request: Request, answer: Answer) -> None:
         headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
         if request.is_stream:
-            headers += _EVENTS
+            headers += _EVENTS  # the cost is not known yet: the usage chunk tells it
         else:
-            headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes)]
-        if answer.cost_nusd is not None:
-            headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
+            cost = dollars(answer.cost_nusd or 0).encode()
+            headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes), (b"x-obol-cost-usd", cost)]
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._is_begun = True
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})

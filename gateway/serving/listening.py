@@ -12,6 +12,7 @@ from pathlib import Path
 
 BACKLOG = 2048
 ORPHAN_PATIENCE_S = 5.0  # a worker of a killed supervisor closes its socket as soon as it starts to drain
+ENDING_PATIENCE_S = 1.0
 _LISTEN = "0A"  # TCP_LISTEN in /proc/net/tcp
 
 
@@ -27,7 +28,7 @@ def bind(host: str, port: int) -> socket.socket:
         )[0]
     except socket.gaierror as exc:
         raise CannotListen(f"OBOL_HOST={host} is no address of this machine: {exc.strerror}") from exc
-    deadline = time.monotonic() + ORPHAN_PATIENCE_S
+    began_s = time.monotonic()
     while True:
         listening = socket.socket(family, kind, protocol)
         try:
@@ -40,12 +41,23 @@ def bind(host: str, port: int) -> socket.socket:
             if exc.errno != errno.EADDRINUSE:
                 raise CannotListen(f"cannot listen on {host}:{port}: {exc.strerror}") from exc
             holder = _holder(port)
-            if holder is None or not _is_orphaned_worker(holder) or time.monotonic() > deadline:
+            if time.monotonic() - began_s > _patience_s(holder):
                 raise CannotListen(_busy(host, port, holder)) from exc
-            # Its supervisor was killed: it is draining already, or is told to now.
-            with contextlib.suppress(OSError):
-                os.kill(holder, signal.SIGTERM)
+            if holder is not None:
+                # Its supervisor was killed: it is draining already, or is told to now.
+                with contextlib.suppress(OSError):
+                    os.kill(holder, signal.SIGTERM)
             time.sleep(0.01)
+
+
+def _patience_s(holder: int | None) -> float:
+    """How long to wait for a port that somebody holds: for a worker whose supervisor is gone until it has drained.
+
+    A process that is just ending shows no files any more while its socket still stands.
+    """
+    if holder is None:
+        return ENDING_PATIENCE_S
+    return ORPHAN_PATIENCE_S if _is_orphaned_worker(holder) else 0.0
 
 
 def local_address(listening: socket.socket) -> tuple[str, int]:

@@ -63,13 +63,19 @@ async def test_a_server_that_is_not_there_is_away(tmp_path):
 
 async def test_a_server_that_takes_connections_and_never_answers_is_away(monkeypatch):
     monkeypatch.setattr(database, "CONNECT_TIMEOUT_S", 0.05)
-    server = await asyncio.start_server(lambda _reader, _writer: None, "127.0.0.1", 0)
-    port = server.sockets[0].getsockname()[1]
 
-    with pytest.raises(StoreUnavailable):
-        await ask(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable")
+    async def be_silent(reader, writer):
+        await reader.read()  # until the client gives up
+        writer.close()
+        await writer.wait_closed()
+        is_left.set()
 
-    server.close()
+    is_left = asyncio.Event()
+    async with await asyncio.start_server(be_silent, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(StoreUnavailable):
+            await ask(f"postgresql://u@127.0.0.1:{port}/d?sslmode=disable")
+        await is_left.wait()
 
 
 async def test_a_database_that_does_not_exist_is_away(database_url):

@@ -183,15 +183,17 @@ async def test_a_connection_is_used_again_after_whole_answers_streams_and_refusa
 
 
 async def test_a_stream_that_is_finished_at_its_end_mark_gives_its_connection_back(upstream, transport, backend):
+    def idle():
+        return [connection for pool in transport.session().connector._conns.values() for connection in pool]
+
     for _ in range(3):
         reply = await backend.open(scripted(upstream, stream=True))
         read = reply.first
         while b"[DONE]" not in read:
             read += await reply.next()
         reply.finish()
-        while not (pool := [c for pool in transport.session().connector._conns.values() for c in pool]):
-            await asyncio.sleep(0)
-        assert len(pool) == 1
+        await until(idle)
+        assert len(idle()) == 1
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
@@ -393,6 +395,7 @@ async def test_garbage_instead_of_http_is_broken(backend):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
         writer.close()
+        await writer.wait_closed()
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
