@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check test-vllm bench lock
+.PHONY: help install serve test check test-vllm bench audit lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -48,6 +48,9 @@ check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff format --check
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
+
+audit: $(VENV)/installed-dev ## known vulnerabilities of what is locked (needs the service of pip-audit)
+	$(BIN)/pip-audit --strict --require-hashes -r requirements.lock
 
 lock: ## write the lock files anew from pyproject.toml (needs the registry, no host is named in them)
 	$(PYTHON) -m venv .venv-lock

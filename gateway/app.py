@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
 import random
@@ -13,6 +14,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from backends.registry import create_backends
@@ -34,7 +36,7 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from gateway.settings import Settings
 from gateway.stores import database, tables
-from gateway.stores.journal import RedisJournal
+from gateway.stores.journal import RedisJournal, count_journaled
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore, redis_announcer
 from gateway.stores.ledger import LedgerStore
@@ -47,6 +49,8 @@ _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
 _LEAVE_S = 10.0  # for the last charges to reach Postgres; what does not, waits in the journal for a sweeper
 _FLUSH_S = 1.0
+_OTHERS_S = 0.3  # for what other processes are about to ship; under load there is always something
+_LOOK_AGAIN_S = 0.02
 
 
 def create_app(settings: Settings) -> Surface:
@@ -114,7 +118,12 @@ async def _build(
     )
 
     async def flush() -> None:
+        """Let a reader of the ledger find its own last call, whichever process served it."""
         await shipper.flush(_FLUSH_S)
+        with contextlib.suppress(TimeoutError, RedisError):
+            async with asyncio.timeout(_OTHERS_S):
+                while await count_journaled(link):
+                    await asyncio.sleep(_LOOK_AGAIN_S)
 
     surface.completions = CompletionsApp(services, Pipeline(services), settings.body_bytes_max)
     framework.include_router(models_router(services))

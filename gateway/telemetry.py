@@ -37,7 +37,7 @@ class Metrics:
         self.first = Histogram(
             "obol_first_token_seconds", "Time to first block", ("deployment",), buckets=_SECONDS, registry=registry
         )
-        self.refusals = Counter("obol_refusals", "Requests refused, by code", ("code",), registry=registry)
+        self.refusals = Counter("obol_refusals", "Requests refused, by kind of error", ("error",), registry=registry)
         self.catalog = Gauge(
             "obol_catalog_info", "1 for the catalog in force", ("hash",), registry=registry, multiprocess_mode="liveall"
         )
@@ -94,15 +94,15 @@ class RequestTelemetry:
             self._write_line(_encode(_line_of(entry)))
 
     def refused(self, request_id: str, error: GatewayError) -> None:
-        code = error.code or "error"
-        self._metrics.refusals.labels(code).inc()
+        # By class, which is bounded: codes come from upstreams too.
+        self._metrics.refusals.labels(type(error).__name__).inc()
         if self._write_line is not None:
             line = {
                 "level": "warning" if error.status >= _SERVER_ERROR else "info",
                 "event": "refused",
                 "request_id": request_id,
                 "status": error.status,
-                "code": code,
+                "code": error.code,
                 "message": error.message,
             }
             self._write_line(_encode(line))

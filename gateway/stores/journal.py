@@ -331,6 +331,18 @@ class RedisJournal:
         return keys
 
 
+async def count_journaled(link: Link) -> int:
+    """How many charges of all instances Postgres may not have yet. Raises RedisError."""
+    organizations = await link.command("SMEMBERS", ORGANIZATIONS)
+    count = 0
+    for organization in organizations if isinstance(organizations, list) else ():
+        name = organization.decode()
+        instances = await link.command("SMEMBERS", Keys.of(name, "").instances)
+        for instance in instances if isinstance(instances, list) else ():
+            count += _count(await link.command("HLEN", Keys.of(name, instance.decode()).journal))
+    return count
+
+
 def _by_organization(charges: Iterable[Journaled], instance: str) -> dict[str, list[bytes]]:
     """Script arguments (instance, id, entry, id, entry, ...) for each organization."""
     args: dict[str, list[bytes]] = {}
