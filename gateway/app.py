@@ -9,7 +9,7 @@ import os
 import random
 import sys
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from fastapi import FastAPI
@@ -49,7 +49,7 @@ _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
 _LEAVE_S = 10.0  # for the last charges to reach Postgres; what does not, waits in the journal for a sweeper
 _FLUSH_S = 1.0
-_OTHERS_S = 0.3  # for what other processes are about to ship; under load there is always something
+_LOOKS_AT_OTHERS = 15  # for what other processes are about to ship; under load there is always something
 _LOOK_AGAIN_S = 0.02
 
 
@@ -117,17 +117,9 @@ async def _build(
         is_content_logged=settings.content_logging,
     )
 
-    async def flush() -> None:
-        """Let a reader of the ledger find its own last call, whichever process served it."""
-        await shipper.flush(_FLUSH_S)
-        with contextlib.suppress(TimeoutError, RedisError):
-            async with asyncio.timeout(_OTHERS_S):
-                while await count_journaled(link):
-                    await asyncio.sleep(_LOOK_AGAIN_S)
-
     surface.completions = CompletionsApp(services, Pipeline(services), settings.body_bytes_max)
     framework.include_router(models_router(services))
-    framework.include_router(admin_router(key_store, ledger, settings.admin_key, flush))
+    framework.include_router(admin_router(key_store, ledger, settings.admin_key, _flusher(shipper, link)))
     framework.include_router(system_router(_readiness(catalog, engine, link, journal)))
 
     sweeper = Sweeper(link, ledger, instance=instance, local_directory=settings.data_dir / "journal")
@@ -145,6 +137,19 @@ async def _build(
         await journal.leave()
 
     stack.push_async_callback(leave)
+
+
+def _flusher(shipper: Shipper, link: Link) -> Callable[[], Awaitable[None]]:
+    async def flush() -> None:
+        """Let a reader of the ledger find its own last call, whichever process served it."""
+        await shipper.flush(_FLUSH_S)
+        with contextlib.suppress(RedisError):
+            for _ in range(_LOOKS_AT_OTHERS):
+                if await count_journaled(link) == 0:
+                    return
+                await asyncio.sleep(_LOOK_AGAIN_S)
+
+    return flush
 
 
 def _jobs(
