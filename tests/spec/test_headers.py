@@ -86,4 +86,4 @@ def test_metrics_count_calls_tokens_money_and_refusals(
     assert any(line.startswith("obol_") for line in about)
     assert any("cost" in line for line in about), about
     assert any("tokens" in line for line in about), about
-    assert any("model_not_found" in line for line in samples)
+    assert any('obol_refusals_total{error="ModelNotFound"}' in line for line in samples)
