@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from gateway.api.usage import parse_usage
 from gateway.api.wire import DONE_EVENT, dollars
 from gateway.domain import Endpoint, Usage
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamRefused
@@ -20,34 +21,6 @@ _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it
 
 _TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 _ABSENT = msgspec.Raw(b"null")
-
-
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_write_long_tokens: int | None = None
-    audio_tokens: int | None = None
-    image_tokens: int | None = None
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-    audio_tokens: int | None = None
-
-
-class _ServerTools(msgspec.Struct):
-    web_search_requests: int | None = None
-    code_execution_requests: int | None = None
-
-
-class _Usage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached_tokens
-    server_tool_use: _ServerTools | None = None
 
 
 class _Choice(msgspec.Struct):
@@ -65,45 +38,9 @@ class _Answer(msgspec.Struct):
     error: msgspec.Raw = _ABSENT
 
 
-_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS, _NO_SERVER_TOOLS = _InputDetails(), _OutputDetails(), _ServerTools()
 _decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_usage = msgspec.json.Decoder(_Usage).decode
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
-
-
-def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
-    """Usage as an OpenAI-compatible upstream reports it; ``None`` if it is null, malformed or negative.
-
-    ``prompt_tokens`` includes cached tokens. Where ``total_tokens`` exceeds the two parts (Gemini's compatible
-    endpoint and xAI leave reasoning out of ``completion_tokens``) the rest is reasoning output.
-    """
-    try:
-        got = _decode_usage(raw)
-    except msgspec.DecodeError:
-        return None
-    if got.prompt_tokens is None and got.completion_tokens is None:
-        return None
-    into = got.prompt_tokens_details or _NO_INPUT_DETAILS
-    out = got.completion_tokens_details or _NO_OUTPUT_DETAILS
-    tools = got.server_tool_use or _NO_SERVER_TOOLS
-    input_tokens, output_tokens = got.prompt_tokens or 0, got.completion_tokens or 0
-    unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
-    usage = Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=into.cached_tokens or got.prompt_cache_hit_tokens or 0,
-        cache_write_tokens=into.cache_write_tokens or 0,
-        cache_write_long_tokens=into.cache_write_long_tokens or 0,
-        audio_input_tokens=into.audio_tokens or 0,
-        image_input_tokens=into.image_tokens or 0,
-        output_tokens=output_tokens + unlisted,
-        reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
-        audio_output_tokens=out.audio_tokens or 0,
-        web_searches=tools.web_search_requests or 0,
-        code_sessions=tools.code_execution_requests or 0,
-    )
-    is_sane = min(input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens) >= 0
-    return usage if is_sane else None
 
 
 def parse_error(raw: bytes | msgspec.Raw, http_status: int) -> UpstreamError:

@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.replies import StreamReader, WholeReader, parse_usage
+from gateway.api.replies import StreamReader, WholeReader
+from gateway.api.usage import parse_usage
 from gateway.domain import Endpoint, Usage
 
 USAGE = {
