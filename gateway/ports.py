@@ -107,6 +107,9 @@ class Dialect(Protocol):
     def reader(self) -> ReplyReader:
         """A fresh reader for one attempt."""
 
+    def with_unreported(self, usage: Usage) -> Usage:
+        """The usage with what this request made the upstream charge for without reporting it."""
+
     def input_text(self) -> str:
         """All text of the prompt, for counting when the upstream reports no usage."""
 

@@ -68,6 +68,7 @@ class Settlement:
         if usage is None:
             usage, basis = await self._count(attempt, reader, dialect), Basis.ESTIMATED
             reader.usage = usage
+        usage = dialect.with_unreported(usage)
         entry = charged_entry(
             attempt,
             usage,

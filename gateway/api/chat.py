@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.wire import field, parse_body
-from gateway.domain import Endpoint, Request
+from gateway.domain import Endpoint, Request, Usage
 from gateway.errors import BadRequest
 from gateway.ports import ReplyReader
 
@@ -114,6 +114,12 @@ class OpenAIDialect:
                 return len(prompts)
             case _:
                 return 1
+
+    def with_unreported(self, usage: Usage) -> Usage:
+        """OpenAI charges a search for each chat that asks for one (``web_search_options``) and does not count it."""
+        if usage.web_searches == 0 and "web_search_options" in self._request.body.fields and usage.output_tokens:
+            return msgspec.structs.replace(usage, web_searches=1)
+        return usage
 
     def input_text(self) -> str:
         fields = self._request.body.fields

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from types import MappingProxyType
 
 import msgspec
@@ -284,6 +285,18 @@ async def test_a_named_model_stays_that_model():
         await pipeline.answer(*request("small"))
     assert {call.deployment.name for call in backend.calls} == {"small"}
     assert {entry.route for entry in journal.settled.values()} == {None}
+
+
+async def test_a_search_that_is_charged_but_not_reported_is_on_the_entry():
+    searching = deployment("small", 1, 4)
+    card = make_rate_card({Meter.INPUT: 10**9, Meter.OUTPUT: 4 * 10**9, Meter.WEB_SEARCH: 10**13})
+    searching = replace(searching, tariff=Tariff({"standard": card}))
+    for fields, searches in (({}, 0), ({"web_search_options": {}}, 1)):
+        pipeline, journal, _ = path(Backend(WHOLE), searching)
+        await pipeline.answer(*request("small", **fields))
+        (entry,) = journal.settled.values()
+        assert entry.cost_nusd == 3 * 1000 + 2 * 4000 + searches * 10_000_000
+        assert [one.quantity for one in entry.meters if one.meter == Meter.WEB_SEARCH] == [1] * searches
 
 
 async def test_only_model_and_stream_options_change_on_the_way_up():
