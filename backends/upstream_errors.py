@@ -7,6 +7,7 @@ and fails when the library grows one that is not listed here.
 from __future__ import annotations
 
 import email.utils
+import math
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ from gateway.errors import (
     UpstreamUnreachable,
 )
 
-#: A rate-limited deployment is asked again only when it wants no longer pause than this.
+#: A deployment is asked again only when it wants no longer pause than this: another one may stand ready.
 SHORT_WAIT_S = 2.0
 #: What we read of an error body at most; the rest is dropped.
 ERROR_BODY_BYTES_MAX = 256 * 1024
@@ -122,7 +123,9 @@ def refusal_of(
     code, type_ = said.code or _code_from_message(said.message) or rule.code, said.type or rule.type
     message = said.message or f"The upstream answered with status {http_status} and no error object."
     retry_after_s = wanted_pause_s(headers)
-    passed_on = {name: headers[name] for name in ("retry-after", "retry-after-ms") if name in headers}
+    passed_on = {name: headers[name] for name in _pauses(headers)}
+    if retry_after_s is not None and retry_after_s > SHORT_WAIT_S:
+        can_retry = False  # the wish is left to the breaker, and to the client
     if rule.code == "upstream_authentication":
         # The upstream's words may quote a part of our key.
         message, code, type_ = _AUTHENTICATION_MESSAGE, rule.code, rule.type
@@ -189,19 +192,30 @@ def _code_from_message(message: str | None) -> str | None:
 
 
 def wanted_pause_s(headers: Mapping[str, str]) -> float | None:
-    """How long the upstream asks us to wait, in seconds, from ``retry-after-ms`` or ``retry-after``."""
+    """How long the upstream asks us to wait, in seconds, from ``retry-after-ms`` or else ``retry-after``."""
+    return next(iter(_pauses(headers).values()), None)
+
+
+def _pauses(headers: Mapping[str, str]) -> dict[str, float]:
+    """The headers that ask for a pause, and its length in seconds. One that makes no sense is as good as absent."""
+    found = {}
+    for name in ("retry-after-ms", "retry-after"):
+        pause_s = _pause_s(name, headers[name]) if name in headers else None
+        if pause_s is not None:
+            found[name] = pause_s
+    return found
+
+
+def _pause_s(name: str, value: str) -> float | None:
+    """One wish in seconds. A date that is over asks for no pause; a negative or infinite number asks for nothing."""
     try:
-        if "retry-after-ms" in headers:
-            return max(0.0, float(headers["retry-after-ms"]) / 1000)
-        if "retry-after" not in headers:
-            return None
+        pause_s = float(value) / (1000 if name == "retry-after-ms" else 1)
+    except ValueError:
         try:
-            return max(0.0, float(headers["retry-after"]))
-        except ValueError:
-            moment = email.utils.parsedate_to_datetime(headers["retry-after"])
-            return max(0.0, moment.timestamp() - time.time())
-    except (ValueError, TypeError, OverflowError):
-        return None
+            return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        except (ValueError, TypeError, OverflowError):
+            return None
+    return pause_s if math.isfinite(pause_s) and pause_s >= 0 else None
 
 
 class StaleConnection(aiohttp.ClientConnectionError):

@@ -241,6 +241,19 @@ async def test_a_rate_limit_with_a_short_pause_may_be_asked_again(upstream, back
     assert (error.retry_after_s, error.can_retry, error.code) == (1.5, True, "rate_limit_exceeded")
 
 
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])
+@pytest.mark.parametrize(("wish", "can_retry"), [("1", True), ("3", False), ("86400", False)])
+async def test_who_wants_a_long_pause_is_left_for_another_deployment(upstream, backend, status, wish, can_retry):
+    error = await refused(backend, scripted(upstream, status=status, body={}, headers={"retry-after": wish}))
+    assert (error.can_retry, error.can_fall_back) == (can_retry, True)
+    assert (error.retry_after_s, error.headers["retry-after"]) == (float(wish), wish)
+
+
+async def test_a_pause_that_makes_no_sense_is_not_passed_on(upstream, backend):
+    error = await refused(backend, scripted(upstream, status=503, body={}, headers={"retry-after": "nan"}))
+    assert (error.retry_after_s, error.can_retry, dict(error.headers)) == (None, True, {})
+
+
 async def test_an_exhausted_quota_is_never_asked_again(upstream, backend):
     error = await refused(backend, call_to(upstream.base_url, {"model": "error-quota"}))
 
@@ -522,7 +535,9 @@ def test_operating_system_errors_without_a_line_of_their_own_are_translated():
     [
         ({}, None), ({"retry-after": "3"}, 3.0), ({"retry-after": "0.5"}, 0.5), ({"retry-after": "soon"}, None),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0), ({"retry-after-ms": "20", "retry-after": "9"}, 0.02),
-        ({"retry-after-ms": "x"}, None), ({"retry-after": "-4"}, 0.0),
+        ({"retry-after-ms": "x"}, None), ({"retry-after-ms": "x", "retry-after": "2"}, 2.0),
+        ({"retry-after": "-4"}, None), ({"retry-after": "nan"}, None), ({"retry-after": "inf"}, None),
+        ({"retry-after": "1e999"}, None), ({"retry-after-ms": "-1"}, None),
     ],
 )  # fmt: skip
 def test_the_wished_pause_is_read_in_all_its_forms(headers, pause_s):
