@@ -321,7 +321,8 @@ def _request_id(result: Any) -> str | None:
     hidden = getattr(result, "_hidden_params", None) or {}
     headers = hidden.get("additional_headers") or {}
     names = ("llm_provider-request-id", "llm_provider-x-request-id", "llm_provider-x-amzn-requestid")
-    return next((str(headers[name]) for name in names if headers.get(name)), None)
+    found = (str(headers[name]) for name in names if headers.get(name))
+    return next((value for value in found if upstream_errors.is_clean(value)), None)
 
 
 def _as_timeout(exc: Exception) -> Exception:

@@ -119,7 +119,7 @@ def _refusal(exc: Exception, name: str, http_status: int, secrets: tuple[str, ..
     """An upstream's refusal in the upstream's own words, which litellm wraps in its own."""
     if http_status >= 500:  # noqa: PLR2004 (litellm makes 500 of what it does not know, such as Anthropic's 529)
         http_status = _upstreams_status(exc) or http_status
-    text = str(getattr(exc, "message", "") or exc)
+    text = str(getattr(exc, "message", "") or exc).encode(errors="replace").decode()  # it may quote any bytes
     brace = text.find("{")
     said = upstream_errors.error_object(text[brace : text.rfind("}") + 1].encode()) if brace >= 0 else None
     if said is None or said.message is None:

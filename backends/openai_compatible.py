@@ -365,8 +365,10 @@ def _error_in_good_status(first: bytes) -> UpstreamError | None:
 
 def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
     """The upstream's request id, and those of its headers that a client may see."""
-    request_id = next((headers[name] for name in _REQUEST_ID_HEADERS if name in headers), None)
-    return request_id, {name: headers[name] for name in _SHOWN_HEADERS if name in headers}
+    names = (*_REQUEST_ID_HEADERS, *_SHOWN_HEADERS)
+    clean = {name: headers[name] for name in names if name in headers and upstream_errors.is_clean(headers[name])}
+    request_id = next((clean[name] for name in _REQUEST_ID_HEADERS if name in clean), None)
+    return request_id, {name: clean[name] for name in _SHOWN_HEADERS if name in clean}
 
 
 __all__ = ["OpenAICompatible", "StreamReply", "Transport", "WholeReply", "credentials"]

@@ -196,6 +196,14 @@ def wanted_pause_s(headers: Mapping[str, str]) -> float | None:
     return next(iter(_pauses(headers).values()), None)
 
 
+def is_clean(value: str) -> bool:
+    """Whether a header of an upstream's may go on: anything but printable ASCII breaks the ledger's JSON and HTTP.
+
+    aiohttp gives bytes that are no UTF-8 as lone surrogates, which nothing can encode.
+    """
+    return value.isascii() and value.isprintable()
+
+
 def _pauses(headers: Mapping[str, str]) -> dict[str, float]:
     """The headers that ask for a pause, and its length in seconds. One that makes no sense is as good as absent."""
     found = {}
@@ -208,6 +216,8 @@ def _pauses(headers: Mapping[str, str]) -> dict[str, float]:
 
 def _pause_s(name: str, value: str) -> float | None:
     """One wish in seconds. A date that is over asks for no pause; a negative or infinite number asks for nothing."""
+    if not is_clean(value):
+        return None
     try:
         pause_s = float(value) / (1000 if name == "retry-after-ms" else 1)
     except ValueError:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import inspect
 import json
 import socket
 import ssl
+from collections.abc import AsyncIterator
 from typing import Any
 
 import aiohttp
@@ -194,6 +196,51 @@ async def test_a_stream_that_is_finished_at_its_end_mark_gives_its_connection_ba
         reply.finish()
         await until(idle)
         assert len(idle()) == 1
+
+
+@contextlib.asynccontextmanager
+async def answering(answer: bytes) -> AsyncIterator[str]:
+    """An upstream that answers every request with these bytes and then closes; gives its base URL."""
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.suppress(ConnectionError, asyncio.IncompleteReadError):
+            head = await reader.readuntil(b"\r\n\r\n")
+            length = next(line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:"))
+            await reader.readexactly(int(length.split(b":")[1]))
+            writer.write(answer)
+            await writer.drain()
+            writer.close()
+            await writer.wait_closed()
+
+    async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
+        yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/v1"
+
+
+ODD_HEADERS = (
+    b"x-request-id: req-\xff\xfe\r\napim-request-id: good\r\n"
+    b"openai-version: 20\xe2\x98\x83\r\nretry-after: 2\xff\r\nretry-after-ms: 1\xe2\x98\x83\r\n"
+)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_headers_that_are_no_printable_ascii_are_left_out(backend, stream):
+    body = b'data: {"choices":[]}\n\n' if stream else b'{"choices":[]}'
+    head = b"HTTP/1.1 200 OK\r\n" + ODD_HEADERS + b"content-length: %d\r\n\r\n" % len(body)
+
+    async with answering(head + body) as base_url:
+        reply = await backend.open(call_to(base_url, stream=stream))
+
+        assert await everything(reply) == body
+    assert (reply.upstream_request_id, reply.headers) == ("good", {})
+
+
+async def test_a_refusal_passes_no_header_on_that_is_no_printable_ascii(backend):
+    head = b"HTTP/1.1 503 No\r\n" + ODD_HEADERS + b"x-should-retry: \xff\r\ncontent-length: 2\r\n\r\n"
+
+    async with answering(head + b"{}") as base_url:
+        error = await refused(backend, call_to(base_url))
+
+    assert (error.status, dict(error.headers), error.retry_after_s) == (503, {}, None)
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
