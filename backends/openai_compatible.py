@@ -81,19 +81,27 @@ class Transport:
 
 
 class WholeReply:
-    """An answer that is here in full."""
+    """An answer that is here in full, or as much of it as came before ``error``, which ``next`` raises then."""
 
-    __slots__ = ("first", "headers", "http_status", "upstream_request_id")
+    __slots__ = ("_error", "first", "headers", "http_status", "upstream_request_id")
 
     def __init__(
-        self, first: bytes, http_status: int, upstream_request_id: str | None, headers: Mapping[str, str]
+        self,
+        first: bytes,
+        http_status: int,
+        upstream_request_id: str | None,
+        headers: Mapping[str, str],
+        error: UpstreamError | None = None,
     ) -> None:
         self.first = first
         self.http_status = http_status
         self.upstream_request_id = upstream_request_id
         self.headers = headers
+        self._error = error
 
     async def next(self) -> bytes | None:
+        if self._error is not None:
+            raise self._error
         return None
 
     def close(self) -> None:
@@ -232,6 +240,7 @@ class OpenAICompatible:
     async def open(self, call: Call) -> Reply:
         """Send and wait for the first block (not streaming: the whole body). Raises UpstreamError.
 
+        An answer that was cut is given as far as it came, and its ``next`` raises.
         Until the first block of a stream ``first_token_s`` counts; a whole answer may take ``total_s``, since nothing
         of it is seen before it is complete.
         """
@@ -250,14 +259,17 @@ class OpenAICompatible:
             if response is not None:
                 response.close()
             raise upstream_errors.failure(exc) from exc
-        except BaseException:
-            # Ours, the client's leaving or a refusal: in each case nobody reads on, and the upstream shall see it.
+        except (
+            BaseException
+        ):  # a fault of ours, a refusal, the client's leaving: nobody reads on, and that shall be seen
             if response is not None:
                 response.close()
             raise
         if call.is_stream:
             return StreamReply(response, first, error=error, between_s=limits.between_tokens_s, total_at_s=total_at_s)
-        return WholeReply(first, response.status, *_told(response.headers))
+        if error is not None:
+            response.close()
+        return WholeReply(first, response.status, *_told(response.headers), error)
 
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
         provider = call.deployment.provider
@@ -323,17 +335,22 @@ def _url(base_url: str, endpoint: str, query: tuple[tuple[str, str], ...], azure
 
 
 async def _begin(response: aiohttp.ClientResponse, *, is_stream: bool) -> tuple[bytes, UpstreamError | None]:
-    """The first block, or the whole body. A stream that broke right behind its first block brings its error along."""
+    """The first block, or the whole body. What arrived before a break was generated and costs: both are given."""
     content = response.content
-    if not is_stream:
-        return await content.read(), None
+    blocks = []
     try:
-        return await content.readany(), None
+        while block := await content.readany():
+            blocks.append(block)
+            if is_stream:
+                break
     except upstream_errors.TRANSPORT_ERRORS as exc:
-        first = _unread(content)
-        if not first:
+        blocks.append(_unread(content))
+        if not any(blocks):
             raise
-        return first, upstream_errors.interruption(exc)
+        # Nothing of a whole answer has been shown yet: another deployment may still give it.
+        error = upstream_errors.interruption(exc) if is_stream else upstream_errors.cut_short()
+        return b"".join(blocks), error
+    return b"".join(blocks), None
 
 
 def _unread(content: aiohttp.StreamReader) -> bytes:

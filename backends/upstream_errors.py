@@ -305,6 +305,11 @@ def failure(exc: BaseException) -> UpstreamError:
     return error
 
 
+def cut_short() -> UpstreamError:
+    """A whole answer of which only a part came. Nothing was shown, so another deployment may answer."""
+    return _CUT_SHORT.error(_CUT_SHORT.message)
+
+
 def interruption(exc: BaseException) -> UpstreamError:
     """A transport exception after the first byte, as our error: no retry and no fallback any more."""
     error: UpstreamError

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gzip
 import inspect
 import json
 import socket
@@ -372,9 +373,38 @@ async def test_a_good_status_without_an_answer_is_broken(upstream, backend, pres
     assert caught.value.can_fall_back
 
 
-async def test_a_body_shorter_than_promised_is_broken(upstream, backend):
+async def test_a_whole_answer_that_is_cut_hands_out_what_came_and_then_says_so(upstream, transport, backend):
+    whole = (await backend.open(scripted(upstream))).first
+    cut = {"drop_last_bytes": 9, "content_length_excess": 50}
+
+    reply = await backend.open(scripted(upstream, **cut))
+
+    assert reply.first == whole[:-9]
+    with pytest.raises(UpstreamBroken) as caught:
+        await reply.next()
+    assert (caught.value.can_fall_back, caught.value.can_retry) == (True, False)
+    assert not transport.session().connector._acquired
+
+
+async def test_a_cut_compressed_answer_hands_out_what_could_be_unpacked(backend):
+    text = json.dumps({"choices": list(range(50_000))})
+    packed = gzip.compress(text.encode())
+    head = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-encoding: gzip\r\n"
+
+    async with answering(head + b"content-length: %d\r\n\r\n" % len(packed) + packed[:-2000]) as base_url:
+        reply = await backend.open(call_to(base_url))
+
+    assert reply.first
+    assert text.encode().startswith(reply.first)
     with pytest.raises(UpstreamBroken):
-        await backend.open(call_to(upstream.base_url, {"model": "wrong-length"}))
+        await reply.next()
+
+
+async def test_a_whole_answer_of_which_nothing_came_is_broken(backend):
+    async with answering(b"HTTP/1.1 200 OK\r\ncontent-length: 50\r\n\r\n") as base_url:
+        with pytest.raises(UpstreamBroken) as caught:
+            await backend.open(call_to(base_url))
+    assert caught.value.can_fall_back
 
 
 async def test_an_error_object_with_status_200_refuses_a_stream_in_its_own_words(upstream, backend):
