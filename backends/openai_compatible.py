@@ -367,17 +367,17 @@ def _check_shape(response: aiohttp.ClientResponse, first: bytes, *, is_stream: b
         raise UpstreamBroken(f"The upstream answered {response.status} with an HTML page.")
     if is_stream:
         if start == b"{":
-            raise _error_in_good_status(first) or UpstreamBroken(
+            raise _error_in_good_status(response.status, first) or UpstreamBroken(
                 "The upstream answered with one JSON object where a stream was asked for."
             )
     elif start not in (b"{", b"["):
         raise UpstreamBroken(f"The upstream answered {response.status} with a body that is not JSON.")
 
 
-def _error_in_good_status(first: bytes) -> UpstreamError | None:
+def _error_in_good_status(http_status: int, first: bytes) -> UpstreamError | None:
     """Some servers refuse a stream with status 200 and a JSON error object."""
     said = upstream_errors.error_object(first)
-    return upstream_errors.refusal_of(502, {}, said) if said is not None and said.message else None
+    return upstream_errors.refusal_in_answer(said, http_status) if said is not None and said.message else None
 
 
 def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:

@@ -10,7 +10,7 @@ import email.utils
 import math
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import aiohttp
 import msgspec
@@ -77,6 +77,29 @@ _OTHER_4XX = RULES[400]
 _OTHER_5XX = RULES[502]
 _NEITHER = Rule(502, _THEIR_FAULT, "upstream_error")  # redirects and the like: an address configured wrong
 
+#: The HTTP status that a code or type stands for, where the words came without one: in a good status, or in a stream.
+STATUSES: Mapping[str, int] = {
+    **dict.fromkeys(_QUOTA_CODES, 429),
+    "context_length_exceeded": 400,
+    "content_policy_violation": 400,
+    "content_filter": 400,
+    "invalid_request_error": 400,
+    "BadRequestError": 400,
+    "authentication_error": 401,
+    "AuthenticationError": 401,
+    "invalid_api_key": 401,
+    "permission_error": 403,
+    "PermissionDeniedError": 403,
+    "model_not_found": 404,
+    "not_found_error": 404,
+    "NotFoundError": 404,
+    "request_too_large": 413,
+    "rate_limit_exceeded": 429,
+    "rate_limit_error": 429,
+    "RateLimitError": 429,
+    "overloaded_error": 529,
+}
+
 _AUTHENTICATION_MESSAGE = "The upstream did not accept the gateway's own credentials; tell its operator."
 
 
@@ -88,6 +111,7 @@ class ErrorObject:
     type: str | None = None
     code: str | None = None
     param: str | None = None
+    status: int | None = None  # vLLM, Gemini and others put the HTTP status into ``code``
 
 
 def rule_for(http_status: int) -> Rule:
@@ -156,6 +180,21 @@ def refusal_of(
     )
 
 
+def refusal_in_answer(said: ErrorObject, http_status: int) -> UpstreamRefused:
+    """An error object that came with a good status or in a stream, by the same rules as a status of its own.
+
+    What names no status that we know is a 502, which is not asked again: nobody said that it would pass.
+    """
+    code = said.code or _code_from_message(said.message)
+    meant = said.status or STATUSES.get(code or "") or STATUSES.get(said.type or "")
+    if not said.message:
+        said = replace(said, message="The upstream reported an error.")
+    error = refusal_of(meant or 502, {}, said)
+    error.http_status = http_status
+    error.can_retry = error.can_retry and meant is not None
+    return error
+
+
 def error_object(body: bytes) -> ErrorObject | None:
     """Read the error object out of the shapes that upstreams use; ``None`` when the body is not a JSON object.
 
@@ -172,13 +211,23 @@ def error_object(body: bytes) -> ErrorObject | None:
         return None
     inner = found.get("error", found)
     if isinstance(inner, str):
-        return ErrorObject(message=inner, code=_text(found.get("code")), type=_text(found.get("type")))
+        inner = {**found, "message": inner}
     if not isinstance(inner, dict):
         inner = found
     message = inner.get("message", inner.get("detail"))
     if message is not None and not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
-    return ErrorObject(message, _text(inner.get("type")), _text(inner.get("code")), _text(inner.get("param")))
+    code = inner.get("code")
+    return ErrorObject(message, _text(inner.get("type")), _text(code), _text(inner.get("param")), _status(code))
+
+
+def _status(code: object) -> int | None:
+    """The HTTP status in a ``code``, as a number or in digits."""
+    try:
+        status = int(code) if isinstance(code, (int, str)) else 0
+    except ValueError:
+        return None
+    return status if 400 <= status <= 599 else None  # noqa: PLR2004 (HTTP's own classes)
 
 
 def _text(value: object) -> str | None:

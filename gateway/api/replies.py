@@ -11,10 +11,11 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from backends import upstream_errors
 from gateway.api.usage import parse_usage
 from gateway.api.wire import DONE_EVENT, dollars
 from gateway.domain import Endpoint, Usage
-from gateway.errors import UpstreamBroken, UpstreamError, UpstreamRefused
+from gateway.errors import UpstreamBroken, UpstreamError
 
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 
@@ -44,25 +45,9 @@ _encode = msgspec.json.encode
 
 
 def parse_error(raw: bytes | msgspec.Raw, http_status: int) -> UpstreamError:
-    """An error object that came with a good status, as an error of ours. Its message and code are kept."""
-    try:
-        found = msgspec.json.decode(raw)
-    except msgspec.DecodeError:
-        found = None
-    match found:
-        case {"message": str(message), **rest}:
-            code, type_ = rest.get("code"), rest.get("type")
-        case str(message):
-            code, type_ = None, None
-        case _:
-            message, code, type_ = "The upstream reported an error.", None, None
-    return UpstreamRefused(
-        message,
-        http_status=http_status,
-        status=502,
-        type_=type_ if isinstance(type_, str) else "upstream_error",
-        code=code if isinstance(code, str) else "upstream_error",
-    )
+    """An error object that came with a good status, as the error that the same words with a bad one would be."""
+    said = upstream_errors.error_object(b'{"error":' + bytes(raw) + b"}")
+    return upstream_errors.refusal_in_answer(said or upstream_errors.ErrorObject(), http_status)
 
 
 def text_of(choice: object) -> Iterable[str]:
