@@ -47,6 +47,7 @@ from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_l
 
 _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
+_RETRY_PAUSE_S_MAX = 2.0
 _LEAVE_S = 10.0  # for the last charges to reach Postgres; what does not, waits in the journal for a sweeper
 _FLUSH_S = 1.0
 _LOOKS_AT_OTHERS = 15  # for what other processes are about to ship; under load there is always something
@@ -110,7 +111,7 @@ async def _build(
         admission=limits,
         tokens=tokens,
         keys=key_cache,
-        telemetry=RequestTelemetry(metrics, lines.write if settings.log_level in {"debug", "info"} else None),
+        telemetry=RequestTelemetry(metrics, lines.write, settings.log_level),
         background=background,
         clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause),
         instance=instance,
@@ -206,4 +207,5 @@ def _readiness(catalog: CatalogFile, engine: AsyncEngine, link: Link, journal: R
 
 async def _pause(retry_after_s: float | None) -> None:
     """The wait before a retry: what the upstream asked for, else a short random time so that clients do not align."""
-    await asyncio.sleep(random.uniform(*_RETRY_PAUSE_S) if retry_after_s is None else retry_after_s)  # noqa: S311
+    wanted_s = random.uniform(*_RETRY_PAUSE_S) if retry_after_s is None else retry_after_s  # noqa: S311 - no secret
+    await asyncio.sleep(min(wanted_s, _RETRY_PAUSE_S_MAX))

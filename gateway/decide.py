@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 
-from gateway.domain import Caller, Decision, Deployment, Request, Route
-from gateway.errors import Forbidden, ModelNotFound, NoDeployment, RateLimited, UnpricedModel
+from gateway.domain import Bar, Caller, Decision, Deployment, Reason, Request, Route
+from gateway.errors import (
+    BadRequest,
+    Forbidden,
+    GatewayError,
+    ModelNotFound,
+    NoDeployment,
+    RateLimited,
+    UnpricedModel,
+)
 from gateway.ports import Catalog
 from policies import ordered
-from policies.breaker import COOLDOWN
-from policies.eligibility import LIMITED, UNPRICED, may_call, why_not
+from policies.eligibility import may_call, why_not
+
+_RETRY_AFTER_S = 5.0
 
 Policy = Callable[[Sequence[Deployment], Request], Sequence[Deployment]]
 
@@ -17,7 +27,7 @@ POLICIES: Mapping[str, Policy] = {"ordered": ordered.order}
 
 
 def decide(
-    catalog: Catalog, request: Request, caller: Caller, why_unavailable: Callable[[str], str | None]
+    catalog: Catalog, request: Request, caller: Caller, why_unavailable: Callable[[str], Reason | None]
 ) -> Decision:
     """The deployments to try. Raises ModelNotFound, Forbidden, UnpricedModel or NoDeployment with every reason."""
     route = catalog.route(request.model)
@@ -44,18 +54,24 @@ def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Depl
     return [deployment]
 
 
-def nothing_left(model: str, reasons: Mapping[str, str]) -> UnpricedModel | RateLimited | NoDeployment:
-    """Why no deployment can serve, in words: 400 where only prices are missing, 429 where all are limited, else 503."""
-    if reasons and all(reason == UNPRICED for reason in reasons.values()):
+def nothing_left(model: str, reasons: Mapping[str, Reason]) -> GatewayError:
+    """Why no deployment can serve, in words: 400 where waiting cannot help, 429 where all are limited, else 503."""
+    bars = {reason.bar for reason in reasons.values()}
+    listed = "; ".join(f"{name}: {reason.text}" for name, reason in reasons.items()) or "the route is empty"
+    if bars == {Bar.UNPRICED}:
         names = ", ".join(sorted(reasons))
         return UnpricedModel(
             f"No price is known for '{names}'. Give its deployment a 'price' in the catalog "
             "(USD per 1M tokens, or 'price: free'), or say 'unpriced: allow'.",
             param="model",
         )
-    if reasons and all(reason in {COOLDOWN, LIMITED} for reason in reasons.values()):
+    if bars and bars <= {Bar.MODE, Bar.UNPRICED}:
+        return BadRequest(f"'{model}' cannot serve this request: {listed}.", code="unsupported_model", param="model")
+    waits = [reason.retry_after_s for reason in reasons.values() if reason.retry_after_s is not None]
+    headers = {"retry-after": str(math.ceil(min(waits, default=_RETRY_AFTER_S)))}
+    if bars and bars <= {Bar.COOLDOWN, Bar.LIMITS}:
         return RateLimited(
-            f"Every deployment of '{model}' is at its provider's limit. Try again soon.", headers={"retry-after": "2"}
+            f"Every deployment of '{model}' is at its provider's limit. Try again in {headers['retry-after']} s.",
+            headers=headers,
         )
-    listed = "; ".join(f"{name}: {reason}" for name, reason in reasons.items()) or "the route is empty"
-    return NoDeployment(f"No deployment can serve '{model}' now: {listed}.", headers={"retry-after": "5"})
+    return NoDeployment(f"No deployment can serve '{model}' now: {listed}.", headers=headers)

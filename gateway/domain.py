@@ -78,7 +78,7 @@ class Outcome(StrEnum):
     """How an upstream attempt ended: the ``status`` of its ledger entry."""
 
     SUCCEEDED = "succeeded"
-    FAILED = "failed"  # refused or broken before the first byte: billed nothing
+    FAILED = "failed"  # refused or broken before the first byte: unbilled, unless it had generated text
     INTERRUPTED = "interrupted"  # the upstream broke off after the first byte
     CANCELLED = "cancelled"  # the client went away
     ORPHANED = "orphaned"  # the process that made the call died
@@ -194,6 +194,11 @@ class Deployment:
     output_tokens_max: int | None = None
     asks_stream_usage: bool = True
 
+    @property
+    def has_running_usage(self) -> bool:
+        """Whether it can be asked for usage on every chunk of a stream, for each choice alone: vLLM's invention."""
+        return self.provider.kind == "vllm"
+
 
 @dataclass(frozen=True, slots=True)
 class Route:
@@ -272,14 +277,32 @@ class Call:
     headers: Mapping[str, str]
 
 
+class Bar(StrEnum):
+    """What kind of thing keeps a deployment from serving a request."""
+
+    UNPRICED = "unpriced"
+    MODE = "mode"
+    LIMITS = "limits"
+    COOLDOWN = "cooldown"
+    CIRCUIT = "circuit"
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why a deployment is out; ``retry_after_s``: when that may have changed."""
+
+    bar: Bar
+    text: str
+    retry_after_s: float | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Which deployments to try, in order, and why the others are out (deployment name -> reason)."""
+    """Which deployments to try, in order, and why the others are out (by deployment name)."""
 
     route: str | None
     candidates: tuple[Deployment, ...]
     baseline: Deployment | None
-    rejected: Mapping[str, str] = field(default_factory=dict)
+    rejected: Mapping[str, Reason] = field(default_factory=dict)
 
 
 class MeterReading(msgspec.Struct, frozen=True):

@@ -9,10 +9,12 @@ GatewayError
 ├── NotFound                  404
 │   └── ModelNotFound         404  neither a route nor a deployment
 ├── MethodNotAllowed          405
+├── RequestTimeout            408  a body that never ends
 ├── Conflict                  409  admin: the name is taken
 ├── BodyTooLarge              413
 ├── ClientGone                499  nobody is there to be told
 ├── RateLimited               429  retryable, with retry-after
+├── ShuttingDown              503  the gateway is stopping
 ├── NoDeployment              503  no candidate left; says why each is out
 ├── StoreUnavailable          503  Postgres or Redis is needed and away
 │   └── JournalUnavailable    503  an intent could be made durable nowhere
@@ -97,6 +99,15 @@ class MethodNotAllowed(GatewayError):
     code = "method_not_allowed"
 
 
+class RequestTimeout(GatewayError):
+    status = 408
+    type = "invalid_request_error"
+    code = "request_timeout"
+
+    def __init__(self) -> None:
+        super().__init__("The request body did not arrive in time.")
+
+
 class Conflict(GatewayError):
     status = 409
     type = "invalid_request_error"
@@ -122,6 +133,14 @@ class RateLimited(GatewayError):
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+
+class ShuttingDown(GatewayError):
+    status = 503
+    code = "shutting_down"
+
+    def __init__(self) -> None:
+        super().__init__("The gateway is stopping. Please retry.", headers={"retry-after": "1"})
 
 
 class NoDeployment(GatewayError):

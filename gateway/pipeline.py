@@ -12,7 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.decide import decide, nothing_left
-from gateway.domain import Call, Caller, Decision, Deployment, Request
+from gateway.domain import Call, Caller, Decision, Deployment, Outcome, Request
 from gateway.entries import Attempt, estimated_input_tokens, intent
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.ids import new_entry_id, rfc3339
@@ -57,7 +57,11 @@ class Pipeline:
                     await services.clock.pause(exc.retry_after_s)
             if failure is not None and not failure.can_fall_back:
                 break
-        raise failure or nothing_left(request.model, rejected)
+        if failure is None:
+            raise nothing_left(request.model, rejected)
+        if number > 1 and failure.should_retry is None:
+            failure.should_retry = False  # we have tried again already; SDKs would multiply that by three
+        raise failure
 
     def _attempt(
         self, request: Request, caller: Caller, decision: Decision, deployment: Deployment, number: int
@@ -79,17 +83,16 @@ class Pipeline:
     async def _begin(self, attempt: Attempt, request: Request, dialect: Dialect) -> Answer:
         """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
+        call = _call(request, attempt.deployment)
+        answer = Answer(self._settlement, attempt, dialect)
         await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
-        answer = Answer(self._settlement, attempt, dialect)
         try:
             try:
-                await answer.begin(await backend.open(_call(request, attempt.deployment)))
+                await answer.begin(await backend.open(call))
             except UpstreamError as exc:
                 await answer.fail(exc)
                 raise
-        except UpstreamError:
-            raise
         except BaseException:  # mostly a cancellation, the client is gone; whatever it is, no intent may stay open
             answer.abandon()
             raise
@@ -107,7 +110,7 @@ class Answer:
         self._settlement = settlement
         self._attempt = attempt
         self._dialect = dialect
-        self._reader = dialect.reader()
+        self._reader = dialect.reader(attempt.deployment)
         self._reply: Reply = NO_REPLY
         self._ready = b""
         self._is_over = False
@@ -136,6 +139,7 @@ class Answer:
         self._reply = reply
         self._ready = await _first_shown(reply, self._reader)
         self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
+        self._settlement.began(self._attempt)
         if self._reader.is_ended:
             await self.settle()
 
@@ -191,10 +195,10 @@ class Answer:
         await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
         raise error
 
-    def abandon(self) -> None:
-        """The client went away: cancel the upstream and charge what was used. Harmless after the end."""
+    def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> None:
+        """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end."""
         self._reply.close()
-        self._settlement.abandon(self._attempt, self._reader, self._dialect)
+        self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
 
 
 class _NoReply:
@@ -220,7 +224,7 @@ NO_REPLY = _NoReply()
 def _hide_secrets(error: GatewayError, deployment: Deployment) -> None:
     """Strike our credentials out of what an upstream said: its words go to the client and into the log."""
     provider = deployment.provider
-    for secret in (provider.api_key, *provider.headers.values()):
+    for secret in (provider.api_key, *provider.headers.values(), *provider.query.values()):
         if len(secret) >= _SECRET_CHARS_MIN:
             error.message = error.message.replace(secret, "[secret]")
 
@@ -247,7 +251,7 @@ def _call(request: Request, deployment: Deployment) -> Call:
     if request.is_stream and deployment.asks_stream_usage:
         options = dict(request.stream_options)
         options["include_usage"] = True
-        if deployment.provider.kind == "vllm":
+        if deployment.has_running_usage:
             options["continuous_usage_stats"] = True  # so that an aborted stream is charged exactly
         changes["stream_options"] = options
     return Call(

@@ -97,6 +97,9 @@ class ReplyReader(Protocol):
     def closing(self, cost_nusd: int) -> bytes:
         """What ends a complete answer: the usage chunk if the client asked, the end mark."""
 
+    def unreported_text(self) -> str:
+        """Generated text that came after the last usage report of an answer that is not complete."""
+
     def output_text(self) -> str:
         """All generated text seen so far, for counting when the upstream reports no usage."""
 
@@ -104,8 +107,8 @@ class ReplyReader(Protocol):
 class Dialect(Protocol):
     """What the path needs to know of the API that the client speaks."""
 
-    def reader(self) -> ReplyReader:
-        """A fresh reader for one attempt."""
+    def reader(self, deployment: Deployment) -> ReplyReader:
+        """A fresh reader for one attempt at that deployment."""
 
     def with_unreported(self, usage: Usage) -> Usage:
         """The usage with what this request made the upstream charge for without reporting it."""

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import logging
+
+import msgspec
+
 from gateway.domain import Basis, LedgerEntry, Outcome, Usage
 from gateway.entries import Attempt, charged_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
 from policies.breaker import ErrorFacts, HealthBoard
+
+_log = logging.getLogger("obol.path")
 
 
 class Settlement:
@@ -47,14 +53,25 @@ class Settlement:
         else:
             await self._settle(attempt, unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt)))
 
-    def abandon(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
+    def began(self, attempt: Attempt) -> None:
+        """Something of an answer is here."""
+        self._health.began(attempt.deployment.name, self.now_s())
+
+    def abandon(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> None:
         """The client left: charge in the background what was used. A charge already under way is only repeated."""
-        if attempt.is_settled:
-            return
-        if attempt.settled is not None:
-            self._services.background.spawn(self._settle(attempt, attempt.settled))
-        else:
-            self._services.background.spawn(self._charge(attempt, Outcome.CANCELLED, reader, dialect, None))
+        if not attempt.is_settled:
+            self._services.background.spawn(self._charge_somehow(attempt, outcome, reader, dialect))
+
+    async def _charge_somehow(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> None:
+        try:
+            if attempt.settled is not None:
+                await self._settle(attempt, attempt.settled)
+            else:
+                await self._charge(attempt, outcome, reader, dialect, None)
+        except Exception:  # noqa: BLE001 - a fault of ours must not leave a call without its entry: the intent's figures stand
+            _log.exception("attempt %s is charged by its intent: its charge could not be made", attempt.id)
+            entry = msgspec.structs.replace(attempt.intent, basis=Basis.ESTIMATED, status=outcome)
+            await self._settle(attempt, entry)
 
     async def _charge(
         self,
@@ -68,6 +85,9 @@ class Settlement:
         if usage is None:
             usage, basis = await self._count(attempt, reader, dialect), Basis.ESTIMATED
             reader.usage = usage
+        elif text := reader.unreported_text():
+            more = await self._services.tokens.count(attempt.deployment.model, text)
+            usage, basis = msgspec.structs.replace(usage, output_tokens=usage.output_tokens + more), Basis.ESTIMATED
         usage = dialect.with_unreported(usage)
         entry = charged_entry(
             attempt,

@@ -64,9 +64,10 @@ class _PerDeployment:
 class RequestTelemetry:
     """Counts and logs what happened on the path (ports.Telemetry)."""
 
-    def __init__(self, metrics: Metrics, write_line: Callable[[bytes], None] | None) -> None:
+    def __init__(self, metrics: Metrics, write_line: Callable[[bytes], None], level: str) -> None:
         self._metrics = metrics
         self._write_line = write_line
+        self._level = logging.getLevelNamesMapping()[level.upper()]
         self._by_deployment: dict[str, _PerDeployment] = {}
 
     def settled(self, entry: LedgerEntry) -> None:
@@ -90,15 +91,16 @@ class RequestTelemetry:
             per.seconds.observe(entry.total_ms / 1000)
         if entry.first_token_ms is not None:
             per.first.observe(entry.first_token_ms / 1000)
-        if self._write_line is not None:
+        if self._level <= logging.INFO:
             self._write_line(_encode(_line_of(entry)))
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.
         self._metrics.refusals.labels(type(error).__name__).inc()
-        if self._write_line is not None:
+        level = logging.WARNING if error.status >= _SERVER_ERROR else logging.INFO
+        if self._level <= level:
             line = {
-                "level": "warning" if error.status >= _SERVER_ERROR else "info",
+                "level": logging.getLevelName(level).lower(),
                 "event": "refused",
                 "request_id": request_id,
                 "status": error.status,

@@ -15,13 +15,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
+from gateway.domain import Bar, Reason
+
 FAILURES_TO_OPEN = 5
 PAUSE_S_MIN = 10.0
 PAUSE_S_MAX = 60.0
 #: An upstream's wish to be left alone is followed up to this; a header is no reason to lose a deployment for a day.
 COOLDOWN_S_MAX = 60.0
-COOLDOWN = "cooldown: the upstream asked to be left alone"
-CIRCUIT_OPEN = "circuit open: its last calls failed"
 
 
 class Phase(StrEnum):
@@ -54,12 +54,12 @@ class Breaker:
     cooldown_until_s: float = 0.0
 
 
-def reason_against(state: Breaker, now_s: float) -> str | None:
+def reason_against(state: Breaker, now_s: float) -> Reason | None:
     """Why the deployment is not to be asked now; ``None`` when it may be."""
     if now_s < state.cooldown_until_s:
-        return COOLDOWN
+        return Reason(Bar.COOLDOWN, "cooldown: the upstream asked to be left alone", state.cooldown_until_s - now_s)
     if state.phase is not Phase.CLOSED and now_s < state.blocked_until_s:
-        return CIRCUIT_OPEN
+        return Reason(Bar.CIRCUIT, "circuit open: its last calls failed", state.blocked_until_s - now_s)
     return None
 
 
@@ -102,7 +102,7 @@ class HealthBoard:
     def __init__(self) -> None:
         self._states: dict[str, Breaker] = {}
 
-    def why_unavailable(self, name: str, now_s: float) -> str | None:
+    def why_unavailable(self, name: str, now_s: float) -> Reason | None:
         """``None`` when the deployment may be asked, else the reason why not. Changes nothing."""
         state = self._states.get(name)
         return None if state is None else reason_against(state, now_s)
@@ -112,6 +112,12 @@ class HealthBoard:
         state = self._states.get(name)
         if state is not None:
             self._states[name] = after_start(state, now_s)
+
+    def began(self, name: str, now_s: float) -> None:
+        """The deployment is answering: a half-open circuit need not wait for the end of a long stream."""
+        state = self._states.get(name)
+        if state is not None and state.phase is Phase.HALF_OPEN:
+            self.succeeded(name, now_s)
 
     def succeeded(self, name: str, now_s: float) -> None:
         """The deployment answered. A healthy one without a cooldown is forgotten, so the board stays small."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from fnmatch import fnmatchcase
 
-from gateway.domain import Caller, Deployment, Endpoint, Request
+from gateway.domain import Bar, Caller, Deployment, Endpoint, Reason, Request
 
 _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.CHAT: frozenset({"chat", "responses"}),
@@ -16,8 +16,8 @@ _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.EMBEDDINGS: frozenset({"embedding", "chat"}),
     Endpoint.MODERATIONS: frozenset({"moderation", "chat"}),
 }
-LIMITED = "limits: the provider's limit for it is used up"
-UNPRICED = "unpriced: no price is known for its model"
+LIMITED = Reason(Bar.LIMITS, "limits: the provider's limit for it is used up", retry_after_s=2.0)
+UNPRICED = Reason(Bar.UNPRICED, "unpriced: no price is known for its model")
 
 
 def may_call(caller: Caller, model: str) -> bool:
@@ -27,10 +27,10 @@ def may_call(caller: Caller, model: str) -> bool:
     return any("*" in pattern and fnmatchcase(model, pattern) for pattern in caller.models)
 
 
-def why_not(deployment: Deployment, request: Request, why_unavailable: Callable[[str], str | None]) -> str | None:
+def why_not(deployment: Deployment, request: Request, why_unavailable: Callable[[str], Reason | None]) -> Reason | None:
     """The first hard constraint that keeps the deployment from serving the request, ``None`` if there is none."""
     if deployment.tariff is None and not deployment.is_unpriced_allowed:
         return UNPRICED
     if deployment.mode not in _MODES[request.endpoint]:
-        return f"mode: serves {deployment.mode}, not /v1/{request.endpoint}"
+        return Reason(Bar.MODE, f"mode: serves {deployment.mode}, not /v1/{request.endpoint}")
     return why_unavailable(deployment.name)

@@ -11,15 +11,17 @@ _HOW = "Pass it as 'Authorization: Bearer sk-obol-...'."
 
 def key_of(headers: list[tuple[bytes, bytes]]) -> str:
     """The secret from ``authorization: Bearer`` (any case), ``api-key`` or ``x-api-key``. Raises Unauthorized."""
-    found = None
+    found, is_malformed = None, False
     for name, value in headers:
         if name == b"authorization":
             scheme, _, secret = value.strip().partition(b" ")
-            if scheme.lower() != b"bearer" or not secret.strip():
-                raise Unauthorized(f"The Authorization header is malformed. {_HOW}")
-            return secret.strip().decode("latin-1")
+            if scheme.lower() == b"bearer" and secret.strip():
+                return secret.strip().decode("latin-1")
+            is_malformed = True
         if name in {b"api-key", b"x-api-key"}:
             found = value.strip()
+    if not found and is_malformed:
+        raise Unauthorized(f"The Authorization header is malformed. {_HOW}")
     if not found:
         raise Unauthorized(f"You didn't provide an API key. {_HOW}", code="missing_api_key")
     return found.decode("latin-1")

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 
-from gateway.errors import BadRequest, BodyTooLarge, ClientGone
+from gateway.errors import BadRequest, BodyTooLarge, ClientGone, RequestTimeout
 
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _INFLATE_STEP = 65_536
+_SILENCE_S_MAX = 30.0
 
 
 async def read_body(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
@@ -21,7 +23,7 @@ async def read_body(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_
             raise _too_large(bytes_max)
         if name == b"content-encoding":
             encoding = value.strip().lower()
-    message = await receive()
+    message = await _next(receive)
     body: bytes = message.get("body", b"")
     if message.get("more_body") or message["type"] == "http.disconnect":
         body = await _read_rest(body, message, receive, bytes_max)
@@ -37,12 +39,21 @@ async def _read_rest(body: bytes, message: MutableMapping[str, Any], receive: Re
             raise ClientGone
         if not message.get("more_body"):
             return b"".join(parts)
-        message = await receive()
+        message = await _next(receive)
         part = message.get("body", b"")
         parts.append(part)
         size += len(part)
         if size > bytes_max:
             raise _too_large(bytes_max)
+
+
+async def _next(receive: Receive) -> MutableMapping[str, Any]:
+    """The next message. Raises RequestTimeout for a client that sends nothing more."""
+    try:
+        async with asyncio.timeout(_SILENCE_S_MAX):
+            return await receive()
+    except TimeoutError:
+        raise RequestTimeout from None
 
 
 def _inflate(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
@@ -52,14 +63,15 @@ def _inflate(body: bytes, encoding: bytes, bytes_max: int) -> bytes:
     inflater = zlib.decompressobj(wbits=47)  # 32 + 15: gzip or zlib, whichever the header says
     parts, size, rest = [], 0, body
     try:
-        while rest and not inflater.eof:
+        while rest:
             part = inflater.decompress(rest, _INFLATE_STEP)
             size += len(part)
             if size > bytes_max:
                 raise _too_large(bytes_max)
             parts.append(part)
             rest = inflater.unconsumed_tail
-        parts.append(inflater.flush())
+            if inflater.eof and inflater.unused_data:  # gzip may come in several members
+                rest, inflater = inflater.unused_data, zlib.decompressobj(wbits=47)
     except zlib.error:
         raise BadRequest(f"The body is not valid {encoding.decode('latin-1')}.") from None
     if not inflater.eof:

@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.wire import field, parse_body
-from gateway.domain import Endpoint, Request, Usage
+from gateway.domain import Deployment, Endpoint, Request, Usage
 from gateway.errors import BadRequest
 from gateway.ports import ReplyReader
 
@@ -24,6 +24,9 @@ _REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
 }
 _STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
 _TAGS_MAX = 16
+_TAG_CHARS_MAX = 128
+_MODEL_CHARS_MAX = 512
+_NULL = msgspec.Raw(b"null")
 
 
 def parse_request(
@@ -41,6 +44,8 @@ def parse_request(
     model = field(fields, "model", str, "a string") or default_model
     if not model:
         raise BadRequest("You must provide a 'model' parameter.", param="model", code="missing_required_parameter")
+    if len(model) > _MODEL_CHARS_MAX:
+        raise BadRequest(f"'model' is longer than {_MODEL_CHARS_MAX} characters.", param="model", code="invalid_value")
     _check_required(endpoint, fields)
     is_stream = endpoint in _STREAMING and bool(field(fields, "stream", bool, "a boolean"))
     options = field(fields, "stream_options", dict[str, object], "an object") if is_stream else None
@@ -58,7 +63,7 @@ def parse_request(
         output_tokens_max=_output_tokens_max(fields),
         choices=max(1, choices or 1),
         service_tier=field(fields, "service_tier", str, "a string") if "service_tier" in fields else None,
-        tags=tags[:_TAGS_MAX],
+        tags=tuple(tag[:_TAG_CHARS_MAX] for tag in tags[:_TAGS_MAX]),
         headers=headers,
     )
 
@@ -94,13 +99,14 @@ class OpenAIDialect:
         self._request = request
         self._keeps_text = keeps_text
 
-    def reader(self) -> ReplyReader:
+    def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.is_stream:
             request = self._request
             return StreamReader(
                 wants_usage=request.wants_usage,
                 choices_per_prompt=request.choices,
                 prompts=self._prompts(),
+                has_usage_per_choice=deployment.has_running_usage,
                 keeps_text=self._keeps_text,
             )
         return WholeReader(self._request.endpoint)
@@ -109,7 +115,7 @@ class OpenAIDialect:
         """How many prompts one call of /v1/completions carries: an array of texts or of token arrays is several."""
         if self._request.endpoint is not Endpoint.COMPLETIONS:
             return 1
-        match msgspec.json.decode(self._request.body.fields["prompt"]):
+        match _decoded(self._request.body.fields["prompt"]):
             case [str() | list(), *_] as prompts:
                 return len(prompts)
             case _:
@@ -117,29 +123,33 @@ class OpenAIDialect:
 
     def with_unreported(self, usage: Usage) -> Usage:
         """OpenAI charges a search for each chat that asks for one (``web_search_options``) and does not count it."""
-        if usage.web_searches == 0 and "web_search_options" in self._request.body.fields and usage.output_tokens:
+        asked = self._request.body.fields.get("web_search_options", _NULL)
+        if usage.web_searches == 0 and bytes(asked) != b"null" and usage.output_tokens:
             return msgspec.structs.replace(usage, web_searches=1)
         return usage
 
     def input_text(self) -> str:
         fields = self._request.body.fields
-        raw = fields.get(_REQUIRED[self._request.endpoint][0])
-        found = msgspec.json.decode(raw) if raw is not None else None
-        tools = msgspec.json.decode(fields["tools"]) if "tools" in fields else None
-        return "\n".join([*_texts(found), *_texts(tools)])
+        read = (_decoded(fields[name]) for name in (_REQUIRED[self._request.endpoint][0], "tools") if name in fields)
+        return "\n".join(text for value in read for text in _texts(value))
+
+
+def _decoded(raw: msgspec.Raw) -> object:
+    """A value of the client's; one that is nested too deeply to be read here counts as the text it is."""
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return bytes(raw).decode(errors="replace")
 
 
 def _texts(value: object) -> Iterable[str]:
     """Every string of a prompt that a model reads as text; images and files (data URLs) are not text."""
-    match value:
-        case str():
-            if not value.startswith("data:"):
-                yield value
-        case list():
-            for item in value:
-                yield from _texts(item)
-        case dict():
-            for item in value.values():
-                yield from _texts(item)
-        case _:
-            return
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case str() as text if not text.startswith("data:"):
+                yield text
+            case list() as items:
+                waiting.extend(reversed(items))
+            case dict() as fields:
+                waiting.extend(reversed(fields.values()))

@@ -14,8 +14,8 @@ from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
 from gateway.api.chat import OpenAIDialect, parse_request
 from gateway.api.wire import Headers, dollars, error_bytes, error_event, error_headers
-from gateway.domain import Caller, Endpoint, Request, Source
-from gateway.errors import ClientGone, GatewayError, Internal
+from gateway.domain import Caller, Endpoint, Outcome, Request, Source
+from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
 from gateway.ids import new_request_id
 from gateway.pipeline import Answer, Pipeline
 from gateway.ports import Services
@@ -52,10 +52,14 @@ class CompletionsApp:
         try:
             caller = await authenticate(scope["headers"], self._services.keys)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
+            exchange.is_body_read = True
             request = self._parse(endpoint, exchange.request_id, scope["headers"], data)
             await self._answer_while_listening(request, caller, exchange, receive)
         except ClientGone:
             return
+        except asyncio.CancelledError:  # the server is going down: the drain time is over
+            _current_task().uncancel()
+            await exchange.refuse(ShuttingDown())
         except GatewayError as exc:
             self._services.telemetry.refused(exchange.request_id, exc)
             await exchange.refuse(exc)
@@ -79,8 +83,7 @@ class CompletionsApp:
         self, request: Request, caller: Caller, exchange: _Exchange, receive: Receive
     ) -> None:
         """Answer, and stop at once when the client leaves: what it no longer wants must not be generated."""
-        this_task = asyncio.current_task()
-        assert this_task is not None  # noqa: S101 - uvicorn runs each request in a task
+        this_task = _current_task()
         listener = asyncio.ensure_future(_until_gone(receive))
 
         def stop(_: asyncio.Future[None]) -> None:
@@ -88,16 +91,18 @@ class CompletionsApp:
 
         listener.add_done_callback(stop)
         try:
-            await self._answer(request, caller, exchange)
+            await self._answer(request, caller, exchange, is_client_gone=listener.done)
         except asyncio.CancelledError:
             if not listener.done():
-                raise  # the server is going down, not the client
+                raise
             this_task.uncancel()
         finally:
             listener.remove_done_callback(stop)
             listener.cancel()
 
-    async def _answer(self, request: Request, caller: Caller, exchange: _Exchange) -> None:
+    async def _answer(
+        self, request: Request, caller: Caller, exchange: _Exchange, is_client_gone: Callable[[], bool]
+    ) -> None:
         dialect = OpenAIDialect(request, keeps_text=self._services.is_content_logged)
         answer = await self._pipeline.answer(request, dialect, caller)
         try:
@@ -110,14 +115,14 @@ class CompletionsApp:
             self._services.telemetry.refused(exchange.request_id, exc)
             await exchange.break_off(exc)
         except BaseException:  # mostly a cancellation: the client is gone, and what it used is charged
-            answer.abandon()
+            answer.abandon(Outcome.CANCELLED if is_client_gone() else Outcome.INTERRUPTED)
             raise
 
 
 class _Exchange:
     """The answering side of one HTTP request."""
 
-    __slots__ = ("_is_begun", "_monotonic_s", "_started_s", "request_id", "send")
+    __slots__ = ("_is_begun", "_monotonic_s", "_started_s", "is_body_read", "request_id", "send")
 
     def __init__(self, request_id: str, send: Send, monotonic_s: Callable[[], float]) -> None:
         self.request_id = request_id
@@ -125,6 +130,7 @@ class _Exchange:
         self._monotonic_s = monotonic_s
         self._started_s = monotonic_s()
         self._is_begun = False
+        self.is_body_read = False
 
     def _common(self) -> Headers:
         elapsed_ms = int((self._monotonic_s() - self._started_s) * 1000)
@@ -152,8 +158,16 @@ class _Exchange:
             return
         body = error_bytes(error)
         headers = [*self._common(), _JSON, (b"content-length", b"%d" % len(body)), *error_headers(error)]
+        if not self.is_body_read:
+            headers.append((b"connection", b"close"))  # what is refused unread is not taken in either
         await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _current_task() -> asyncio.Task[object]:
+    task = asyncio.current_task()
+    assert task is not None  # noqa: S101 - uvicorn runs each request in a task
+    return task
 
 
 async def _until_gone(receive: Receive) -> None:

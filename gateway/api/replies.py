@@ -7,7 +7,8 @@ The fast way through ``StreamReader.feed`` looks at bytes only. Inside a JSON st
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import TypeVar
 
 import msgspec
 
@@ -21,11 +22,13 @@ _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it
 
 
 _TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
+T = TypeVar("T")
+
 _ABSENT = msgspec.Raw(b"null")
 
 
 class _Choice(msgspec.Struct):
-    index: int = 0
+    index: int | None = 0
     finish_reason: str | None = None
 
 
@@ -50,6 +53,11 @@ def parse_error(raw: bytes | msgspec.Raw, http_status: int) -> UpstreamError:
     return upstream_errors.refusal_in_answer(said or upstream_errors.ErrorObject(), http_status)
 
 
+def _items(value: object) -> Sequence[object]:
+    """A list as it is; anything else that an upstream may put in its place is none."""
+    return value if isinstance(value, list) else ()
+
+
 def text_of(choice: object) -> Iterable[str]:
     """All generated text in one choice, whole or delta: content, refusal, reasoning, tool calls."""
     match choice:
@@ -57,12 +65,28 @@ def text_of(choice: object) -> Iterable[str]:
             for name in ("content", "refusal", "reasoning_content", "reasoning"):
                 if isinstance(part.get(name), str):
                     yield part[name]
-            for call in part.get("tool_calls") or ():
+            for call in _items(part.get("tool_calls")):
                 match call:
                     case {"function": dict(function)}:
                         yield from (function[k] for k in ("name", "arguments") if isinstance(function.get(k), str))
         case {"text": str(text)}:
             yield text
+
+
+# Half of a pair of surrogate escapes: an emoji that a model split over two deltas.
+_HALF = (
+    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
+)
+_HALF_A_PAIR = re.compile(_HALF)
+_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+
+
+def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
+    """Decode JSON as other decoders do, who take lone surrogates. Raises one of _UNREADABLE."""
+    try:
+        return decode(data)
+    except msgspec.DecodeError:
+        return decode(_HALF_A_PAIR.sub(rb"\\ufffd", data))
 
 
 class WholeReader:
@@ -96,8 +120,8 @@ class WholeReader:
     def feed(self, block: bytes) -> bytes:
         self._body = block
         try:
-            answer = _decode_answer(block)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            answer = _decoded(_decode_answer, block)
+        except _UNREADABLE:
             self.error = UpstreamBroken("The upstream's answer is not valid JSON.")
             return b""
         if bytes(answer.error) != b"null":
@@ -120,14 +144,17 @@ class WholeReader:
     def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
         return b""
 
+    def unreported_text(self) -> str:
+        return ""
+
     def output_text(self) -> str:
         try:
-            answer = msgspec.json.decode(self._body)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            answer = _decoded(msgspec.json.decode, self._body)
+        except _UNREADABLE:
             # A truncated answer was generated all the same; count what text is in it.
             return b"\n".join(_TEXT_FIELD.findall(self._body)).decode(errors="replace")
         choices = answer.get("choices") if isinstance(answer, dict) else None
-        return "".join(text for choice in choices or () for text in text_of(choice))
+        return "".join(text for choice in _items(choices) for text in text_of(choice))
 
 
 class StreamReader:
@@ -137,11 +164,23 @@ class StreamReader:
     """
 
     def __init__(
-        self, *, wants_usage: bool, choices_per_prompt: int = 1, prompts: int = 1, keeps_text: bool = False
+        self,
+        *,
+        wants_usage: bool,
+        choices_per_prompt: int = 1,
+        prompts: int = 1,
+        has_usage_per_choice: bool = False,
+        keeps_text: bool = False,
     ) -> None:
-        """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
+        """``has_usage_per_choice``: usage on a chunk is that of its own choice alone (vLLM), not of the whole answer.
+
+        ``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging.
+        """
         self._wants_usage = wants_usage
+        self._has_usage_per_choice = has_usage_per_choice
         self._keeps_text = keeps_text
+        self._is_counted = False  # the block at hand reports usage: the text up to here is in it
+        self._counted_texts = 0  # how many of _text a usage report covers
         self._choices_per_prompt = choices_per_prompt
         self._choices = choices_per_prompt * prompts
         self._usage_by_choice: dict[int, Usage] = {}
@@ -221,6 +260,7 @@ class StreamReader:
             if self._usage is None:
                 return None
         self._running = running
+        self._is_counted = True
         return block[:start] + (b',"usage":null}\n\n' if self._wants_usage else b"}\n\n")
 
     def _feed_events(self, block: bytes) -> bytes:
@@ -256,8 +296,8 @@ class StreamReader:
             self.is_ended = True
             return b""
         try:
-            answer, fields = _decode_answer(payload), _decode_fields(payload)
-        except (msgspec.DecodeError, UnicodeDecodeError):
+            answer, fields = _decoded(_decode_answer, payload), _decoded(_decode_fields, payload)
+        except _UNREADABLE:
             self.error = UpstreamBroken("The upstream sent an event that is not valid JSON.")
             return b""
         if bytes(answer.error) != b"null":
@@ -274,17 +314,18 @@ class StreamReader:
         for choice in answer.choices or ():
             if choice.finish_reason:
                 self.finish_reason = choice.finish_reason
-                self._finished.add(choice.index)
+                self._finished.add(choice.index or 0)
         if "usage" not in fields:
             self._last_fields = fields
             return event + b"\n\n"
         usage = parse_usage(answer.usage)
         if usage is not None:
+            self._is_counted = True
             if not answer.choices:
                 self.usage = usage
                 self._usage_fields = fields  # the closing usage chunk: shown at the end, with its cost
                 return b""
-            self.usage = self._running_usage(answer.choices[0].index, usage)
+            self.usage = self._running_usage(answer.choices[0].index or 0, usage)
         self._last_fields = fields
         if usage is None and self._wants_usage:
             return event + b"\n\n"
@@ -298,12 +339,16 @@ class StreamReader:
 
         Choice ``i`` belongs to prompt ``i // n``; the input of a prompt counts once.
         """
-        if self._choices == 1:
+        if self._choices == 1 or not self._has_usage_per_choice:
             return usage
         self._usage_by_choice[choice] = usage
-        inputs = {i // self._choices_per_prompt: one.input_tokens for i, one in self._usage_by_choice.items()}
-        output_tokens = sum(one.output_tokens for one in self._usage_by_choice.values())
-        return Usage(input_tokens=sum(inputs.values()), output_tokens=output_tokens)
+        by_prompt = {i // self._choices_per_prompt: one for i, one in self._usage_by_choice.items()}
+        return Usage(
+            input_tokens=sum(one.input_tokens for one in by_prompt.values()),
+            cached_input_tokens=sum(one.cached_input_tokens for one in by_prompt.values()),
+            output_tokens=sum(one.output_tokens for one in self._usage_by_choice.values()),
+            reasoning_tokens=sum(one.reasoning_tokens for one in self._usage_by_choice.values()),
+        )
 
     def closing(self, cost_nusd: int) -> bytes:
         """The usage chunk with ``usage.cost`` if the client asked for it, then ``[DONE]``."""
@@ -325,29 +370,41 @@ class StreamReader:
         chunk = {**fields, "choices": msgspec.Raw(b"[]"), "usage": usage_fields}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE_EVENT
 
+    def unreported_text(self) -> str:
+        if self.is_complete:
+            return ""
+        self._fold()
+        return "".join(self._text[self._counted_texts :])
+
     def output_text(self) -> str:
         self._fold()
         return "".join(self._text)
 
     def _keep(self, shown: bytes) -> None:
-        if self._usage is not None and not self._keeps_text:  # exact figures so far: nothing to count
-            if self._kept:
+        if self._is_counted and not self._keeps_text:
+            self._is_counted = False
+            if self._kept or self._text:
                 self._kept.clear()
+                self._text.clear()
+                self._kept_bytes = 0
             return
         self._kept.append(shown)
         self._kept_bytes += len(shown)
-        if self._kept_bytes > _KEPT_BYTES_MAX:
+        if self._kept_bytes > _KEPT_BYTES_MAX or self._is_counted:
             self._fold()
+        if self._is_counted:
+            self._is_counted = False
+            self._counted_texts = len(self._text)
 
     def _fold(self) -> None:
         for line in b"".join(self._kept).split(b"\n"):
             if not line.startswith(b"data:"):
                 continue
             try:
-                chunk = msgspec.json.decode(line[5:])
-            except (msgspec.DecodeError, UnicodeDecodeError):
+                chunk = _decoded(msgspec.json.decode, line[5:])
+            except _UNREADABLE:
                 continue  # a data line of a vendor's that is not JSON holds no text of ours
             choices = chunk.get("choices") if isinstance(chunk, dict) else None
-            self._text += [text for choice in choices or () for text in text_of(choice)]
+            self._text += [text for choice in _items(choices) for text in text_of(choice)]
         self._kept.clear()
         self._kept_bytes = 0

@@ -24,6 +24,12 @@ from gateway.ids import new_request_id
 App = Callable[[Scope, Receive, Send], Any]
 
 
+_EXPOSED = [
+    *("x-request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"),
+    *("retry-after", "retry-after-ms", "x-should-retry"),
+]
+
+
 class Surface:
     """The ASGI application. ``completions`` comes to life with the lifespan, before the first request."""
 
@@ -37,7 +43,7 @@ class Surface:
                 allow_origins=cors_origins,
                 allow_methods=["GET", "POST", "DELETE"],
                 allow_headers=["*"],
-                expose_headers=["x-request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"],
+                expose_headers=_EXPOSED,
             )
 
     @property
@@ -45,6 +51,8 @@ class Surface:
         return self.framework.state
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "OPTIONS":
+            send = _with_request_id(send)  # a preflight is answered before anything of ours is asked
         await self._serve(scope, receive, send)
 
     async def _dispatch(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -63,7 +71,9 @@ def _with_request_id(send: Send) -> Send:
 
     async def send_with_id(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
-            message["headers"] = [*message.get("headers", ()), (b"x-request-id", request_id)]
+            headers = message.get("headers", ())
+            if not any(name == b"x-request-id" for name, _ in headers):
+                message["headers"] = [*headers, (b"x-request-id", request_id)]
         await send(message)
 
     return send_with_id

@@ -6,6 +6,8 @@ import msgspec
 
 from gateway.domain import Usage
 
+_TOKENS_MAX = 10**9  # no context is near; a larger figure is a fault, and its cost would not fit the ledger
+
 
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
@@ -69,5 +71,5 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
         web_searches=tools.web_search_requests or 0,
         code_sessions=tools.code_execution_requests or 0,
     )
-    is_sane = min(input_tokens, output_tokens, usage.cached_input_tokens, usage.cache_write_tokens) >= 0
-    return usage if is_sane else None
+    figures = msgspec.structs.astuple(usage)
+    return usage if min(figures) >= 0 and max(figures) <= _TOKENS_MAX else None

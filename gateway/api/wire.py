@@ -32,6 +32,8 @@ def parse_body(data: bytes) -> Body:
         raise BadRequest("The request body must be a JSON object.") from None
     except msgspec.DecodeError as exc:
         raise BadRequest(f"The request body is not valid JSON: {exc}.") from None
+    except RecursionError:
+        raise BadRequest("The request body is nested too deeply.") from None
 
 
 def field(fields: Mapping[str, msgspec.Raw], name: str, kind: type[T], expected: str) -> T | None:
@@ -41,7 +43,7 @@ def field(fields: Mapping[str, msgspec.Raw], name: str, kind: type[T], expected:
         return None
     try:
         return msgspec.json.decode(raw, type=kind | None)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         _refuse(name, expected, raw)
 
 

@@ -15,7 +15,16 @@ from hypothesis import strategies as st
 from gateway.api.chat import OpenAIDialect, parse_request
 from gateway.background import Tasks
 from gateway.domain import Basis, Caller, Deployment, Endpoint, Meter, Outcome, Provider, Route, Tariff
-from gateway.errors import GatewayError, ModelNotFound, UnpricedModel, UpstreamInterrupted, UpstreamUnreachable
+from gateway.errors import (
+    BadRequest,
+    GatewayError,
+    ModelNotFound,
+    RateLimited,
+    UnpricedModel,
+    UpstreamInterrupted,
+    UpstreamTimeout,
+    UpstreamUnreachable,
+)
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from policies.pricing import make_rate_card
@@ -142,7 +151,7 @@ def deployment(name, usd_in, usd_out, kind="fake"):
 SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
 
 
-def path(backend, *deployments):
+def path(backend, *deployments, tokens=None):
     async def pause(_):
         await asyncio.sleep(0)
 
@@ -152,7 +161,7 @@ def path(backend, *deployments):
         backends={"fake": backend, "vllm": backend},
         journal=journal,
         admission=quiet,
-        tokens=quiet,
+        tokens=tokens or quiet,
         keys=None,
         telemetry=quiet,
         background=tasks,
@@ -346,3 +355,67 @@ async def test_unknown_and_unpriced_models_are_refused_before_any_call():
     with pytest.raises(UnpricedModel, match="price"):
         await pipeline.answer(*request("new"))
     assert (backend.calls, journal.order) == ([], [])
+
+
+async def test_a_fault_of_ours_in_charging_leaves_no_call_without_its_entry():
+    class Faulty:
+        async def count(self, _model, _text):
+            raise TypeError("a fault of ours")
+
+    pipeline, journal, tasks = path(Backend(CUT), tokens=Faulty())
+    with pytest.raises(TypeError):
+        await walk(pipeline, *request(stream=True))
+    await tasks.drain()
+    (entry,) = journal.settled.values()
+    assert not journal.open_entries
+    assert (entry.basis, entry.input_tokens > 0) == (Basis.ESTIMATED, True)
+
+
+async def test_clients_are_told_not_to_multiply_our_own_retries():
+    pipeline, _, _ = path(Backend(UpstreamUnreachable("down")))
+    with pytest.raises(UpstreamUnreachable) as caught:
+        await pipeline.answer(*request())
+    assert caught.value.should_retry is False
+
+
+async def test_an_attempt_that_was_not_repeated_leaves_retrying_to_the_client():
+    pipeline, _, _ = path(Backend(UpstreamTimeout("slow")))
+    with pytest.raises(UpstreamTimeout) as caught:
+        await pipeline.answer(*request("small"))
+    assert caught.value.should_retry is None
+
+
+async def test_text_behind_the_last_usage_report_is_charged_when_the_stream_is_cut():
+    first = {**DELTA, "usage": {"prompt_tokens": 3, "completion_tokens": 0}}
+    pipeline, journal, _ = path(Backend([event(first), event(DELTA), event(DELTA), UpstreamInterrupted("cut")]))
+    with pytest.raises(UpstreamInterrupted):
+        await walk(pipeline, *request(stream=True))
+    (entry,) = journal.settled.values()
+    assert (entry.basis, entry.input_tokens, entry.output_tokens) == (Basis.ESTIMATED, 3, 1)
+
+
+async def test_a_model_of_another_kind_is_the_client_s_mistake():
+    pipeline, _, _ = path(Backend(WHOLE), replace(SMALL, mode="embedding"))
+    with pytest.raises(BadRequest, match="embedding"):
+        await pipeline.answer(*request("small"))
+
+
+async def test_while_an_upstream_wishes_to_be_left_alone_clients_hear_for_how_long():
+    limited = UpstreamTimeout("limited")
+    limited.retry_after_s = 30.0
+    pipeline, _, _ = path(Backend(limited))
+    with pytest.raises(UpstreamTimeout):
+        await pipeline.answer(*request("small"))
+    with pytest.raises(RateLimited) as caught:
+        await pipeline.answer(*request("small"))
+    assert caught.value.headers["retry-after"] == "30"
+
+
+async def test_a_deployment_that_recovers_is_open_to_all_once_its_probe_begins_to_answer():
+    pipeline, _, _ = path(Backend(*[UpstreamUnreachable("down")] * 5, STREAM))
+    for _ in range(3):
+        with pytest.raises(GatewayError):
+            await pipeline.answer(*request("small"))
+    pipeline.health._states["small"] = replace(pipeline.health._states["small"], blocked_until_s=0.0)
+    await pipeline.answer(*request("small", stream=True))
+    assert pipeline.health.why_unavailable("small", 1.0) is None

@@ -37,8 +37,8 @@ def openai_stream(texts, *, with_usage_null=True):
     return b"".join([*parts, chunk(finish="stop", usage=usage), chunk(usage=USAGE, choices=False), b"data: [DONE]\n\n"])
 
 
-def read(stream, cuts, *, wants_usage, cost_nusd=0, choices=1):
-    reader = StreamReader(wants_usage=wants_usage, choices_per_prompt=choices)
+def read(stream, cuts, *, wants_usage, cost_nusd=0, choices=1, per_choice=False):
+    reader = StreamReader(wants_usage=wants_usage, choices_per_prompt=choices, has_usage_per_choice=per_choice)
     edges = [0, *sorted({min(cut, len(stream)) for cut in cuts}), len(stream)]
     shown = b""
     for start, end in pairwise(edges):
@@ -114,7 +114,7 @@ def test_continuous_usage_of_several_choices_is_summed_and_their_prompt_counts_o
     def of(index, n):
         return chunk("x", index=index, usage={"prompt_tokens": 9, "completion_tokens": n, "total_tokens": 9 + n})
 
-    reader, _ = read(of(0, 1) + of(1, 2) + of(0, 3), [], wants_usage=False, choices=2)
+    reader, _ = read(of(0, 1) + of(1, 2) + of(0, 3), [], wants_usage=False, choices=2, per_choice=True)
     assert reader.usage == Usage(input_tokens=9, output_tokens=5)
 
 
@@ -220,3 +220,45 @@ def test_what_is_no_answer_is_an_error(body):
     reader.feed(body)
     assert reader.error is not None
     assert not reader.is_complete
+
+
+def test_usage_on_the_last_chunk_of_several_choices_is_that_of_the_whole_answer():
+    usage = {"prompt_tokens": 1000, "completion_tokens": 20, "prompt_tokens_details": {"cached_tokens": 900}}
+    reader, _ = read(chunk("a", usage=usage) + chunk("b", index=1, usage=usage), [], wants_usage=False, choices=2)
+    assert reader.usage == Usage(input_tokens=1000, cached_input_tokens=900, output_tokens=20)
+
+
+@given(words=st.integers(1, 20), cut=st.integers(0, 3000), keeps_text=st.booleans())
+def test_text_after_the_last_usage_report_of_a_cut_stream_is_left_to_be_counted(words, cut, keeps_text):
+    stream = chunk("", usage={"prompt_tokens": 9, "completion_tokens": 0}) + b"".join(
+        chunk(" word") for _ in range(words)
+    )
+    reader = StreamReader(wants_usage=False, keeps_text=keeps_text)
+    reader.feed(stream[: len(chunk("", usage={"prompt_tokens": 9, "completion_tokens": 0}))])
+    rest = stream[len(chunk("", usage={"prompt_tokens": 9, "completion_tokens": 0})) :]
+    for part in (rest[:cut], rest[cut:]):
+        reader.feed(part)
+    assert reader.usage == Usage(input_tokens=9)
+    assert reader.unreported_text() == " word" * words
+
+
+def test_a_complete_answer_leaves_nothing_unreported():
+    reader, _ = read(openai_stream(["a", "b"]), [], wants_usage=False)
+    assert reader.unreported_text() == ""
+
+
+def test_half_an_emoji_in_a_delta_is_passed_on_as_it_came():
+    half = chunk("HALF").replace(b"HALF", b"\\ud83d")
+    whole = chunk("PAIR", usage={"prompt_tokens": 1, "completion_tokens": 1}).replace(b"PAIR", b"\\ud83d\\ude00")
+    reader, shown = read(half + whole, [], wants_usage=False)
+    assert reader.error is None
+    assert half in shown
+    assert b"\\ud83d\\ude00" in shown.removeprefix(half)
+    answer = (
+        json.dumps({"choices": [{"index": None, "message": {"content": "HALF"}}]}).encode().replace(b"HALF", b"\\ude00")
+    )
+    assert WholeReader(Endpoint.CHAT).feed(answer) == answer
+
+
+def test_absurd_usage_is_no_usage():
+    assert parse_usage(b'{"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 1000000000000000000}') is None
