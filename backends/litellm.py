@@ -101,7 +101,7 @@ class LiteLLM:
             raise
         except Exception as exc:  # litellm's provider code raises whatever it trips over: all of it is a failed attempt
             _close_soon(stream)
-            raise translated(library, exc, (call.deployment.provider.api_key,)) from exc
+            raise translated(library, exc) from exc
 
     async def close(self) -> None:
         """Stop what litellm keeps running and close its connections."""
@@ -200,7 +200,6 @@ class StreamReply:
         limits = call.deployment.provider.timeouts
         self._between_s = limits.between_tokens_s
         self._total_at_s = asyncio.get_running_loop().time() + limits.total_s
-        self._secrets = (call.deployment.provider.api_key,)
         self._stream = stream
         self._chunks: AsyncIterator[Any] = aiter(stream)
         self._is_ended = False

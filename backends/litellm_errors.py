@@ -70,7 +70,7 @@ _MESSAGES: Mapping[type[UpstreamError], str] = {
 }
 
 
-def translated(library: Any, exc: Exception, secrets: tuple[str, ...]) -> UpstreamError:
+def translated(library: Any, exc: Exception) -> UpstreamError:
     """An exception of litellm before the first block, as our error."""
     if isinstance(exc, UpstreamError):
         return exc
@@ -85,7 +85,7 @@ def translated(library: Any, exc: Exception, secrets: tuple[str, ...]) -> Upstre
             found, name = EXCEPTIONS[kind.__name__], kind.__name__
             break
     if isinstance(found, int):
-        return _refusal(exc, name, found, secrets)
+        return _refusal(exc, name, found)
     error = found(_MESSAGES[found])
     error.can_fall_back = True
     return error
@@ -115,7 +115,7 @@ def _upstreams_status(exc: BaseException | None) -> int | None:
     return status
 
 
-def _refusal(exc: Exception, name: str, http_status: int, secrets: tuple[str, ...]) -> UpstreamRefused:
+def _refusal(exc: Exception, name: str, http_status: int) -> UpstreamRefused:
     """An upstream's refusal in the upstream's own words, which litellm wraps in its own."""
     if http_status >= 500:  # noqa: PLR2004 (litellm makes 500 of what it does not know, such as Anthropic's 529)
         http_status = _upstreams_status(exc) or http_status
@@ -130,5 +130,4 @@ def _refusal(exc: Exception, name: str, http_status: int, secrets: tuple[str, ..
         http_status,
         getattr(response, "headers", None) or getattr(exc, "headers", None) or {},
         ErrorObject(said.message, said.type, code, said.param),
-        secrets,
     )

@@ -252,7 +252,7 @@ class OpenAICompatible:
             async with asyncio.timeout(limit_s):
                 response = await self._send(call)
                 if not 200 <= response.status < 300:  # noqa: PLR2004 (HTTP's own class)
-                    raise await self._refusal(call.deployment.provider, response)  # noqa: TRY301 (one place closes)
+                    raise await _refusal(response)  # noqa: TRY301 (one place closes)
                 first, error = await _begin(response, is_stream=call.is_stream)
             _check_shape(response, first, is_stream=call.is_stream)
         except upstream_errors.TRANSPORT_ERRORS as exc:
@@ -299,15 +299,6 @@ class OpenAICompatible:
         headers.update(provider.headers)
         return headers
 
-    async def _refusal(self, provider: Provider, response: aiohttp.ClientResponse) -> UpstreamError:
-        try:
-            body = await response.content.read(upstream_errors.ERROR_BODY_BYTES_MAX)
-            while not response.content.at_eof() and len(body) < upstream_errors.ERROR_BODY_BYTES_MAX:
-                body += await response.content.readany()
-        except upstream_errors.TRANSPORT_ERRORS:
-            body = b""  # the status alone says enough
-        return upstream_errors.refusal(response.status, response.headers, body, (provider.api_key,))
-
 
 def credentials(provider: Provider, *, is_azure: bool = False) -> dict[str, str]:
     """The header that carries our key; none when the provider has no key (a vLLM of one's own)."""
@@ -332,6 +323,16 @@ def _url(base_url: str, endpoint: str, query: tuple[tuple[str, str], ...], azure
             base = base.removesuffix("/openai") + "/openai/deployments/" + quote(azure_model, safe="")
         parameters.setdefault("api-version", _AZURE_API_VERSION)
     return URL(f"{base}/{endpoint}", encoded=True).update_query(parameters)
+
+
+async def _refusal(response: aiohttp.ClientResponse) -> UpstreamError:
+    try:
+        body = await response.content.read(upstream_errors.ERROR_BODY_BYTES_MAX)
+        while not response.content.at_eof() and len(body) < upstream_errors.ERROR_BODY_BYTES_MAX:
+            body += await response.content.readany()
+    except upstream_errors.TRANSPORT_ERRORS:
+        body = b""  # the status alone says enough
+    return upstream_errors.refusal(response.status, response.headers, body)
 
 
 async def _begin(response: aiohttp.ClientResponse, *, is_stream: bool) -> tuple[bytes, UpstreamError | None]:

@@ -124,20 +124,16 @@ def rule_for(http_status: int) -> Rule:
     return _OTHER_5XX if http_status >= 500 else _NEITHER  # noqa: PLR2004
 
 
-def refusal(
-    http_status: int, headers: Mapping[str, str], body: bytes, secrets: tuple[str, ...] = ()
-) -> UpstreamRefused:
+def refusal(http_status: int, headers: Mapping[str, str], body: bytes) -> UpstreamRefused:
     """An error status of an upstream as our error; its message, type, code and param are kept when it sent JSON.
 
-    ``headers`` is case-insensitive. ``secrets`` are struck out of the message. A body that is not JSON (a proxy's HTML
-    page) is not shown to clients at all, and a 500 of that kind becomes a 502.
+    ``headers`` is case-insensitive. The message may quote our credentials: the pipeline strikes them out. A body that
+    is not JSON (a proxy's HTML page) is not shown to clients at all, and a 500 of that kind becomes a 502.
     """
-    return refusal_of(http_status, headers, error_object(body), secrets)
+    return refusal_of(http_status, headers, error_object(body))
 
 
-def refusal_of(
-    http_status: int, headers: Mapping[str, str], said: ErrorObject | None, secrets: tuple[str, ...] = ()
-) -> UpstreamRefused:
+def refusal_of(http_status: int, headers: Mapping[str, str], said: ErrorObject | None) -> UpstreamRefused:
     """The same, for an error object that somebody has read already (``None``: there was none)."""
     rule = rule_for(http_status)
     status, can_retry, should_retry = rule.status, rule.can_retry, rule.should_retry
@@ -145,7 +141,7 @@ def refusal_of(
         status = 502 if status == 500 else status  # noqa: PLR2004
         said = ErrorObject()
     code, type_ = said.code or _code_from_message(said.message) or rule.code, said.type or rule.type
-    message = said.message or f"The upstream answered with status {http_status} and no error object."
+    message = _shortened(said.message or "") or f"The upstream answered with status {http_status} and no error message."
     retry_after_s = wanted_pause_s(headers)
     passed_on = {name: headers[name] for name in _pauses(headers)}
     if retry_after_s is not None and retry_after_s > SHORT_WAIT_S:
@@ -162,10 +158,8 @@ def refusal_of(
         should_retry = {"true": True, "false": False}.get(headers.get("x-should-retry", ""))
     if should_retry is not None:
         passed_on["x-should-retry"] = "true" if should_retry else "false"
-    for secret in secrets:
-        message = message.replace(secret, "[secret]") if secret else message
     return UpstreamRefused(
-        message[:MESSAGE_CHARS_MAX],
+        message,
         http_status=http_status,
         status=status,
         type_=type_,
@@ -178,6 +172,17 @@ def refusal_of(
         blames_deployment=rule.blames_deployment,
         should_retry=should_retry,
     )
+
+
+def _shortened(message: str) -> str:
+    """The message as far as a client may see it, cut between words; nothing is left of one without spaces.
+
+    Half a credential would not be recognised any more, and so not struck out.
+    """
+    if len(message) <= MESSAGE_CHARS_MAX:
+        return message
+    words = message[: MESSAGE_CHARS_MAX + 1].rsplit(maxsplit=1)
+    return words[0] if len(words) > 1 else ""
 
 
 def refusal_in_answer(said: ErrorObject, http_status: int) -> UpstreamRefused:

@@ -352,9 +352,20 @@ async def test_error_objects_of_other_shapes_are_read(upstream, backend, body, m
     assert (error.message, error.code) == (message, None)
 
 
-async def test_the_upstreams_key_is_struck_out_of_its_messages(upstream, backend):
-    error = await refused(backend, scripted(upstream, status=400, body={"error": {"message": f"bad {KEY}!"}}))
-    assert error.message == "bad [secret]!"
+@pytest.mark.parametrize("filling", [4080, 4090, 4096])
+async def test_a_long_message_is_cut_between_words_so_that_no_half_credential_is_left(upstream, backend, filling):
+    words = ("x" * 15 + " ") * (filling // 16) + "y" * (filling % 16)
+    body = {"error": {"message": f"{words} {KEY} and more {KEY}" + " z" * 1000}}
+
+    error = await refused(backend, scripted(upstream, status=400, body=body))
+
+    assert 4000 < len(error.message) <= upstream_errors.MESSAGE_CHARS_MAX
+    assert "sk-" not in error.message.replace(KEY, "")
+
+
+async def test_a_long_message_without_words_is_not_shown(upstream, backend):
+    error = await refused(backend, scripted(upstream, status=400, body={"error": {"message": "x" * 5000}}))
+    assert error.message == "The upstream answered with status 400 and no error message."
 
 
 async def test_the_upstreams_wish_not_to_be_asked_again_is_obeyed_and_passed_on(upstream, backend):
