@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from backends.litellm import LiteLLM
 from backends.openai_compatible import OpenAICompatible, Transport
 from backends.simulator import Simulator
-from backends.vllm import VLLM
 from gateway.ports import Backend
 
 FACTORIES: Mapping[str, Callable[[Transport], Backend]] = {
     "openai": OpenAICompatible,
     "openai_compatible": OpenAICompatible,
     "azure": lambda transport: OpenAICompatible(transport, is_azure=True),
-    "vllm": VLLM,
+    "vllm": OpenAICompatible,
     "litellm": lambda _transport: LiteLLM(),
     "simulator": lambda _transport: Simulator(),
 }
