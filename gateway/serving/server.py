@@ -16,6 +16,7 @@ from uvicorn.lifespan.on import LifespanOn, LifespanSendMessage
 from gateway.catalog.pricelist import PriceListError
 from gateway.catalog.text import CatalogError
 from gateway.errors import GatewayError
+from gateway.serving.http import BoundedHttp
 from gateway.settings import Settings, WrongSetting
 from gateway.stores.redis_link import UnsafeRedis
 
@@ -74,7 +75,7 @@ def serve(listening_fd: int, report_fd: int, factory: str) -> int:
     config = uvicorn.Config(
         app,
         loop="uvloop",
-        http="httptools",
+        http=BoundedHttp,
         ws="none",
         lifespan="on",
         access_log=False,
