@@ -11,9 +11,11 @@ import sys
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
 
 from fastapi import FastAPI
 from prometheus_client import REGISTRY
+from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -44,6 +46,7 @@ from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link, open_link
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
+from policies.breaker import Phase
 
 _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
@@ -74,10 +77,24 @@ def create_app(settings: Settings) -> Surface:
     return surface
 
 
-async def _build(
-    settings: Settings, catalog: CatalogFile, framework: FastAPI, surface: Surface, stack: AsyncExitStack
-) -> None:
-    """Open the stores, fill in the services, start the jobs. Whatever is opened last is closed first."""
+@dataclass(frozen=True, slots=True)
+class _Stores:
+    """The adapters that hold our state, of one process."""
+
+    instance: str
+    engine: AsyncEngine
+    link: Link
+    redis: Redis | RedisCluster
+    journal: RedisJournal
+    ledger: LedgerStore
+    keys: KeyStore
+    key_cache: KeyCache
+    shipper: Shipper
+    limits: RedisUpstreamAdmission
+
+
+async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
+    """Connect. Whatever is opened last is closed first."""
     instance = new_entry_id()
     engine = database.connect(settings.database_url)
     stack.push_async_callback(engine.dispose)
@@ -89,53 +106,67 @@ async def _build(
     stack.push_async_callback(local_journal.close)
     journal = RedisJournal(link, local_journal, instance)
     stack.push_async_callback(journal.close)
+    ledger, keys = LedgerStore(engine), KeyStore(engine, redis_announcer(redis))
+    return _Stores(
+        instance=instance,
+        engine=engine,
+        link=link,
+        redis=redis,
+        journal=journal,
+        ledger=ledger,
+        keys=keys,
+        key_cache=KeyCache(keys),
+        shipper=Shipper(journal, ledger),
+        limits=RedisUpstreamAdmission(link, instance),
+    )
+
+
+async def _build(
+    settings: Settings, catalog: CatalogFile, framework: FastAPI, surface: Surface, stack: AsyncExitStack
+) -> None:
+    """Fill in the services, mount the surface and start the jobs."""
+    stores = await _open_stores(settings, stack)
     backends = create_backends()
     stack.push_async_callback(backends.close)
     tokens = TiktokenCounter()
     stack.callback(tokens.close)
-
-    ledger = LedgerStore(engine)
-    key_store = KeyStore(engine, redis_announcer(redis))
-    key_cache = KeyCache(key_store)
-    shipper = Shipper(journal, ledger)
-    metrics = Metrics(REGISTRY)
-    metrics.catalog.labels(catalog.current.hash).set(1)
     lines = LineWriter(sys.stderr, asyncio.get_running_loop().call_later)
     stack.callback(lines.flush)
+    metrics = Metrics(REGISTRY)
+    metrics.catalog.labels(catalog.current.hash).set(1)
     background = Tasks()
-    limits = RedisUpstreamAdmission(link, instance)
     services = Services(
         catalog=lambda: catalog.current,
         backends=backends.by_kind,
-        journal=journal,
-        admission=limits,
+        journal=stores.journal,
+        admission=stores.limits,
         tokens=tokens,
-        keys=key_cache,
+        keys=stores.key_cache,
         telemetry=RequestTelemetry(metrics, lines.write, settings.log_level),
         background=background,
         clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause),
-        instance=instance,
+        instance=stores.instance,
         is_content_logged=settings.content_logging,
     )
-
-    surface.completions = CompletionsApp(services, Pipeline(services), settings.body_bytes_max)
+    pipeline = Pipeline(services)
+    surface.completions = CompletionsApp(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
-    framework.include_router(admin_router(key_store, ledger, settings.admin_key, _flusher(shipper, link)))
-    framework.include_router(system_router(_readiness(catalog, engine, link, journal)))
+    flush = _flusher(stores.shipper, stores.link)
+    framework.include_router(admin_router(stores.keys, stores.ledger, settings.admin_key, flush))
+    framework.include_router(system_router(_readiness(catalog, stores)))
 
-    sweeper = Sweeper(link, ledger, instance=instance, local_directory=settings.data_dir / "journal")
-    jobs = JobRunner(*_jobs(catalog, metrics, engine, journal, sweeper, key_cache), Job("limits", 5, limits.renew))
-    listener = asyncio.create_task(follow(redis, key_cache))
+    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline))
+    listener = asyncio.create_task(follow(stores.redis, stores.key_cache))
     stack.callback(listener.cancel)
     jobs.start()
-    shipper.start()
+    stores.shipper.start()
 
     async def leave() -> None:
         """Charge what is under way, bring every charge to Postgres, and sign off, while the stores are still open."""
         await background.drain()
         await jobs.stop()
-        await shipper.stop(_LEAVE_S)
-        await journal.leave()
+        await stores.shipper.stop(_LEAVE_S)
+        await stores.journal.leave()
 
     stack.push_async_callback(leave)
 
@@ -153,14 +184,11 @@ def _flusher(shipper: Shipper, link: Link) -> Callable[[], Awaitable[None]]:
     return flush
 
 
-def _jobs(
-    catalog: CatalogFile,
-    metrics: Metrics,
-    engine: AsyncEngine,
-    journal: RedisJournal,
-    sweeper: Sweeper,
-    keys: KeyCache,
-) -> list[Job]:
+def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _Stores, pipeline: Pipeline) -> list[Job]:
+    sweeper = Sweeper(
+        stores.link, stores.ledger, instance=stores.instance, local_directory=settings.data_dir / "journal"
+    )
+
     async def reload_catalog() -> None:
         try:
             before = catalog.current.hash
@@ -172,34 +200,42 @@ def _jobs(
             _log.error("the changed catalog is refused, %s stays in force: %s", catalog.current.hash, exc)
 
     async def ensure_partitions() -> None:
-        await tables.ensure_partitions(engine)
-
-    async def gauge() -> None:
-        metrics.unshipped.set(journal.unshipped)
+        await tables.ensure_partitions(stores.engine)
 
     return [
-        Job("heartbeat", 2, journal.beat),
+        Job("heartbeat", 2, stores.journal.beat),
         Job("sweep", SWEEP_INTERVAL_S, sweeper.sweep),
-        Job("keys", 10, keys.refresh),
+        Job("keys", 10, stores.key_cache.refresh),
         Job("catalog", 1, reload_catalog),
         Job("partitions", 86_400, ensure_partitions),
-        Job("gauge", 5, gauge),
+        Job("limits", 5, stores.limits.renew),
+        Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),
     ]
 
 
-def _readiness(catalog: CatalogFile, engine: AsyncEngine, link: Link, journal: RedisJournal) -> Readiness:
+def _gauges(metrics: Metrics, journal: RedisJournal, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
+    async def gauges() -> None:
+        metrics.unshipped.set(journal.unshipped)
+        metrics.circuits.clear()
+        for deployment, phase in pipeline.health.phases().items():
+            metrics.circuits.labels(deployment).set(phase is not Phase.CLOSED)
+
+    return gauges
+
+
+def _readiness(catalog: CatalogFile, stores: _Stores) -> Readiness:
     """Ready once Postgres has been seen: while it or Redis is away later, serving goes on, and so does readiness."""
     has_seen_postgres = False
 
     async def readiness() -> tuple[bool, dict[str, object]]:
         nonlocal has_seen_postgres
-        is_up = await database.answers(engine)
+        is_up = await database.answers(stores.engine)
         has_seen_postgres = has_seen_postgres or is_up
         return has_seen_postgres, {
             "catalog": catalog.current.hash,
             "postgres": "up" if is_up else "away",
-            "redis": "up" if link.is_connected else "away",
-            "charges_unshipped": journal.unshipped,
+            "redis": "up" if stores.link.is_connected else "away",
+            "charges_unshipped": stores.journal.unshipped,
         }
 
     return readiness

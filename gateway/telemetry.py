@@ -41,6 +41,13 @@ class Metrics:
         self.catalog = Gauge(
             "obol_catalog_info", "1 for the catalog in force", ("hash",), registry=registry, multiprocess_mode="liveall"
         )
+        self.circuits = Gauge(
+            "obol_circuit_open",
+            "1 for a deployment that is left alone after failures",
+            ("deployment",),
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self.unshipped = Gauge(
             "obol_charges_unshipped", "Charges not in Postgres yet", registry=registry, multiprocess_mode="livesum"
         )
