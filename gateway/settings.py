@@ -117,12 +117,26 @@ def _redis_url(name: str, texts: Mapping[str, str]) -> str:
     scheme = url.partition("://")[0]
     if url and (scheme not in REDIS_SCHEMES or len(url) <= len(scheme) + 3):
         raise WrongSetting(f"{variable(name)} must start with redis://, rediss:// or unix:// and name a server")
+    try:
+        _check_address(url, scheme)
+    except ValueError as exc:
+        raise WrongSetting(f"{variable(name)} is not a URL: {exc}") from exc
     return url
+
+
+def _check_address(url: str, scheme: str) -> None:
+    """Raises ValueError for hosts and ports that are none; several may stand there, separated by commas."""
+    netloc = urlsplit(url).netloc
+    if scheme == "unix":
+        return
+    for host in netloc.rpartition("@")[2].split(","):
+        _ = urlsplit(f"//{host}").port  # reading it checks it
 
 
 def _database_url(url: str) -> str:
     try:
         parts = urlsplit(url)
+        _check_address(url, parts.scheme)
     except ValueError as exc:
         raise WrongSetting(f"OBOL_DATABASE_URL is not a URL: {exc}") from exc
     if parts.scheme not in DATABASE_SCHEMES:

@@ -17,7 +17,7 @@ from gateway.catalog.pricelist import PriceListError
 from gateway.catalog.text import CatalogError
 from gateway.errors import GatewayError
 from gateway.serving.http import BoundedHttp
-from gateway.settings import Settings, WrongSetting
+from gateway.settings import Settings, WrongSetting, variable
 from gateway.stores.redis_link import UnsafeRedis
 
 EXIT_UNUSABLE = 78  # EX_CONFIG: trying again will not help; the reason has been printed
@@ -32,12 +32,18 @@ log = logging.getLogger("obol.worker")
 class _Lifespan(LifespanOn):
     """uvicorn's own, except that a start that fails says why in one line instead of a traceback."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.logger = logging.getLogger("obol.lifespan")
+        self.logger.setLevel(logging.CRITICAL)  # what failed is said below, once
+        self.is_unusable = False
+
     async def main(self) -> None:
         try:
             scope = {"type": "lifespan", "asgi": {"version": "3.0", "spec_version": "2.0"}, "state": self.state}
             await self.config.loaded_app(scope, self.receive, self.send)
         except OPERATORS as exc:
-            self.error_occurred = True
+            self.error_occurred = self.is_unusable = True
             _tell(exc)
         except BaseException as exc:  # the loop's own end too: uvicorn waits for the events below
             self.error_occurred = True
@@ -88,7 +94,12 @@ def serve(listening_fd: int, report_fd: int, factory: str) -> int:
     config.load()
     config.lifespan_class = _Lifespan
     server = uvicorn.Server(config)
-    server.run(sockets=[socket.socket(fileno=listening_fd)])
+    try:
+        server.run(sockets=[socket.socket(fileno=listening_fd)])
+    except SystemExit:  # uvicorn's way to end when the application did not start
+        if isinstance(server.lifespan, _Lifespan) and server.lifespan.is_unusable:
+            return EXIT_UNUSABLE
+        raise
     return 0 if server.started else EXIT_UNUSABLE
 
 
@@ -102,4 +113,5 @@ def _report(descriptor: int, app: object) -> None:
 
 
 def _tell(exc: BaseException) -> None:
-    sys.stderr.write(f"obol: {getattr(exc, 'message', None) or exc}\n")
+    setting = f"{variable('redis_url')}: " if isinstance(exc, UnsafeRedis) else ""
+    sys.stderr.write(f"obol: {setting}{getattr(exc, 'message', None) or exc}\n")

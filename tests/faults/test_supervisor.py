@@ -13,7 +13,8 @@ from pathlib import Path
 
 import psutil
 import pytest
-from process_parts import Serving, wait_until, wait_until_gone
+from own_valkey import own_valkey
+from process_parts import OBOL_SERVE, Serving, wait_until, wait_until_gone
 
 
 def mode(path: Path) -> int:
@@ -210,3 +211,15 @@ def test_the_supervisor_imports_nothing_heavy():
     heavy = {"fastapi", "sqlalchemy", "asyncio", "uvicorn", "redis", "aiohttp", "alembic"}
     program = f"import sys, gateway.serving.supervisor; sys.exit(bool({heavy!r} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", program], check=False).returncode == 0
+
+
+def test_a_redis_that_would_drop_charges_is_refused_in_one_line(tmp_path):
+    with own_valkey(maxmemory_policy="allkeys-lru") as valkey:
+        serving = Serving(tmp_path / "data", program=OBOL_SERVE, OBOL_REDIS_URL=valkey.url)
+        try:
+            assert serving.end() == 1
+        finally:
+            serving.clean_up()
+    (line,) = serving.output.strip().splitlines()
+    assert line.startswith("obol: OBOL_REDIS_URL: ")
+    assert "allkeys-lru" in line
