@@ -50,6 +50,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `obol ledger tail | head`: the reader has what it wanted
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+    except OSError as exc:  # a folder that is a file, or is not ours, or is on a disk that is full
+        sys.stderr.write(f"obol: {exc}\n")
+        return 1
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 
 from gateway.commands import CommandFailed
 from gateway.errors import GatewayError
+from gateway.serving import database_failures
 from gateway.settings import Settings
 from gateway.stores import database, migrate
 from gateway.stores.embedded import EmbeddedStores, StoresFailed, layout
@@ -37,7 +38,7 @@ def moment(text: str) -> datetime:
 
 def migrate_database(settings: Settings) -> str:
     """Bring the database to this code's schema. Raises CommandFailed."""
-    with _reachable(settings, may_create=True) as ready, _as_command_failures():
+    with _reachable(settings, may_create=True) as ready, _as_command_failures(ready.database_url):
         migrate.upgrade(ready.database_url)
     return f"the database is at {migrate.head()}"
 
@@ -106,7 +107,7 @@ def _with_keys(settings: Settings, work: Callable[[KeyStore], Awaitable[str]]) -
             if redis is not None:
                 await redis.aclose()
 
-    with _reachable(settings) as ready, _as_command_failures():
+    with _reachable(settings) as ready, _as_command_failures(ready.database_url):
         return asyncio.run(run(ready))
 
 
@@ -122,10 +123,10 @@ def _reachable(settings: Settings, *, may_create: bool = False) -> Iterator[Sett
     except (NotAnswering, Refused):
         if not may_create and not places.postgres.exists():
             raise CommandFailed(f"no gateway has served from {places.data_dir} yet: start `obol serve`") from None
-        with _as_command_failures():
+        with _as_command_failures(places.database_url):
             stores = EmbeddedStores.start(settings.data_dir, postgres=True, valkey=False)
         try:
-            with _as_command_failures():
+            with _as_command_failures(stores.database_url):
                 migrate.upgrade(stores.database_url)
             yield replace(settings, database_url=stores.database_url)
         finally:
@@ -144,10 +145,10 @@ def _running_valkey(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _as_command_failures() -> Iterator[None]:
+def _as_command_failures(database_url: str) -> Iterator[None]:
     try:
         yield
     except GatewayError as exc:
-        raise CommandFailed(exc.message) from exc
+        raise CommandFailed(database_failures.reason(exc, database_url)) from exc
     except (StoresFailed, OSError, ValueError) as exc:
         raise CommandFailed(str(exc)) from exc

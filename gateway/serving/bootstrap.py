@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 
 from gateway.errors import GatewayError
-from gateway.serving import secret_files
+from gateway.serving import database_failures, secret_files
 from gateway.settings import Settings
 from gateway.stores import database, migrate
 from gateway.stores.keys import KeyStore
@@ -50,7 +50,10 @@ def main() -> int:
         if sys.stdin.readline() != "key\n":
             return 0
         asyncio.run(_ensure_first_key(settings))
-    except (GatewayError, OSError, ValueError) as exc:
+    except GatewayError as exc:
+        sys.stderr.write(f"obol: {database_failures.reason(exc, settings.database_url)}\n")
+        return 1
+    except (OSError, ValueError) as exc:
         sys.stderr.write(f"obol: cannot prepare the database: {exc}\n")
         return 1
     return 0

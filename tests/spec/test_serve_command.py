@@ -13,6 +13,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from own_valkey import free_port
 from process_parts import OBOL_SERVE, Serving, clean_environment, wait_until
 
 OBOL = [sys.executable, "-c", "import sys; from gateway.cli import main; sys.exit(main())"]
@@ -39,8 +40,12 @@ def serving(tmp_path_factory):
 
 def obol(serving: Serving, *arguments: str) -> subprocess.CompletedProcess[str]:
     """Run a command beside the running gateway."""
+    return run_obol(*arguments, "--data-dir", str(serving.data_dir))
+
+
+def run_obol(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [*OBOL, *arguments, "--data-dir", str(serving.data_dir)],
+        [*OBOL, *arguments],
         env=clean_environment(),
         capture_output=True,
         text=True,
@@ -201,3 +206,25 @@ def test_a_catalog_that_cannot_serve_is_refused_at_the_start(tmp_path, text, rea
     assert reason in serving.output
     assert "Traceback" not in serving.output
     serving.clean_up()
+
+
+@pytest.mark.parametrize("command", [["keys", "list"], ["migrate"], ["serve", "--port", "0"]])
+def test_a_database_that_is_away_is_named_with_the_cause_but_no_credentials(tmp_path, command):
+    url = f"postgresql://alice:hush@127.0.0.1:{free_port()}/x"
+    run = run_obol(*command, "--data-dir", str(tmp_path / "data"), "--database-url", url)
+    assert run.returncode == 1
+    (line,) = run.stderr.strip().splitlines()
+    assert url.partition("@")[2].partition("/")[0] in line
+    assert "refused" in line or "Connect call failed" in line
+    assert "alice" not in line
+    assert "hush" not in line
+
+
+@pytest.mark.parametrize("command", [["try", "x"], ["keys", "list"], ["ledger", "tail"], ["serve", "--port", "0"]])
+def test_a_data_folder_that_is_a_file_is_refused_in_one_line(tmp_path, command):
+    file = tmp_path / "file"
+    file.touch()
+    run = run_obol(*command, "--data-dir", str(file))
+    assert run.returncode == 1
+    (line,) = run.stderr.strip().splitlines()
+    assert str(file) in line
