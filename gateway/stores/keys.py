@@ -25,7 +25,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.domain import Caller
-from gateway.errors import Conflict, NotFound
+from gateway.errors import BadRequest, Conflict, NotFound
 from gateway.stores.database import translated
 from gateway.stores.paging import decode_cursor, encode_cursor, filter_value, parse_limit
 from gateway.stores.tables import keys, organizations, teams
@@ -236,7 +236,12 @@ class KeyStore:
         expires_at: datetime | None = None,
         models: Sequence[str] | None = None,
     ) -> NewKey:
-        """A new key with its secret, which nobody can read again. Raises NotFound for an unknown or deleted team."""
+        """A new key with its secret, which nobody can read again. Raises NotFound for an unknown or deleted team.
+
+        Raises BadRequest for an empty name.
+        """
+        if not name.strip():
+            raise BadRequest("A key needs a name.", param="name")
         secret = SECRET_PREFIX + base64.urlsafe_b64encode(secrets.token_bytes(32)).rstrip(b"=").decode()
         secret_sha256 = hashlib.sha256(secret.encode()).digest()
         values = {
