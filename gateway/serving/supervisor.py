@@ -86,6 +86,7 @@ class _Supervisor:
         self.is_stopping = False
 
     def run(self) -> int:
+        os.umask(0o077)  # nothing that we or the servers put into the data folder is for others
         try:
             with self._signals():
                 try:

@@ -62,6 +62,8 @@ def test_secrets_are_for_the_owner_only_and_never_printed_but_the_first_key(serv
     admin_key = (serving.data_dir / "admin-key").read_text().strip()
     assert admin_key.startswith("sk-obol-admin-")
     assert admin_key not in serving.output
+    files = [path for path in serving.data_dir.rglob("*") if path.is_file() and not path.is_symlink()]
+    assert [path for path in files if mode(path) & 0o077] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
