@@ -22,7 +22,10 @@ FLAGS = {
     "database_url": ("URL", "a Postgres of your own instead of the embedded one"),
     "redis_url": ("URL", "a Redis or Valkey of your own instead of the embedded one"),
     "cache_redis_url": ("URL", "another Redis for cached answers"),
-    "admin_key": ("KEY", "the key of /admin (made at the first start)"),
+    "admin_key": (
+        "KEY",
+        "the key of /admin (made at the first start); a flag shows in the process list, so set the variable",
+    ),
     "log_level": ("LEVEL", "debug, info, warning or error (info)"),
     "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
     "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),

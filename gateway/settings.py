@@ -63,7 +63,7 @@ class Settings:
             cache_redis_url=_redis_url("cache_redis_url", texts),
             admin_key=_admin_key(texts.get("admin_key", "")),
             log_level=_one_of("log_level", texts, "info", LOG_LEVELS),
-            cors_origins=tuple(part.strip() for part in texts.get("cors_origins", "").split(",") if part.strip()),
+            cors_origins=_origins(texts.get("cors_origins", "")),
             content_logging=_boolean("content_logging", texts),
             body_bytes_max=_integer("body_bytes_max", texts, 32 * 1024 * 1024, least=1024, most=2**31),
         )
@@ -110,6 +110,27 @@ def _admin_key(key: str) -> str:
     if key and (len(key) < 16 or not key.isascii() or not key.isprintable() or " " in key):  # noqa: PLR2004  said below
         raise WrongSetting("OBOL_ADMIN_KEY must be at least 16 printable ASCII characters without spaces")
     return key
+
+
+def _origins(text: str) -> tuple[str, ...]:
+    origins = tuple(part.strip() for part in text.split(",") if part.strip())
+    for origin in origins:
+        if origin != "*" and not _is_origin(origin):
+            raise WrongSetting(
+                f"OBOL_CORS_ORIGINS must be * or origins such as https://app.example.com, not {origin!r}"
+            )
+    return origins
+
+
+def _is_origin(text: str) -> bool:
+    """Scheme, host and perhaps a port, just as a browser sends them: no path, not even a slash."""
+    scheme, mark, host = text.partition("://")
+    try:
+        parts = urlsplit(text)
+        _ = parts.port  # reading it checks it
+    except ValueError:
+        return False
+    return bool(mark and scheme and parts.hostname) and parts.netloc == host and "@" not in host
 
 
 def _redis_url(name: str, texts: Mapping[str, str]) -> str:

@@ -228,3 +228,9 @@ def test_a_data_folder_that_is_a_file_is_refused_in_one_line(tmp_path, command):
     assert run.returncode == 1
     (line,) = run.stderr.strip().splitlines()
     assert str(file) in line
+
+
+@pytest.mark.parametrize("name", ["", "  "])
+def test_a_key_without_a_name_is_refused(serving, name):
+    run = obol(serving, "keys", "create", name)
+    assert (run.returncode, run.stderr) == (1, "obol: A key needs a name.\n")

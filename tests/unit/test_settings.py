@@ -36,3 +36,14 @@ def test_an_address_that_is_none_is_refused_by_the_name_of_its_variable(name, va
 )
 def test_every_usual_form_of_address_is_taken(name, value):
     Settings.from_environment({name: value})
+
+
+@pytest.mark.parametrize("origin", ["x", "app.example.com", "https://", "https://a.example/", "https://a:b@c", "null "])
+def test_an_origin_that_no_browser_sends_is_refused(origin):
+    with pytest.raises(WrongSetting, match="OBOL_CORS_ORIGINS"):
+        Settings.from_environment({"OBOL_CORS_ORIGINS": f"https://good.example,{origin}"})
+
+
+def test_origins_with_and_without_a_port_are_taken():
+    text = "https://a.example, http://localhost:3000,*,chrome-extension://abcdef"
+    assert len(Settings.from_environment({"OBOL_CORS_ORIGINS": text}).cors_origins) == 4
