@@ -295,12 +295,12 @@ class OpenAICompatible:
         # Compression would cost both sides more than the bytes; servers that ignore this are decompressed.
         headers["accept-encoding"] = "identity"
         headers["user-agent"] = "obol"
-        headers.update(_credentials(provider, is_azure=self._is_azure))
+        headers.update(credentials(provider, is_azure=self._is_azure))
         headers.update(provider.headers)
         return headers
 
 
-def _credentials(provider: Provider, *, is_azure: bool = False) -> dict[str, str]:
+def credentials(provider: Provider, *, is_azure: bool = False) -> dict[str, str]:
     """The header that carries our key; none when the provider has no key (a vLLM of one's own)."""
     if not provider.api_key:
         return {}
@@ -389,4 +389,4 @@ def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
     return request_id, {name: clean[name] for name in _SHOWN_HEADERS if name in clean}
 
 
-__all__ = ["OpenAICompatible", "StreamReply", "Transport", "WholeReply"]
+__all__ = ["OpenAICompatible", "StreamReply", "Transport", "WholeReply", "credentials"]

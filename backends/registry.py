@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from backends.litellm import LiteLLM
 from backends.openai_compatible import OpenAICompatible, Transport
 from backends.simulator import Simulator
-from gateway.ports import Backend
+from backends.vllm import VLLM
+from gateway.ports import Backend, Probe
 
 FACTORIES: Mapping[str, Callable[[Transport], Backend]] = {
     "openai": OpenAICompatible,
     "openai_compatible": OpenAICompatible,
     "azure": lambda transport: OpenAICompatible(transport, is_azure=True),
-    "vllm": OpenAICompatible,
+    "vllm": VLLM,
     "litellm": lambda _transport: LiteLLM(),
     "simulator": lambda _transport: Simulator(),
 }
@@ -26,6 +27,11 @@ class Backends:
 
     by_kind: Mapping[str, Backend]
     transport: Transport
+
+    @property
+    def probes(self) -> Mapping[str, Probe]:
+        """Of the kinds whose servers say how they are."""
+        return {kind: backend for kind, backend in self.by_kind.items() if isinstance(backend, VLLM)}
 
     async def close(self) -> None:
         """Close all connections and end what runs beside the calls. Idempotent."""

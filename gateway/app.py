@@ -31,6 +31,7 @@ from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
 from gateway.ids import new_entry_id
+from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
 from gateway.jobs.runner import Job, JobRunner
 from gateway.jobs.shipper import Shipper
 from gateway.jobs.sweeper import SWEEP_INTERVAL_S, Sweeper
@@ -155,7 +156,8 @@ async def _build(
     framework.include_router(admin_router(stores.keys, stores.ledger, settings.admin_key, flush))
     framework.include_router(system_router(_readiness(catalog, stores)))
 
-    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline))
+    prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
+    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), Job("probe", PROBE_INTERVAL_S, prober.probe))
     listener = asyncio.create_task(follow(stores.redis, stores.key_cache))
     stack.callback(listener.cancel)
     jobs.start()

@@ -227,6 +227,7 @@ def _hide_secrets(error: GatewayError, deployment: Deployment) -> None:
     for secret in (provider.api_key, *provider.headers.values(), *provider.query.values()):
         if len(secret) >= _SECRET_CHARS_MIN:
             error.message = error.message.replace(secret, "[secret]")
+    error.args = (error.message,)
 
 
 async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:

@@ -64,6 +64,13 @@ class Backend(Protocol):
         """Send and wait for the first block. Raises UpstreamError. Cancelling it cancels the upstream call."""
 
 
+class Probe(Protocol):
+    """Asks a server of our own how it is, besides the calls to it."""
+
+    async def probe(self, deployment: Deployment) -> bool:
+        """Whether the server says that it is alive. Never raises for one that does not answer."""
+
+
 class ReplyReader(Protocol):
     """Reads one answer of a dialect as it passes: what to show the client, and what it consumed.
 

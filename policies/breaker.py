@@ -96,6 +96,15 @@ def after_failure(state: Breaker, now_s: float, facts: ErrorFacts) -> Breaker:
             return replace(state, failures=failures)
 
 
+def after_probe(state: Breaker, now_s: float, until_s: float, *, is_healthy: bool) -> Breaker:
+    """A server of our own said how it is: a sick one is left alone until ``until_s``, a healthy one may be asked."""
+    if not is_healthy:
+        return replace(state, phase=Phase.OPEN, blocked_until_s=max(until_s, state.blocked_until_s))
+    if state.phase is Phase.OPEN:
+        return replace(state, blocked_until_s=now_s)
+    return state
+
+
 class HealthBoard:
     """The circuits of all deployments, by name. One board per process: each replica finds out for itself."""
 
@@ -118,6 +127,12 @@ class HealthBoard:
         state = self._states.get(name)
         if state is not None and state.phase is Phase.HALF_OPEN:
             self.succeeded(name, now_s)
+
+    def probed(self, name: str, now_s: float, until_s: float, *, is_healthy: bool) -> None:
+        """A probe came back; the next one comes before ``until_s``."""
+        state = self._states.get(name)
+        if state is not None or not is_healthy:
+            self._states[name] = after_probe(state or Breaker(), now_s, until_s, is_healthy=is_healthy)
 
     def succeeded(self, name: str, now_s: float) -> None:
         """The deployment answered. A healthy one without a cooldown is forgotten, so the board stays small."""

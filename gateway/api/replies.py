@@ -6,87 +6,30 @@ The fast way through ``StreamReader.feed`` looks at bytes only. Inside a JSON st
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TypeVar
+from collections.abc import Mapping
 
 import msgspec
 
-from backends import upstream_errors
+from gateway.api.answers import (
+    ABSENT,
+    TEXT_FIELD,
+    UNREADABLE,
+    Answer,
+    decode_answer,
+    decode_fields,
+    decoded,
+    items,
+    parse_error,
+    text_of,
+    text_or_none,
+)
 from gateway.api.usage import parse_usage
 from gateway.api.wire import DONE_EVENT, dollars
 from gateway.domain import Endpoint, Usage
 from gateway.errors import UpstreamBroken, UpstreamError
 
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
-
-
-_TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
-T = TypeVar("T")
-
-_ABSENT = msgspec.Raw(b"null")
-
-
-class _Choice(msgspec.Struct):
-    index: int | None = 0
-    finish_reason: str | None = None
-
-
-class _Answer(msgspec.Struct):
-    """A whole answer or one chunk, as far as the path looks into it."""
-
-    model: str | None = None
-    service_tier: str | None = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = _ABSENT
-    error: msgspec.Raw = _ABSENT
-
-
-_decode_answer = msgspec.json.Decoder(_Answer).decode
-_decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
-
-
-def parse_error(raw: bytes | msgspec.Raw, http_status: int) -> UpstreamError:
-    """An error object that came with a good status, as the error that the same words with a bad one would be."""
-    said = upstream_errors.error_object(b'{"error":' + bytes(raw) + b"}")
-    return upstream_errors.refusal_in_answer(said or upstream_errors.ErrorObject(), http_status)
-
-
-def _items(value: object) -> Sequence[object]:
-    """A list as it is; anything else that an upstream may put in its place is none."""
-    return value if isinstance(value, list) else ()
-
-
-def text_of(choice: object) -> Iterable[str]:
-    """All generated text in one choice, whole or delta: content, refusal, reasoning, tool calls."""
-    match choice:
-        case {"message": dict(part)} | {"delta": dict(part)}:
-            for name in ("content", "refusal", "reasoning_content", "reasoning"):
-                if isinstance(part.get(name), str):
-                    yield part[name]
-            for call in _items(part.get("tool_calls")):
-                match call:
-                    case {"function": dict(function)}:
-                        yield from (function[k] for k in ("name", "arguments") if isinstance(function.get(k), str))
-        case {"text": str(text)}:
-            yield text
-
-
-# Half of a pair of surrogate escapes: an emoji that a model split over two deltas.
-_HALF = (
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-_HALF_A_PAIR = re.compile(_HALF)
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-
-
-def _decoded(decode: Callable[[bytes], T], data: bytes) -> T:
-    """Decode JSON as other decoders do, who take lone surrogates. Raises one of _UNREADABLE."""
-    try:
-        return decode(data)
-    except msgspec.DecodeError:
-        return decode(_HALF_A_PAIR.sub(rb"\\ufffd", data))
 
 
 class WholeReader:
@@ -120,21 +63,22 @@ class WholeReader:
     def feed(self, block: bytes) -> bytes:
         self._body = block
         try:
-            answer = _decoded(_decode_answer, block)
-        except _UNREADABLE:
+            answer = decoded(decode_answer, block)
+        except UNREADABLE:
             self.error = UpstreamBroken("The upstream's answer is not valid JSON.")
             return b""
         if bytes(answer.error) != b"null":
             self.error = parse_error(answer.error, 200)
             return b""
         required = self._REQUIRED[self._endpoint]
-        if answer.choices is None and bytes(_decode_fields(block).get(required, _ABSENT)) == b"null":
+        if answer.choices is None and bytes(decode_fields(block).get(required, ABSENT)) == b"null":
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
             return b""
-        self.model_answered, self.service_tier = answer.model, answer.service_tier
+        self.model_answered = text_or_none(answer.model)
+        self.service_tier = text_or_none(answer.service_tier)
         self.usage = parse_usage(answer.usage)
         for choice in answer.choices or ():
-            self.finish_reason = choice.finish_reason
+            self.finish_reason = text_or_none(choice.finish_reason)
         self.is_complete = True
         return block
 
@@ -149,12 +93,12 @@ class WholeReader:
 
     def output_text(self) -> str:
         try:
-            answer = _decoded(msgspec.json.decode, self._body)
-        except _UNREADABLE:
+            answer = decoded(msgspec.json.decode, self._body)
+        except UNREADABLE:
             # A truncated answer was generated all the same; count what text is in it.
-            return b"\n".join(_TEXT_FIELD.findall(self._body)).decode(errors="replace")
+            return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
         choices = answer.get("choices") if isinstance(answer, dict) else None
-        return "".join(text for choice in _items(choices) for text in text_of(choice))
+        return "".join(text for choice in items(choices) for text in text_of(choice))
 
 
 class StreamReader:
@@ -296,8 +240,8 @@ class StreamReader:
             self.is_ended = True
             return b""
         try:
-            answer, fields = _decoded(_decode_answer, payload), _decoded(_decode_fields, payload)
-        except _UNREADABLE:
+            answer, fields = decoded(decode_answer, payload), decoded(decode_fields, payload)
+        except UNREADABLE:
             self.error = UpstreamBroken("The upstream sent an event that is not valid JSON.")
             return b""
         if bytes(answer.error) != b"null":
@@ -305,16 +249,14 @@ class StreamReader:
             return b""
         return self._show(event, answer, fields)
 
-    def _show(self, event: bytes, answer: _Answer, fields: dict[str, msgspec.Raw]) -> bytes:
+    def _show(self, event: bytes, answer: Answer, fields: dict[str, msgspec.Raw]) -> bytes:
         self.has_data = True
-        if answer.model:
-            self.model_answered = answer.model
-        if answer.service_tier:
-            self.service_tier = answer.service_tier
+        self.model_answered = text_or_none(answer.model) or self.model_answered
+        self.service_tier = text_or_none(answer.service_tier) or self.service_tier
         for choice in answer.choices or ():
             if choice.finish_reason:
-                self.finish_reason = choice.finish_reason
-                self._finished.add(choice.index or 0)
+                self.finish_reason = text_or_none(choice.finish_reason)
+                self._finished.add(choice.index if isinstance(choice.index, int) else 0)
         if "usage" not in fields:
             self._last_fields = fields
             return event + b"\n\n"
@@ -325,7 +267,7 @@ class StreamReader:
                 self.usage = usage
                 self._usage_fields = fields  # the closing usage chunk: shown at the end, with its cost
                 return b""
-            self.usage = self._running_usage(answer.choices[0].index or 0, usage)
+            self.usage = self._running_usage(answer.choices[0].index, usage)
         self._last_fields = fields
         if usage is None and self._wants_usage:
             return event + b"\n\n"
@@ -334,12 +276,12 @@ class StreamReader:
             rest["usage"] = msgspec.Raw(b"null")
         return b"data: " + _encode(rest) + b"\n\n"
 
-    def _running_usage(self, choice: int, usage: Usage) -> Usage:
+    def _running_usage(self, choice: object, usage: Usage) -> Usage:
         """What was used so far, from usage on a chunk: vLLM reports each choice alone, its prompt included.
 
         Choice ``i`` belongs to prompt ``i // n``; the input of a prompt counts once.
         """
-        if self._choices == 1 or not self._has_usage_per_choice:
+        if self._choices == 1 or not self._has_usage_per_choice or not isinstance(choice, int):
             return usage
         self._usage_by_choice[choice] = usage
         by_prompt = {i // self._choices_per_prompt: one for i, one in self._usage_by_choice.items()}
@@ -365,7 +307,7 @@ class StreamReader:
                 "completion_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
             }
             fields = {**self._last_fields, "choices": msgspec.Raw(b"[]"), "usage": msgspec.Raw(_encode(usage))}
-        usage_fields = _decode_fields(fields["usage"])
+        usage_fields = decode_fields(fields["usage"])
         usage_fields["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
         chunk = {**fields, "choices": msgspec.Raw(b"[]"), "usage": usage_fields}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE_EVENT
@@ -401,10 +343,10 @@ class StreamReader:
             if not line.startswith(b"data:"):
                 continue
             try:
-                chunk = _decoded(msgspec.json.decode, line[5:])
-            except _UNREADABLE:
+                chunk = decoded(msgspec.json.decode, line[5:])
+            except UNREADABLE:
                 continue  # a data line of a vendor's that is not JSON holds no text of ours
             choices = chunk.get("choices") if isinstance(chunk, dict) else None
-            self._text += [text for choice in _items(choices) for text in text_of(choice)]
+            self._text += [text for choice in items(choices) for text in text_of(choice)]
         self._kept.clear()
         self._kept_bytes = 0

@@ -183,3 +183,20 @@ def test_out_of_an_ended_pause_exactly_one_request_goes_through(history):
     now_s = max(now_s, state.blocked_until_s, state.cooldown_until_s)
     assert reason_against(state, now_s) is None
     assert reason_against(after_start(state, now_s), now_s) is not None
+
+
+def test_a_server_that_says_it_is_sick_is_left_alone_until_it_says_otherwise():
+    board = HealthBoard()
+    board.probed("own", 0.0, 25.0, is_healthy=False)
+    assert board.why_unavailable("own", 24.9).bar == Bar.CIRCUIT
+    board.probed("own", 10.0, 35.0, is_healthy=True)
+    assert board.why_unavailable("own", 10.0) is None
+
+
+def test_a_server_that_says_it_is_well_costs_no_memory_and_clears_no_failures():
+    board = HealthBoard()
+    board.probed("own", 0.0, 25.0, is_healthy=True)
+    assert board.phases() == {}
+    for _ in range(FAILURES_TO_OPEN):
+        board.failed("own", 1.0, BLAMED)
+    assert board.why_unavailable("own", 1.0)

@@ -262,3 +262,13 @@ def test_half_an_emoji_in_a_delta_is_passed_on_as_it_came():
 
 def test_absurd_usage_is_no_usage():
     assert parse_usage(b'{"prompt_tokens": 9, "completion_tokens": 2, "total_tokens": 1000000000000000000}') is None
+
+
+def test_a_good_answer_is_not_refused_for_a_field_of_no_consequence():
+    choice = b'{"index": "x", "finish_reason": 1, "message": {"tool_calls": 5}}'
+    body = b'{"model": 5, "service_tier": {}, "choices": [' + choice + b"]}"
+    reader = WholeReader(Endpoint.CHAT)
+    assert reader.feed(body) == body
+    assert (reader.error, reader.model_answered, reader.output_text()) == (None, None, "")
+    stream = b"data: " + body + b"\n\n"
+    assert read(stream, [], wants_usage=False)[1].startswith(stream)
