@@ -6,6 +6,7 @@ be a key. ``${NAME}`` in a value stands for an environment variable.
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from decimal import Decimal, InvalidOperation
 import yaml
 
 Path = tuple[str | int, ...]
+PARTS_MAX = 200_000  # with every alias written out: a few lines of aliases of aliases stand for millions of parts
 _VARIABLE = re.compile(r"\$\{([^}]*)\}?")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*\Z")
 _TRUTHS = frozenset({"true", "false"})
@@ -65,6 +67,10 @@ class Document:
         return self.lines.get(self.known_part_of(path), 1)
 
 
+class _TooManyParts(Exception):
+    """Reading is given up; the problem is stated."""
+
+
 class _Reader:
     """Turns YAML nodes into data, collecting lines and problems."""
 
@@ -74,12 +80,17 @@ class _Reader:
         self.lines: dict[Path, int] = {}
         self.problems: list[Problem] = []
         self._open_nodes: set[int] = set()
+        self._parts = 0
 
     def refuse(self, node: yaml.Node, reason: str) -> None:
         self.problems.append(Problem(self.file, node.start_mark.line + 1, reason))
 
     def read(self, node: yaml.Node, path: Path) -> tuple[object, object]:
-        """The node's data and its masked data."""
+        """The node's data and its masked data. Raises _TooManyParts."""
+        self._parts += 1
+        if self._parts > PARTS_MAX:
+            self.refuse(node, f"with aliases (*name) written out, the file has more than {PARTS_MAX} parts")
+            raise _TooManyParts
         self.lines.setdefault(path, node.start_mark.line + 1)
         if id(node) in self._open_nodes:
             self.refuse(node, "this part contains itself")
@@ -176,7 +187,10 @@ def parse(text: str, file: str, environment: Mapping[str, str]) -> Document:
     if node is None:
         return Document(file, {}, {}, {})
     reader = _Reader(file, environment)
-    data, masked = reader.read(node, ())
+    data: object = None
+    masked: object = None
+    with contextlib.suppress(_TooManyParts):
+        data, masked = reader.read(node, ())
     if reader.problems:
         raise CatalogError(reader.problems)
     return Document(file, data, masked, reader.lines)
@@ -189,6 +203,9 @@ def _merge(loader: yaml.SafeLoader, node: yaml.Node, seen: set[int] | None = Non
         return
     seen.add(id(node))
     if isinstance(node, yaml.MappingNode):
+        # What is merged goes first, so that its doubles are gone before they are multiplied.
+        for _, value in node.value:
+            _merge(loader, value, seen)
         if any(key.tag == "tag:yaml.org,2002:merge" for key, _ in node.value):
             own = [pair for pair in node.value if pair[0].tag != "tag:yaml.org,2002:merge"]
             names = {pair[0].value for pair in own}
@@ -197,8 +214,6 @@ def _merge(loader: yaml.SafeLoader, node: yaml.Node, seen: set[int] | None = Non
                 pair[0].value: pair for pair in node.value if pair not in own and pair[0].value not in names
             }
             node.value = [*merged.values(), *own]
-        for _, value in node.value:
-            _merge(loader, value, seen)
     elif isinstance(node, yaml.SequenceNode):
         for child in node.value:
             _merge(loader, child, seen)

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from gateway.catalog.file import CatalogFile, read_snapshot
 from gateway.catalog.show import main_show
-from gateway.catalog.text import CatalogError
+from gateway.catalog.text import CatalogError, parse
 from gateway.domain import Endpoint, Meter
 from gateway.settings import Settings
 from policies.pricing import charge
@@ -703,3 +703,15 @@ def test_catalog_prices_charge_a_call():
 
     usage = Usage(input_tokens=1_000_000, output_tokens=500_000)
     assert charge(catalog.deployment("own-8b").tariff, usage, None).cost_nusd == 50_000_000
+
+
+def test_aliases_of_aliases_that_stand_for_millions_of_parts_are_refused_with_their_line():
+    levels = ["a0: &a0 [" + ", ".join("x" * 9) + "]"]
+    levels += [f"a{n}: &a{n} [" + ", ".join([f"*a{n - 1}"] * 9) + "]" for n in range(1, 8)]
+    assert re.match(r"catalog\.yaml:\d+: .*more than 200000 parts", refusal("\n".join(levels)))
+
+
+def test_merges_of_merges_cost_no_more_than_what_is_left_of_them():
+    levels = ["a0: &a0 {k: 1}"]
+    levels += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
+    assert parse("\n".join(levels), "catalog.yaml", {}).data["a29"] == {"k": 1}
