@@ -34,7 +34,11 @@ def text(
     path = key_file.resolve()
     key = f"{new_key}   (also in {path})" if new_key else f"in {path}"
     body = json.dumps({"model": can.model, "messages": [{"role": "user", "content": "Hello!"}]})
-    admin = f"in {admin_key_file.resolve()}" if admin_key_file else "as set in OBOL_ADMIN_KEY"
+    admin = (
+        f"in {admin_key_file.resolve()}"
+        if admin_key_file
+        else "as set in OBOL_ADMIN_KEY (long and random, please: it opens everything)"
+    )
     simulated = (SOME_SIMULATED_NOTICE if catalog_given else SIMULATOR_NOTICE) if can.is_simulated else ""
     what = "\n".join(f"  {line}" for line in can.lines)
     return f"""

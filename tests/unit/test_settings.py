@@ -30,6 +30,7 @@ def test_an_address_that_is_none_is_refused_by_the_name_of_its_variable(name, va
         ("OBOL_DATABASE_URL", "postgresql://me:hush@db1:5432,db2:5433/x"),
         ("OBOL_DATABASE_URL", "postgresql:///x?host=/run/postgres"),
         ("OBOL_REDIS_URL", "redis://one:6379,two:6379"),
+        ("OBOL_REDIS_URL", "redis+cluster://one:6379,two:6379"),
         ("OBOL_REDIS_URL", "redis://[::1]:6379/0"),
         ("OBOL_REDIS_URL", "unix:///run/valkey.sock"),
     ],
