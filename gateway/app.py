@@ -195,7 +195,7 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         try:
             before = catalog.current.hash
             if catalog.reload_if_changed():
-                metrics.catalog.remove(before)
+                metrics.catalog.labels(before).set(0)
                 metrics.catalog.labels(catalog.current.hash).set(1)
                 _log.info("catalog %s is in force, after %s", catalog.current.hash, before)
         except CatalogError as exc:
@@ -218,10 +218,12 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
 def _gauges(metrics: Metrics, journal: RedisJournal, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
     async def gauges() -> None:
         metrics.unshipped.set(journal.unshipped)
-        metrics.circuits.clear()
-        for deployment, phase in pipeline.health.phases().items():
-            metrics.circuits.labels(deployment).set(phase is not Phase.CLOSED)
+        phases = pipeline.health.phases()
+        seen.update(phases)
+        for deployment in seen:  # labels cannot be taken back where several workers share them
+            metrics.circuits.labels(deployment).set(phases.get(deployment, Phase.CLOSED) is not Phase.CLOSED)
 
+    seen: set[str] = set()
     return gauges
 
 

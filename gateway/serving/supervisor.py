@@ -18,10 +18,11 @@ import sys
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from gateway.serving import banner, listening, secret_files
+from gateway.serving import banner, listening, secret_files, shared_metrics
 from gateway.settings import Settings
 from gateway.stores import child
 from gateway.stores.embedded import EmbeddedStores, StoresFailed
@@ -81,6 +82,7 @@ class _Supervisor:
         self.workers: list[_Worker] = []
         self.bootstrap: subprocess.Popen[bytes] | None = None
         self.report: IO[str] | None = None
+        self.metrics: Path | None = None
         self.store_backoff: dict[str, _Backoff] = {}
         self.is_ready = False
         self.is_stopping = False
@@ -130,6 +132,8 @@ class _Supervisor:
         self.listening = listening.bind(settings.host, settings.port)
         # Taken even when both servers are elsewhere: the journal file and the keys live in the folder too.
         self.stores = stores = EmbeddedStores.claim(settings.data_dir)
+        if settings.workers > 1:
+            self.metrics = shared_metrics.prepare(settings.data_dir)
         has_own_admin_key = not settings.admin_key
         self.settings = settings = replace(
             settings,
@@ -169,7 +173,10 @@ class _Supervisor:
         _say(f"{text}\n  ready after {time.monotonic() - began_s:.1f} s\n")
 
     def _environment(self) -> dict[str, str]:
-        return os.environ | self.settings.to_environment() | {"OBOL_SUPERVISOR": str(os.getpid())}
+        ours = {"OBOL_SUPERVISOR": str(os.getpid())}
+        if self.metrics is not None:
+            ours[shared_metrics.VARIABLE] = str(self.metrics)
+        return os.environ | self.settings.to_environment() | ours
 
     def _spawn(self, *arguments: str, pass_fds: tuple[int, ...] = ()) -> subprocess.Popen[bytes]:
         # -P: the current folder is the operator's, and no module of ours is to be found there by accident.
@@ -306,6 +313,8 @@ class _Supervisor:
             status = worker.process.poll()
             if status is not None:
                 worker.backoff.ended(now_s)
+                if self.metrics is not None:
+                    shared_metrics.forget(self.metrics, worker.process.pid)
                 _warn(f"worker {worker.process.pid} ended ({status}); another is started")
         if worker.backoff.due_s is not None and worker.backoff.due_s <= now_s:
             worker.process = self._spawn_worker(-1)
