@@ -54,5 +54,6 @@ def test_every_form_of_input_travels(
 
 def test_an_embedding_model_does_not_chat(http: httpx.Client) -> None:
     answer = http.post("/v1/chat/completions", json={"model": "guard-model", "messages": []})
-    assert answer.status_code == 503
-    assert "serves moderation" in answer.json()["error"]["message"]
+    error = answer.json()["error"]
+    assert (answer.status_code, error["code"], error["param"]) == (400, "unsupported_model", "model")
+    assert "serves moderation" in error["message"]
