@@ -60,7 +60,7 @@ def write_atomically(path: Path, content: bytes) -> None:
             os.fchmod(stream.fileno(), 0o644)  # prices are public
             os.fsync(stream.fileno())
         Path(temporary).replace(path)
-    except BaseException:
+    except BaseException:  # whatever ends the writing: no half a file stays
         Path(temporary).unlink(missing_ok=True)
         raise
 

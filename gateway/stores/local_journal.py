@@ -166,7 +166,7 @@ def _create_locked(path: Path) -> int:
             if _is_same_file(fd, path):
                 _sync_directory(path.parent)
                 return fd
-        except BaseException:
+        except BaseException:  # whatever ends this: the descriptor is nobody else's to close
             os.close(fd)
             raise
         os.close(fd)

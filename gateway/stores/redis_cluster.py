@@ -108,7 +108,7 @@ class ClusterLink:
                 del cluster.response_callbacks[name]
             for node in cluster.get_primaries():
                 await check_server(_asking(node), holds_money=self._holds_money)
-        except BaseException:
+        except BaseException:  # also a cancellation: a client that serves nobody is closed
             await cluster.aclose()
             raise
         self._cluster = cluster

@@ -189,7 +189,7 @@ class RedisLink:
         connection = kind(**options)
         try:
             await connection.connect()  # type: ignore[no-untyped-call]
-        except BaseException:
+        except BaseException:  # also a cancellation: half a connection is given up
             await connection.disconnect(nowait=True)
             raise
         writer = connection._writer  # noqa: SLF001 - taking the transport over is the point of this module
@@ -200,7 +200,7 @@ class RedisLink:
         wire = _Wire(writer, self._timeout_s, self._lost)
         try:
             await self._check(wire)
-        except BaseException:
+        except BaseException:  # also a cancellation: a connection that serves nobody is closed
             await wire.close()
             raise
         if wire.is_lost:
