@@ -169,8 +169,10 @@ class Gateway:
     def pids_of(self, what: str) -> list[int]:
         """The direct children whose command line begins or goes on with the word: a module, postgres, valkey."""
         assert self._process is not None
-        children = psutil.Process(self._process.pid).children()
-        return [child.pid for child in children if any(what in part for part in child.cmdline()[:5])]
+        children = {child.pid for child in psutil.Process(self._process.pid).children()}
+        # process_iter passes over processes that end meanwhile.
+        alive = [one for one in psutil.process_iter(["cmdline"]) if one.pid in children]
+        return [one.pid for one in alive if any(what in part for part in (one.info["cmdline"] or [])[:5])]
 
     def kill_all(self, chance: random.Random) -> None:
         """SIGKILL of the supervisor, its workers and both stores, in a random order."""

@@ -163,7 +163,9 @@ def test_an_embedded_server_that_dies_is_started_again(serve, name):
     serving = serve().wait_ready()
 
     def servers():
-        return [one for one in psutil.Process(serving.process.pid).children() if one.name() == name]
+        children = psutil.Process(serving.process.pid).children()
+        named = {one.pid: one for one in psutil.process_iter(["name"]) if one.info["name"] == name}
+        return [one for one in children if one.pid in named]  # process_iter passes over those that end meanwhile
 
     (killed,) = servers()
     killed.kill()
