@@ -16,7 +16,6 @@ Headers = list[tuple[bytes, bytes]]
 DONE_EVENT = b"data: [DONE]\n\n"
 
 _decode_fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
-_decode_any = msgspec.json.Decoder().decode
 
 
 def parse_body(data: bytes) -> Body:
