@@ -22,7 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backends.registry import create_backends
 from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
-from gateway.api.completions import CompletionsApp
+from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
 from gateway.api.surface import Surface, install_errors
 from gateway.api.system import Readiness, system_router
@@ -150,7 +150,7 @@ async def _build(
         is_content_logged=settings.content_logging,
     )
     pipeline = Pipeline(services)
-    surface.completions = CompletionsApp(services, pipeline, settings.body_bytes_max)
+    surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
     flush = _flusher(stores.shipper, stores.link)
     framework.include_router(admin_router(stores.keys, stores.ledger, settings.admin_key, flush))

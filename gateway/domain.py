@@ -36,12 +36,30 @@ class Meter(StrEnum):
 
 
 class Endpoint(StrEnum):
-    """The upstream operation, as its path below the provider's base URL."""
+    """The operation, as its path below /v1 with us and below the provider's base URL with upstreams."""
 
     CHAT = "chat/completions"
+    RESPONSES = "responses"
+    INPUT_TOKENS = "responses/input_tokens"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
+
+
+_DIALECT_OF: Mapping[Endpoint, Endpoint] = {
+    Endpoint.RESPONSES: Endpoint.RESPONSES,
+    Endpoint.INPUT_TOKENS: Endpoint.RESPONSES,
+    Endpoint.MESSAGES: Endpoint.MESSAGES,
+    Endpoint.COUNT_TOKENS: Endpoint.MESSAGES,
+}
+# Ours that are translated where an upstream does not speak them, and what they become, in order of preference.
+_TRANSLATED: Mapping[Endpoint, tuple[Endpoint, ...]] = {
+    Endpoint.CHAT: (Endpoint.MESSAGES,),
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES),
+    Endpoint.MESSAGES: (Endpoint.CHAT,),
+}
 
 
 class Basis(StrEnum):
@@ -193,6 +211,16 @@ class Deployment:
     context_tokens_max: int | None = None
     output_tokens_max: int | None = None
     asks_stream_usage: bool = True
+    speaks: frozenset[Endpoint] = frozenset({Endpoint.CHAT})  # of CHAT, RESPONSES, MESSAGES: its dialects
+
+    def asked_as(self, endpoint: Endpoint) -> Endpoint | None:
+        """What a request to our endpoint becomes on its way there: itself, a translation, ``None`` if neither can be.
+
+        All endpoints that belong to no other dialect are OpenAI's, and go with chat.
+        """
+        if _DIALECT_OF.get(endpoint, Endpoint.CHAT) in self.speaks:
+            return endpoint
+        return next((other for other in _TRANSLATED.get(endpoint, ()) if other in self.speaks), None)
 
     @property
     def has_running_usage(self) -> bool:
@@ -264,6 +292,7 @@ class Request:
     service_tier: str | None = None
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream (traceparent, ...)
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters of the address that travel upstream
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,6 +304,7 @@ class Call:
     body: bytes
     is_stream: bool
     headers: Mapping[str, str]
+    query: Mapping[str, str] = field(default_factory=dict)
 
 
 class Bar(StrEnum):

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from gateway.decide import decide, nothing_left
 from gateway.domain import Call, Caller, Decision, Deployment, Outcome, Request
 from gateway.entries import Attempt, estimated_input_tokens, intent
-from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.errors import BadRequest, GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.ids import new_entry_id, rfc3339
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.settlement import Settlement
@@ -40,8 +40,14 @@ class Pipeline:
         decision = decide(services.catalog(), request, caller, lambda name: self.health.why_unavailable(name, now_s))
         rejected = dict(decision.rejected)
         failure: UpstreamError | None = None
+        refusal: BadRequest | None = None
         number = 0
         for deployment in decision.candidates:
+            try:
+                call = dialect.call(deployment)
+            except BadRequest as exc:  # something in it cannot be said to this one
+                refusal = refusal or exc
+                continue
             for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
                 attempt = self._attempt(request, caller, decision, deployment, number + 1)
                 if not await services.admission.acquire(deployment, attempt.id, estimated_input_tokens(request)):
@@ -49,7 +55,7 @@ class Pipeline:
                     break
                 number += 1
                 try:
-                    return await self._begin(attempt, request, dialect)
+                    return await self._begin(attempt, call, dialect)
                 except UpstreamError as exc:
                     failure = exc
                     if not (exc.can_retry and tries_left):
@@ -58,7 +64,7 @@ class Pipeline:
             if failure is not None and not failure.can_fall_back:
                 break
         if failure is None:
-            raise nothing_left(request.model, rejected)
+            raise nothing_left(request.model, rejected) if refusal is None else refusal
         if number > 1 and failure.should_retry is None:
             failure.should_retry = False  # we have tried again already; SDKs would multiply that by three
         raise failure
@@ -80,10 +86,9 @@ class Pipeline:
         )
         return Attempt(deployment, decision.baseline, entry, clock.monotonic_s())
 
-    async def _begin(self, attempt: Attempt, request: Request, dialect: Dialect) -> Answer:
+    async def _begin(self, attempt: Attempt, call: Call, dialect: Dialect) -> Answer:
         """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
-        call = _call(request, attempt.deployment)
         answer = Answer(self._settlement, attempt, dialect)
         await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
@@ -195,6 +200,10 @@ class Answer:
         await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
         raise error
 
+    def failing(self, error: GatewayError) -> bytes:
+        """What tells the client, in its dialect, that the stream which it was reading broke off."""
+        return self._reader.failing(error)
+
     def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> None:
         """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end."""
         self._reply.close()
@@ -244,21 +253,3 @@ async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
             raise reader.error
         raise UpstreamBroken("The upstream's answer is empty.")
     return shown
-
-
-def _call(request: Request, deployment: Deployment) -> Call:
-    """The request as this deployment gets it: the client's own bytes but for ``model`` and ``stream_options``."""
-    changes: dict[str, object] = {"model": deployment.model}
-    if request.is_stream and deployment.asks_stream_usage:
-        options = dict(request.stream_options)
-        options["include_usage"] = True
-        if deployment.has_running_usage:
-            options["continuous_usage_stats"] = True  # so that an aborted stream is charged exactly
-        changes["stream_options"] = options
-    return Call(
-        deployment=deployment,
-        endpoint=request.endpoint,
-        body=request.body.encoded_with(changes),
-        is_stream=request.is_stream,
-        headers=request.headers,
-    )

@@ -78,10 +78,24 @@ class ReplyReader(Protocol):
     """
 
     usage: Usage | None  # as the upstream reported it, so far
-    finish_reason: str | None
-    model_answered: str | None
-    service_tier: str | None  # the one that served, where the upstream says
-    error: UpstreamError | None  # an error event of the upstream; the stream is over
+
+    @property
+    def finish_reason(self) -> str | None: ...
+
+    @property
+    def model_answered(self) -> str | None: ...
+
+    @property
+    def service_tier(self) -> str | None:
+        """The one that served, where the upstream says."""
+
+    @property
+    def error(self) -> UpstreamError | None:
+        """An error event of the upstream; the stream is over."""
+
+    @property
+    def stored_id(self) -> str | None:
+        """Under which the upstream keeps this answer for later requests, once it is known."""
 
     @property
     def has_data(self) -> bool:
@@ -104,6 +118,9 @@ class ReplyReader(Protocol):
     def closing(self, cost_nusd: int) -> bytes:
         """What ends a complete answer: the usage chunk if the client asked, the end mark."""
 
+    def failing(self, error: GatewayError) -> bytes:
+        """What ends a stream that broke off, so that no client takes it for a good end."""
+
     def unreported_text(self) -> str:
         """Generated text that came after the last usage report of an answer that is not complete."""
 
@@ -112,7 +129,13 @@ class ReplyReader(Protocol):
 
 
 class Dialect(Protocol):
-    """What the path needs to know of the API that the client speaks."""
+    """What the path needs to know of one request and of the API that its client speaks."""
+
+    def call(self, deployment: Deployment) -> Call:
+        """The request as this deployment gets it: verbatim where it speaks the dialect, else translated.
+
+        Raises BadRequest naming a field that cannot be carried there.
+        """
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         """A fresh reader for one attempt at that deployment."""

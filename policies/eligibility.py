@@ -12,6 +12,10 @@ from gateway.domain import Bar, Caller, Deployment, Endpoint, Reason, Request
 
 _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.CHAT: frozenset({"chat", "responses"}),
+    Endpoint.RESPONSES: frozenset({"chat", "responses"}),
+    Endpoint.INPUT_TOKENS: frozenset({"chat", "responses"}),
+    Endpoint.MESSAGES: frozenset({"chat", "responses"}),
+    Endpoint.COUNT_TOKENS: frozenset({"chat", "responses"}),
     Endpoint.COMPLETIONS: frozenset({"chat", "completion"}),
     Endpoint.EMBEDDINGS: frozenset({"embedding", "chat"}),
     Endpoint.MODERATIONS: frozenset({"moderation", "chat"}),
@@ -33,4 +37,7 @@ def why_not(deployment: Deployment, request: Request, why_unavailable: Callable[
         return UNPRICED
     if deployment.mode not in _MODES[request.endpoint]:
         return Reason(Bar.MODE, f"mode: serves {deployment.mode}, not /v1/{request.endpoint}")
+    if deployment.asked_as(request.endpoint) is None:
+        spoken = ", ".join(sorted(f"/v1/{dialect}" for dialect in deployment.speaks))
+        return Reason(Bar.MODE, f"dialect: speaks {spoken}, not /v1/{request.endpoint}")
     return why_unavailable(deployment.name)

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.wire import field, parse_body
-from gateway.domain import Deployment, Endpoint, Request, Usage
-from gateway.errors import BadRequest
+from gateway.domain import Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
 
 # What the endpoint cannot do without, and how its JSON must begin: an array, or for prompts also a string.
@@ -23,81 +23,64 @@ _REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
     Endpoint.MODERATIONS: ("input", b'["', "a string or an array"),
 }
 _STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
-_TAGS_MAX = 16
-_TAG_CHARS_MAX = 128
-_MODEL_CHARS_MAX = 512
 _NULL = msgspec.Raw(b"null")
 
 
-def parse_request(
-    request_id: str,
-    endpoint: Endpoint,
-    data: bytes,
-    *,
-    default_model: str | None,
-    headers: Mapping[str, str],
-    tags: tuple[str, ...],
-) -> Request:
+def parse(arrival: Arrival) -> Request:
     """One request of the OpenAI dialect. Raises BadRequest, naming the field, for what no upstream could answer."""
-    body = parse_body(data)
+    endpoint = arrival.endpoint
+    body = parse_body(arrival.data)
     fields = body.fields
-    model = field(fields, "model", str, "a string") or default_model
-    if not model:
-        raise BadRequest("You must provide a 'model' parameter.", param="model", code="missing_required_parameter")
-    if len(model) > _MODEL_CHARS_MAX:
-        raise BadRequest(f"'model' is longer than {_MODEL_CHARS_MAX} characters.", param="model", code="invalid_value")
-    _check_required(endpoint, fields)
+    model = asked_model(fields, arrival.default_model)
+    check_required(fields, *_REQUIRED[endpoint])
     is_stream = endpoint in _STREAMING and bool(field(fields, "stream", bool, "a boolean"))
     options = field(fields, "stream_options", dict[str, object], "an object") if is_stream else None
     choices = field(fields, "n", int, "an integer") if "n" in fields else None
     return Request(
-        id=request_id,
+        id=arrival.request_id,
         endpoint=endpoint,
         model=model,
         body=body,
-        body_bytes=len(data),
+        body_bytes=len(arrival.data),
         is_stream=is_stream,
         wants_usage=bool(options and options.get("include_usage")),
         stream_options=options or {},
-        end_user=_end_user(fields),
-        output_tokens_max=_output_tokens_max(fields),
+        end_user=end_user(fields, "user", "safety_identifier"),
+        output_tokens_max=first_integer(fields, "max_completion_tokens", "max_tokens"),
         choices=max(1, choices or 1),
         service_tier=field(fields, "service_tier", str, "a string") if "service_tier" in fields else None,
-        tags=tuple(tag[:_TAG_CHARS_MAX] for tag in tags[:_TAGS_MAX]),
-        headers=headers,
+        tags=arrival.kept_tags,
+        headers=arrival.headers,
+        query=arrival.query,
     )
-
-
-def _check_required(endpoint: Endpoint, fields: Mapping[str, msgspec.Raw]) -> None:
-    name, first_bytes, expected = _REQUIRED[endpoint]
-    raw = fields.get(name)
-    if raw is None:
-        raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
-    if bytes(raw)[:1] not in (first_bytes[i : i + 1] for i in range(len(first_bytes))):
-        raise BadRequest(f"Invalid type for '{name}': expected {expected}.", param=name, code="invalid_type")
-
-
-def _end_user(fields: Mapping[str, msgspec.Raw]) -> str | None:
-    for name in ("user", "safety_identifier"):
-        if name in fields and (value := field(fields, name, str, "a string")):
-            return value[:256]
-    return None
-
-
-def _output_tokens_max(fields: Mapping[str, msgspec.Raw]) -> int | None:
-    for name in ("max_completion_tokens", "max_tokens"):
-        if name in fields and (value := field(fields, name, int, "an integer")) is not None:
-            return value
-    return None
 
 
 class OpenAIDialect:
     """What the path asks the dialect about one request."""
 
-    def __init__(self, request: Request, *, keeps_text: bool = False) -> None:
+    def __init__(self, request: Request, keeps_text: bool = False) -> None:
         """``keeps_text``: answers are wanted as text, for content logging."""
         self._request = request
         self._keeps_text = keeps_text
+
+    def call(self, deployment: Deployment) -> Call:
+        """The client's own bytes but for ``model`` and ``stream_options``."""
+        request = self._request
+        changes: dict[str, object] = {"model": deployment.model}
+        if request.is_stream and deployment.asks_stream_usage:
+            options = dict(request.stream_options)
+            options["include_usage"] = True
+            if deployment.has_running_usage:
+                options["continuous_usage_stats"] = True  # so that an aborted stream is charged exactly
+            changes["stream_options"] = options
+        return Call(
+            deployment=deployment,
+            endpoint=request.endpoint,
+            body=request.body.encoded_with(changes),
+            is_stream=request.is_stream,
+            headers=request.headers,
+            query=request.query,
+        )
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.is_stream:

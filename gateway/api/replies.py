@@ -24,9 +24,9 @@ from gateway.api.answers import (
     text_or_none,
 )
 from gateway.api.usage import parse_usage
-from gateway.api.wire import DONE_EVENT, dollars
+from gateway.api.wire import DONE_EVENT, dollars, error_event
 from gateway.domain import Endpoint, Usage
-from gateway.errors import UpstreamBroken, UpstreamError
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 _encode = msgspec.json.encode
@@ -50,6 +50,7 @@ class WholeReader:
         self.model_answered: str | None = None
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
+        self.stored_id: str | None = None
         self.is_complete = False
 
     @property
@@ -87,6 +88,9 @@ class WholeReader:
 
     def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
         return b""
+
+    def failing(self, error: GatewayError) -> bytes:
+        return error_event(error)
 
     def unreported_text(self) -> str:
         return ""
@@ -141,6 +145,7 @@ class StreamReader:
         self.model_answered: str | None = None
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
+        self.stored_id: str | None = None
         self.has_data = False
         self.is_ended = False
 
@@ -311,6 +316,9 @@ class StreamReader:
         usage_fields["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
         chunk = {**fields, "choices": msgspec.Raw(b"[]"), "usage": usage_fields}
         return b"data: " + _encode(chunk) + b"\n\n" + DONE_EVENT
+
+    def failing(self, error: GatewayError) -> bytes:
+        return error_event(error)
 
     def unreported_text(self) -> str:
         if self.is_complete:

@@ -16,8 +16,8 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.api.body import Receive
-from gateway.api.completions import PATHS, CompletionsApp, Scope, Send
-from gateway.api.wire import error_bytes, error_headers
+from gateway.api.model_calls import PATHS, ModelCalls, Scope, Send
+from gateway.api.wire import error_bytes, error_headers, error_status, shape_for
 from gateway.errors import BadRequest, BodyTooLarge, GatewayError, Internal, MethodNotAllowed, NotFound
 from gateway.ids import new_request_id
 
@@ -31,11 +31,11 @@ _EXPOSED = [
 
 
 class Surface:
-    """The ASGI application. ``completions`` comes to life with the lifespan, before the first request."""
+    """The ASGI application. ``model_calls`` comes to life with the lifespan, before the first request."""
 
     def __init__(self, framework: FastAPI, cors_origins: tuple[str, ...]) -> None:
         self.framework = framework
-        self.completions: CompletionsApp | None = None
+        self.model_calls: ModelCalls | None = None
         self._serve: App = self._dispatch
         if cors_origins:
             self._serve = CORSMiddleware(
@@ -60,8 +60,8 @@ class Surface:
             await self.framework(scope, receive, send)
             return
         endpoint = PATHS.get(scope["path"])
-        if endpoint is not None and scope["method"] == "POST" and self.completions is not None:
-            await self.completions(endpoint, scope, receive, send)
+        if endpoint is not None and scope["method"] == "POST" and self.model_calls is not None:
+            await self.model_calls(endpoint, scope, receive, send)
         else:
             await self.framework(scope, receive, _with_request_id(send))
 
@@ -82,10 +82,16 @@ def _with_request_id(send: Send) -> Send:
 def install_errors(framework: FastAPI) -> None:
     """Let every error of the framework and of its routes leave as our error object."""
 
-    async def gateway_error(_: Request, exc: Exception) -> Response:
+    async def gateway_error(request: Request, exc: Exception) -> Response:
         assert isinstance(exc, GatewayError)  # noqa: S101 - registered for nothing else
         headers = {name.decode("latin-1"): value.decode("latin-1") for name, value in error_headers(exc)}
-        return Response(error_bytes(exc), status_code=exc.status, headers=headers, media_type="application/json")
+        shape, request_id = shape_for(request.url.path, request.scope["headers"]), new_request_id()
+        return Response(
+            error_bytes(exc, shape, request_id),
+            status_code=error_status(exc, shape),
+            headers={**headers, "x-request-id": request_id},
+            media_type="application/json",
+        )
 
     async def http_exception(request: Request, exc: Exception) -> Response:
         assert isinstance(exc, HTTPException)  # noqa: S101 - registered for nothing else

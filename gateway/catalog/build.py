@@ -181,6 +181,7 @@ class _Builder:
             context_tokens_max=part.context_tokens_max or (listed.context_tokens_max if listed else None),
             output_tokens_max=part.output_tokens_max or (listed.output_tokens_max if listed else None),
             asks_stream_usage=part.asks_stream_usage,
+            speaks=_dialects(self.part.providers[part.provider]),
         )
 
     def _routes(self) -> Mapping[str, Route]:
@@ -230,6 +231,24 @@ def _provider(name: str, part: ProviderPart) -> Provider:
         discount_pct=float(part.discount_pct),
         timeouts=Timeouts(**part.timeouts.model_dump()),
     )
+
+
+_DIALECTS: Mapping[str, Endpoint] = {
+    "chat": Endpoint.CHAT,
+    "responses": Endpoint.RESPONSES,
+    "messages": Endpoint.MESSAGES,
+}
+_DIALECTS_OF_KIND: Mapping[str, tuple[str, ...]] = {
+    "openai": ("chat", "responses"),
+    "azure": ("chat", "responses"),
+    "vllm": ("chat", "responses", "messages"),
+    "anthropic": ("messages",),
+}
+
+
+def _dialects(part: ProviderPart) -> frozenset[Endpoint]:
+    """What the provider speaks: what the file says, or what its kind does; every other server speaks chat."""
+    return frozenset(_DIALECTS[name] for name in part.dialects or _DIALECTS_OF_KIND.get(part.kind, ("chat",)))
 
 
 def _price_provider(part: ProviderPart) -> str | None:

@@ -209,7 +209,8 @@ class TimeoutsPart(_Part):
 
 
 class ProviderPart(_Part):
-    kind: Literal["openai", "openai_compatible", "azure", "vllm", "litellm", "simulator"]
+    kind: Literal["openai", "openai_compatible", "azure", "vllm", "anthropic", "litellm", "simulator"]
+    dialects: Annotated[tuple[Literal["chat", "responses", "messages"], ...], Field(min_length=1)] | None = None
     base_url: Annotated[str, AfterValidator(_is_url)] | None = None
     api_key: Annotated[str, AfterValidator(_is_credential)] = ""
     headers: Mapping[HeaderName, HeaderValue] = Field(default_factory=dict)
@@ -244,7 +245,7 @@ class DeploymentPart(LimitsPart):
     unpriced: Literal["allow"] | None = None
     limits: LimitsPart | None = None
     enabled: bool = True
-    mode: Literal["chat", "completion", "embedding", "moderation"] | None = None
+    mode: Literal["chat", "completion", "responses", "embedding", "moderation"] | None = None
     context_tokens_max: Limit | None = None
     output_tokens_max: Limit | None = None
     asks_stream_usage: bool = True

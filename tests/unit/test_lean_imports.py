@@ -27,7 +27,7 @@ async def ask(app, stream):
     body = {"model": "sim-small", "messages": [{"role": "user", "content": "Hello"}], "stream": stream}
     messages = [{"type": "http.request", "body": json.dumps(body).encode(), "more_body": False}]
     key = secret_files.read(secret_files.first_key_file(settings.data_dir)).strip()
-    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions",
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "query_string": b"",
              "headers": [(b"authorization", b"Bearer " + key.encode())]}
     async def receive():
         if messages:

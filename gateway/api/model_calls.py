@@ -1,4 +1,4 @@
-"""The hot surface as bare ASGI: POST /v1/chat/completions, /v1/completions, /v1/embeddings, /v1/moderations.
+"""The hot surface as bare ASGI: every POST that a model answers, in whatever dialect.
 
 FastAPI serves everything else; its routing, validation and middleware would cost as much as the whole path here.
 """
@@ -9,11 +9,13 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
+from urllib.parse import parse_qsl
 
+from gateway.api.arrival import Arrival
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
-from gateway.api.chat import OpenAIDialect, parse_request
-from gateway.api.wire import Headers, dollars, error_bytes, error_event, error_headers
+from gateway.api.dialects import APIS, ClientDialect
+from gateway.api.wire import Headers, dollars, error_bytes, error_headers, error_status, shape_for
 from gateway.domain import Caller, Endpoint, Outcome, Request, Source
 from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
 from gateway.ids import new_request_id
@@ -23,7 +25,7 @@ from gateway.ports import Services
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATHS: Mapping[str, Endpoint] = {f"/v1/{endpoint}": endpoint for endpoint in Endpoint}
+PATHS: Mapping[str, Endpoint] = {f"/v1/{endpoint}": endpoint for endpoint in APIS}
 
 _log = logging.getLogger("obol.api")
 _JSON = (b"content-type", b"application/json")
@@ -34,11 +36,18 @@ _EVENTS: Headers = [
 ]
 _SOURCE = (b"x-obol-source", Source.UPSTREAM.encode())
 # Client headers that mean something to an upstream and carry no credentials.
-_TRAVELLING = {name.encode(): name for name in ("traceparent", "tracestate", "baggage", "x-client-request-id")}
+_TRAVELLING = {
+    name.encode(): name
+    for name in (
+        *("traceparent", "tracestate", "baggage", "x-client-request-id"),
+        *("anthropic-version", "anthropic-beta", "openai-beta"),
+    )
+}
+_TRAVELLING_PARAMETERS = frozenset({"beta"})
 _TAGS_HEADER = b"x-obol-tags"
 
 
-class CompletionsApp:
+class ModelCalls:
     """Serves the model endpoints of one process."""
 
     def __init__(self, services: Services, pipeline: Pipeline, body_bytes_max: int) -> None:
@@ -47,13 +56,13 @@ class CompletionsApp:
         self._body_bytes_max = body_bytes_max
 
     async def __call__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one request; every error leaves as an OpenAI error object."""
-        exchange = _Exchange(new_request_id(), send, self._services.clock.monotonic_s)
+        """Answer one request; every error leaves as an error object of the client's dialect."""
+        exchange = _Exchange(scope, send, self._services.clock.monotonic_s)
         try:
             caller = await authenticate(scope["headers"], self._services.keys)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
-            request = self._parse(endpoint, exchange.request_id, scope["headers"], data)
+            request = self._parse(endpoint, exchange.request_id, scope, data)
             await self._answer_while_listening(request, caller, exchange, receive)
         except ClientGone:
             return
@@ -67,17 +76,29 @@ class CompletionsApp:
             _log.exception("request %s failed inside the gateway", exchange.request_id)
             await exchange.refuse(Internal())
 
-    def _parse(self, endpoint: Endpoint, request_id: str, headers: Headers, data: bytes) -> Request:
-        travelling = {_TRAVELLING[name]: value.decode("latin-1") for name, value in headers if name in _TRAVELLING}
-        tags = [value.decode("latin-1") for name, value in headers if name == _TAGS_HEADER]
-        return parse_request(
-            request_id,
-            endpoint,
-            data,
+    def _parse(self, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes) -> Request:
+        travelling: dict[str, str] = {}
+        tags: tuple[str, ...] = ()
+        content_type = ""
+        for name, value in scope["headers"]:
+            if name in _TRAVELLING:
+                known, text = _TRAVELLING[name], value.decode("latin-1")
+                travelling[known] = f"{travelling[known]},{text}" if known in travelling else text
+            elif name == _TAGS_HEADER:
+                tags += tuple(tag.strip() for tag in value.decode("latin-1").split(",") if tag.strip())
+            elif name == b"content-type":
+                content_type = value.decode("latin-1")
+        arrival = Arrival(
+            request_id=request_id,
+            endpoint=endpoint,
+            data=data,
+            content_type=content_type,
             default_model=self._services.catalog().default_model(endpoint),
             headers=travelling,
-            tags=tuple(tag.strip() for line in tags for tag in line.split(",") if tag.strip()),
+            query=_travelling_query(scope["query_string"]) if scope["query_string"] else {},
+            tags=tags,
         )
+        return APIS[endpoint].parse(arrival)
 
     async def _answer_while_listening(
         self, request: Request, caller: Caller, exchange: _Exchange, receive: Receive
@@ -103,7 +124,7 @@ class CompletionsApp:
     async def _answer(
         self, request: Request, caller: Caller, exchange: _Exchange, is_client_gone: Callable[[], bool]
     ) -> None:
-        dialect = OpenAIDialect(request, keeps_text=self._services.is_content_logged)
+        dialect = ClientDialect(request, keeps_text=self._services.is_content_logged)
         answer = await self._pipeline.answer(request, dialect, caller)
         try:
             await exchange.begin(request, answer)
@@ -113,7 +134,7 @@ class CompletionsApp:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
         except GatewayError as exc:
             self._services.telemetry.refused(exchange.request_id, exc)
-            await exchange.break_off(exc)
+            await exchange.break_off(answer.failing(exc))
         except BaseException:  # mostly a cancellation: the client is gone, and what it used is charged
             answer.abandon(Outcome.CANCELLED if is_client_gone() else Outcome.INTERRUPTED)
             raise
@@ -122,14 +143,15 @@ class CompletionsApp:
 class _Exchange:
     """The answering side of one HTTP request."""
 
-    __slots__ = ("_is_begun", "_monotonic_s", "_started_s", "is_body_read", "request_id", "send")
+    __slots__ = ("_answer", "_monotonic_s", "_scope", "_started_s", "is_body_read", "request_id", "send")
 
-    def __init__(self, request_id: str, send: Send, monotonic_s: Callable[[], float]) -> None:
-        self.request_id = request_id
+    def __init__(self, scope: Scope, send: Send, monotonic_s: Callable[[], float]) -> None:
+        self.request_id = new_request_id()
+        self._scope = scope
         self.send = send
         self._monotonic_s = monotonic_s
         self._started_s = monotonic_s()
-        self._is_begun = False
+        self._answer: Answer | None = None  # once it has begun
         self.is_body_read = False
 
     def _common(self) -> Headers:
@@ -144,24 +166,29 @@ class _Exchange:
             cost = dollars(answer.cost_nusd or 0).encode()
             headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes), (b"x-obol-cost-usd", cost)]
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
-        self._is_begun = True
+        self._answer = answer
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
 
-    async def break_off(self, error: GatewayError) -> None:
-        """End a stream that has begun so that no SDK takes it for a good end: an error event, no ``[DONE]``."""
-        await self.send({"type": "http.response.body", "body": error_event(error), "more_body": False})
+    async def break_off(self, last: bytes) -> None:
+        """End a stream that has begun with an event that no SDK takes for a good end."""
+        await self.send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def refuse(self, error: GatewayError) -> None:
         """Answer with an error, as a status while nothing was sent."""
-        if self._is_begun:
-            await self.break_off(error)
+        if self._answer is not None:
+            await self.break_off(self._answer.failing(error))
             return
-        body = error_bytes(error)
+        shape = shape_for(self._scope["path"], self._scope["headers"])
+        body = error_bytes(error, shape, self.request_id)
         headers = [*self._common(), _JSON, (b"content-length", b"%d" % len(body)), *error_headers(error)]
         if not self.is_body_read:
             headers.append((b"connection", b"close"))  # what is refused unread is not taken in either
-        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.start", "status": error_status(error, shape), "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def _travelling_query(query: bytes) -> Mapping[str, str]:
+    return {name: value for name, value in parse_qsl(query.decode("latin-1")) if name in _TRAVELLING_PARAMETERS}
 
 
 def _current_task() -> asyncio.Task[object]:

@@ -1,0 +1,90 @@
+"""Reads an answer in the upstream's dialect and shows it in the client's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from gateway.domain import Usage
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+from gateway.ports import ReplyReader
+from gateway.translation.contract import AnswerTranslator
+
+
+class TranslatedReader:
+    """A reader of the upstream's dialect, whose shown bytes pass through translators; it alone meters."""
+
+    stored_id: str | None = None  # what a translated request asks to be stored, nobody stores
+
+    def __init__(self, inner: ReplyReader, steps: Sequence[AnswerTranslator], *, is_stream: bool) -> None:
+        self._inner = inner
+        self._steps = steps
+        self._is_stream = is_stream
+        self._broken: UpstreamError | None = None
+
+    @property
+    def usage(self) -> Usage | None:
+        return self._inner.usage
+
+    @usage.setter
+    def usage(self, usage: Usage | None) -> None:
+        self._inner.usage = usage
+
+    @property
+    def finish_reason(self) -> str | None:
+        return self._inner.finish_reason
+
+    @property
+    def model_answered(self) -> str | None:
+        return self._inner.model_answered
+
+    @property
+    def service_tier(self) -> str | None:
+        return self._inner.service_tier
+
+    @property
+    def error(self) -> UpstreamError | None:
+        return self._broken or self._inner.error
+
+    @property
+    def has_data(self) -> bool:
+        return self._inner.has_data
+
+    @property
+    def is_ended(self) -> bool:
+        return self._inner.is_ended
+
+    @property
+    def is_complete(self) -> bool:
+        return self._inner.is_complete
+
+    def feed(self, block: bytes) -> bytes:
+        return self._through(self._inner.feed(block))
+
+    def flush(self) -> bytes:
+        return self._through(self._inner.flush())
+
+    def closing(self, cost_nusd: int) -> bytes:
+        return self._through(self._inner.closing(cost_nusd))
+
+    def failing(self, error: GatewayError) -> bytes:
+        return self._steps[-1].failing(error)
+
+    def unreported_text(self) -> str:
+        return self._inner.unreported_text()
+
+    def output_text(self) -> str:
+        return self._inner.output_text()
+
+    def _through(self, shown: bytes) -> bytes:
+        if self._broken is not None:
+            return b""
+        try:
+            for step in self._steps:
+                if not shown:
+                    break
+                translate: Callable[[bytes], bytes] = step.feed if self._is_stream else step.whole
+                shown = translate(shown)
+        except UpstreamBroken as exc:
+            self._broken = exc
+            return b""
+        return shown

@@ -1,0 +1,121 @@
+"""The common part of readers of streams whose events have types (Responses, Messages): framing, and what is kept.
+
+Most events of a stream carry a piece of text and nothing else that matters here: they pass as the bytes they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+
+from gateway.api.answers import UNREADABLE, decode_fields, decoded
+from gateway.domain import Usage
+from gateway.errors import UpstreamBroken, UpstreamError
+
+_KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
+
+
+class TypedStreamReader:
+    """Base of the two. Subclasses say which kinds pass unread, look at the others, and find the text in all of them."""
+
+    passing: frozenset[bytes] = frozenset()
+
+    def __init__(self, *, keeps_text: bool = False) -> None:
+        """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
+        self._keeps_text = keeps_text
+        self._held = b""  # an event that is not whole yet
+        self._kept: list[bytes] = []  # shown events whose text was not looked for yet
+        self._kept_bytes = 0
+        self._text: list[str] = []
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.model_answered: str | None = None
+        self.service_tier: str | None = None
+        self.error: UpstreamError | None = None
+        self.stored_id: str | None = None
+        self.has_data = False
+        self.is_ended = False
+
+    @property
+    def is_complete(self) -> bool:
+        return self.is_ended
+
+    def feed(self, block: bytes) -> bytes:
+        """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
+        if self.is_ended or self.error is not None:
+            return b""
+        data = self._held + block
+        if b"\r" in data:
+            # A carriage return at the end may be half of a line break: wait for its other half.
+            tail = b"\r" if data.endswith(b"\r") else b""
+            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + tail
+        *events, self._held = data.split(b"\n\n")
+        shown = []
+        for event in events:
+            kind = event[7 : event.find(b"\n")] if event.startswith(b"event: ") else b""
+            if kind in self.passing:
+                self.has_data = True
+                self._keep(event)
+                shown.append(event)
+            elif out := self._take(event):
+                shown.append(out)
+            if self.is_ended or self.error is not None:
+                break
+        shown.append(b"")
+        return b"\n\n".join(shown)
+
+    def flush(self) -> bytes:
+        """Take an event that the upstream ended without its blank line."""
+        held, self._held = self._held.strip(b"\r\n"), b""
+        if not held or self.is_ended or self.error is not None:
+            return b""
+        out = self._take(held)
+        return out + b"\n\n" if out else b""
+
+    def _take(self, event: bytes) -> bytes:
+        lines = event.split(b"\n")
+        payload = b"\n".join(line[5:].removeprefix(b" ") for line in lines if line.startswith(b"data:"))
+        if not payload:
+            return event.strip(b"\n")  # a comment or a bare field
+        try:
+            fields = decoded(decode_fields, payload)
+            kind = msgspec.json.decode(fields["type"], type=str)
+        except (*UNREADABLE, KeyError):
+            self.error = UpstreamBroken("The upstream sent an event that is none of this API's.")
+            return b""
+        return self.look(kind, event, fields)
+
+    def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
+        """Read an event that may matter; return what the client gets of it now, without its blank line."""
+        raise NotImplementedError
+
+    def texts_of(self, payload: dict[str, object]) -> Iterable[str]:
+        """The generated text in the data of one event."""
+        raise NotImplementedError
+
+    def output_text(self) -> str:
+        self._fold()
+        return "".join(self._text)
+
+    def unreported_text(self) -> str:
+        """Subclasses whose upstream reports usage before the end say more."""
+        return ""
+
+    def _keep(self, event: bytes) -> None:
+        """Remember the text of a shown event for the case that nobody reports its tokens."""
+        self._kept.append(event)
+        self._kept_bytes += len(event)
+        if self._kept_bytes > _KEPT_BYTES_MAX:
+            self._fold()
+
+    def _fold(self) -> None:
+        for event in self._kept:
+            try:
+                payload = decoded(msgspec.json.decode, event[event.find(b"data:") + 5 :])
+            except UNREADABLE:
+                continue
+            if isinstance(payload, dict):
+                self._text += self.texts_of(payload)
+        self._kept.clear()
+        self._kept_bytes = 0
