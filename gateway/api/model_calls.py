@@ -15,8 +15,9 @@ from gateway.api.arrival import Arrival
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
 from gateway.api.dialects import APIS, ClientDialect
-from gateway.api.wire import Headers, dollars, error_bytes, error_headers, error_status, shape_for
+from gateway.api.wire import Headers, dollars, error_headers, shape_for
 from gateway.domain import Caller, Endpoint, Outcome, Request, Source
+from gateway.error_objects import error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
 from gateway.ids import new_request_id
 from gateway.pipeline import Answer, Pipeline

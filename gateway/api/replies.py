@@ -24,8 +24,9 @@ from gateway.api.answers import (
     text_or_none,
 )
 from gateway.api.usage import parse_usage
-from gateway.api.wire import DONE_EVENT, dollars, error_event
+from gateway.api.wire import DONE_EVENT, dollars
 from gateway.domain import Endpoint, Usage
+from gateway.error_objects import error_event
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text

@@ -17,7 +17,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway.api.body import Receive
 from gateway.api.model_calls import PATHS, ModelCalls, Scope, Send
-from gateway.api.wire import error_bytes, error_headers, error_status, shape_for
+from gateway.api.wire import error_headers, shape_for
+from gateway.error_objects import error_bytes, error_status
 from gateway.errors import BadRequest, BodyTooLarge, GatewayError, Internal, MethodNotAllowed, NotFound
 from gateway.ids import new_request_id
 

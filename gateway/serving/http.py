@@ -7,7 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
-from gateway.api.wire import error_bytes
+from gateway.error_objects import error_bytes
 from gateway.errors import BadRequest, GatewayError
 from gateway.ids import new_request_id
 
