@@ -18,7 +18,7 @@ from gateway.catalog.text import CatalogError
 from gateway.errors import GatewayError
 from gateway.serving.http import BoundedHttp
 from gateway.settings import Settings, WrongSetting, variable
-from gateway.stores.redis_link import UnsafeRedis
+from gateway.stores.redis_lasting import UnsafeRedis
 
 EXIT_UNUSABLE = 78  # EX_CONFIG: trying again will not help; the reason has been printed
 KEEP_ALIVE_S = 75

@@ -5,13 +5,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from urllib.parse import parse_qs, urlsplit
 
 from redis.asyncio.cluster import ClusterNode, RedisCluster
 from redis.exceptions import (
-    AuthenticationError,
     ClusterError,
     MovedError,
     RedisClusterException,
@@ -20,7 +18,9 @@ from redis.exceptions import (
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from gateway.stores.redis_link import Arg, Ask, Script, UnsafeRedis, check_server
+from gateway.stores.redis_lasting import LastingLink
+from gateway.stores.redis_link import Ask, Script, check_server
+from gateway.stores.redis_wire import Arg
 
 log = logging.getLogger("obol.redis")
 
@@ -35,35 +35,22 @@ def is_cluster_url(url: str) -> bool:
     return "+cluster" in parts.scheme or "," in parts.netloc or is_asked_for
 
 
-class ClusterLink:
+class ClusterLink(LastingLink):
     """Commands on a cluster. Slower than RedisLink per command (about 0.15 ms), for those who outgrow one server."""
 
+    _whom = "the redis cluster"
+
     def __init__(self, url: str, *, holds_money: bool = True, timeout_s: float = 2.0) -> None:
+        super().__init__()
         self._url = url
         self._holds_money = holds_money
         self._timeout_s = timeout_s
         self._cluster: RedisCluster | None = None
-        self._probing: asyncio.Task[None] | None = None
-        self._on_lost: list[Callable[[], None]] = []
-        self._on_back: list[Callable[[], None]] = []
-        self._is_closed = False
-        self.is_connected = False
+        self._is_connected = False
 
-    def watch(self, *, on_lost: Callable[[], None] | None = None, on_back: Callable[[], None] | None = None) -> None:
-        if on_lost is not None:
-            self._on_lost.append(on_lost)
-        if on_back is not None:
-            self._on_back.append(on_back)
-
-    async def connect(self) -> None:
-        """Connect now; an unreachable cluster is tried again in the background. Raises UnsafeRedis."""
-        try:
-            await self._connect()
-        except AuthenticationError as exc:
-            raise UnsafeRedis(f"Redis refused our credentials: {exc}") from exc
-        except (RedisError, OSError) as exc:
-            log.warning("THE REDIS CLUSTER IS AWAY at start, serving goes on without it: %s", exc)
-            self._probe()
+    @property
+    def is_connected(self) -> bool:
+        return self._is_connected
 
     async def command(self, *args: Arg) -> object:
         if not self.is_connected or self._cluster is None:
@@ -90,16 +77,16 @@ class ClusterLink:
             return await self.command("EVAL", script.source, len(keys), *keys, *args)
 
     async def close(self) -> None:
-        self._is_closed = True
-        self.is_connected = False
-        if self._probing is not None:
-            self._probing.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._probing
+        self._is_connected = False
+        await self._stop_trying()
         if self._cluster is not None:
             await self._cluster.aclose()
 
     async def _connect(self) -> None:
+        stale, self._cluster = self._cluster, None
+        if stale is not None:
+            with contextlib.suppress(RedisError, OSError):
+                await stale.aclose()
         cluster = cluster_client(self._url, self._timeout_s)
         try:
             await cluster.initialize()
@@ -112,37 +99,12 @@ class ClusterLink:
             await cluster.aclose()
             raise
         self._cluster = cluster
-        self.is_connected = True
+        self._is_connected = True
 
     def _lost(self, error: BaseException) -> None:
-        if not self.is_connected:
-            return
-        self.is_connected = False
-        log.error("the redis cluster is away: %s", error)
-        self._probe()
-        for callback in self._on_lost:
-            callback()
-
-    def _probe(self) -> None:
-        if not self._is_closed and (self._probing is None or self._probing.done()):
-            self._probing = asyncio.get_running_loop().create_task(self._keep_trying(), name="redis-cluster-probe")
-
-    async def _keep_trying(self) -> None:
-        while not self.is_connected:
-            await asyncio.sleep(_PROBE_S * random.uniform(0.5, 1.0))  # noqa: S311 - spreads replicas, no secret
-            stale, self._cluster = self._cluster, None
-            if stale is not None:
-                with contextlib.suppress(RedisError, OSError):
-                    await stale.aclose()
-            try:
-                await self._connect()
-            except UnsafeRedis as exc:
-                log.critical("the redis cluster is back, but not used: %s", exc)
-            except (RedisError, OSError) as exc:
-                log.debug("the redis cluster is still away: %s", exc)
-        log.warning("the redis cluster is back")
-        for callback in self._on_back:
-            callback()
+        if self._is_connected:
+            self._is_connected = False
+            self._has_been_lost(error)
 
 
 def is_noscript(error: RedisError) -> bool:

@@ -8,36 +8,26 @@ it fails with ``redis.exceptions.ConnectionError`` as soon as the link is lost, 
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import hashlib
 import logging
-import random
-from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from importlib import resources
 from typing import Any, Protocol
 
-import hiredis
 from redis.asyncio.connection import AbstractConnection, Connection, parse_url
-from redis.exceptions import AuthenticationError, RedisError, ResponseError
 from redis.exceptions import ConnectionError as RedisConnectionError
+from redis.exceptions import ResponseError
+
+from gateway.stores.redis_lasting import LastingLink, UnsafeRedis
+from gateway.stores.redis_wire import Arg, Wire
 
 log = logging.getLogger("obol.redis")
 
-Arg = bytes | str | int
 Ask = Callable[..., Awaitable[object]]
 
-_NOTHING_YET = object()
 # Answers of a Redis that is there and cannot write: a replica after a failover, one that still loads its data.
 # A new connection may reach the new primary, so these end the link.
 _AWAY_PREFIXES = ("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED")
-_BACKOFF_S_MIN = 0.05
-_BACKOFF_S_MAX = 1.0
-
-
-class UnsafeRedis(RuntimeError):
-    """A Redis that may drop money by itself, or refuses us; the message says what to change."""
 
 
 class Script:
@@ -99,42 +89,23 @@ async def open_link(
     return link
 
 
-class RedisLink:
+class RedisLink(LastingLink):
     """One multiplexed connection to one server; reconnects by itself until closed."""
 
     def __init__(
         self, url: str, *, holds_money: bool = True, timeout_s: float = 2.0, client_name: str | None = None
     ) -> None:
+        super().__init__()
         self._url = url
         self._holds_money = holds_money
         self._timeout_s = timeout_s
         self._client_name = client_name
-        self._wire: _Wire | None = None
-        self._reconnecting: asyncio.Task[None] | None = None
-        self._on_lost: list[Callable[[], None]] = []
-        self._on_back: list[Callable[[], None]] = []
-        self._is_closed = False
+        self._wire: Wire | None = None
         self.is_cluster_node = False
 
     @property
     def is_connected(self) -> bool:
         return self._wire is not None
-
-    def watch(self, *, on_lost: Callable[[], None] | None = None, on_back: Callable[[], None] | None = None) -> None:
-        if on_lost is not None:
-            self._on_lost.append(on_lost)
-        if on_back is not None:
-            self._on_back.append(on_back)
-
-    async def connect(self) -> None:
-        """Connect now; an unreachable server is tried again in the background. Raises UnsafeRedis."""
-        try:
-            await self._connect()
-        except AuthenticationError as exc:
-            raise UnsafeRedis(f"Redis refused our credentials: {exc}") from exc
-        except RedisError as exc:
-            log.warning("REDIS IS AWAY at start, serving goes on without it: %s", exc)
-            self._reconnect()
 
     async def command(self, *args: Arg) -> object:
         wire = self._wire
@@ -157,16 +128,12 @@ class RedisLink:
         return reply
 
     async def close(self) -> None:
-        self._is_closed = True
-        if self._reconnecting is not None:
-            self._reconnecting.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._reconnecting
+        await self._stop_trying()
         if self._wire is not None:
             wire, self._wire = self._wire, None
             await wire.close()
 
-    def _judged(self, wire: _Wire, error: Exception) -> Exception:
+    def _judged(self, wire: Wire, error: Exception) -> Exception:
         """The error to raise for an error reply; some of them end the link."""
         text = str(error)
         if text.startswith(_AWAY_PREFIXES):
@@ -197,7 +164,7 @@ class RedisLink:
         connection._reader = connection._writer = None  # noqa: SLF001
         if writer is None:
             raise RedisConnectionError("the connection closed during its handshake")
-        wire = _Wire(writer, self._timeout_s, self._lost)
+        wire = Wire(writer, self._timeout_s, self._lost)
         try:
             await self._check(wire)
         except BaseException:  # also a cancellation: a connection that serves nobody is closed
@@ -207,7 +174,7 @@ class RedisLink:
             raise RedisConnectionError("the connection was lost at once")
         self._wire = wire
 
-    async def _check(self, wire: _Wire) -> None:
+    async def _check(self, wire: Wire) -> None:
         async def ask(*args: Arg) -> object:
             reply = await wire.send(args)
             if isinstance(reply, Exception):
@@ -216,134 +183,10 @@ class RedisLink:
 
         self.is_cluster_node = await check_server(ask, holds_money=self._holds_money)
 
-    def _lost(self, wire: _Wire, error: Exception) -> None:
-        if self._wire is not wire:
-            return
-        self._wire = None
-        if self._is_closed:
-            return
-        log.error("redis is away: %s", error)
-        self._reconnect()
-        for callback in self._on_lost:
-            callback()
-
-    def _reconnect(self) -> None:
-        if self._reconnecting is None or self._reconnecting.done():
-            self._reconnecting = asyncio.get_running_loop().create_task(self._keep_trying(), name="redis-reconnect")
-
-    async def _keep_trying(self) -> None:
-        backoff_s = _BACKOFF_S_MIN
-        while self._wire is None and not self._is_closed:
-            await asyncio.sleep(backoff_s * random.uniform(0.5, 1.0))  # noqa: S311 - spreads replicas, no secret
-            backoff_s = min(backoff_s * 2, _BACKOFF_S_MAX)
-            try:
-                await self._connect()
-            except UnsafeRedis as exc:
-                log.critical("redis is back, but not used: %s", exc)
-            except (RedisError, OSError) as exc:
-                log.debug("redis is still away: %s", exc)
-        if self._wire is not None:
-            log.warning("redis is back")
-            for callback in self._on_back:
-                callback()
-
-
-class _Wire(asyncio.Protocol):
-    """The transport of one established connection, with the futures that wait on it in order."""
-
-    def __init__(
-        self, writer: asyncio.StreamWriter, timeout_s: float, on_lost: Callable[[_Wire, Exception], None]
-    ) -> None:
-        # The writer is kept because it would close the transport when collected.
-        self._writer = writer
-        self._transport = writer.transport
-        self._loop = asyncio.get_running_loop()
-        self._timeout_s = timeout_s
-        self._on_lost = on_lost
-        self._reader = hiredis.Reader(replyError=ResponseError, notEnoughData=_NOTHING_YET)
-        self._waiting: deque[tuple[asyncio.Future[object], float]] = deque()
-        self._suspect: asyncio.Future[object] | None = None
-        self._closed = self._loop.create_future()
-        self.is_lost = False
-        self._transport.set_protocol(self)
-        self._transport.set_write_buffer_limits(high=1 << 24)
-        self._watchdog = self._loop.call_later(timeout_s / 4, self._watch)
-
-    def send(self, args: tuple[Arg, ...]) -> asyncio.Future[object]:
-        """Queue one command; the future resolves to its reply, an error reply included, or fails with the link."""
-        future = self._loop.create_future()
-        if self.is_lost:
-            future.set_exception(RedisConnectionError("redis is away"))
-            return future
-        self._transport.write(hiredis.pack_command(args))  # type: ignore[arg-type] # its stub knows 1-tuples only
-        self._waiting.append((future, self._loop.time()))
-        return future
-
-    def data_received(self, data: bytes) -> None:
-        reader, waiting = self._reader, self._waiting
-        try:
-            reader.feed(data)
-            while (reply := reader.gets()) is not _NOTHING_YET:
-                future = waiting.popleft()[0]
-                if not future.done():
-                    future.set_result(reply)
-        except (hiredis.ProtocolError, IndexError) as exc:
-            self.abort(RedisConnectionError(f"redis sent what is no answer: {exc}"))
-
-    def eof_received(self) -> bool:
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        self._lose(RedisConnectionError(f"the connection to redis was lost: {exc or 'closed by the server'}"))
-        if not self._closed.done():
-            self._closed.set_result(None)
-
-    def pause_writing(self) -> None:
-        """A server that takes nothing in is caught by the watchdog; until then commands gather in memory."""
-
-    def resume_writing(self) -> None:
-        pass
-
-    def abort(self, error: Exception) -> None:
-        """Fail all that waits, at once, and drop the connection."""
-        self._lose(error)
-        self._transport.abort()
-
-    async def close(self) -> None:
-        self._lose(RedisConnectionError("the link to redis was closed"))
-        self._transport.close()
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._closed, self._timeout_s)
-        self._transport.abort()
-
-    def _lose(self, error: Exception) -> None:
-        if self.is_lost:
-            return
-        self.is_lost = True
-        self._watchdog.cancel()
-        self._on_lost(self, error)
-        while self._waiting:
-            future = self._waiting.popleft()[0]
-            if not future.done():
-                future.set_exception(error)
-                # A caller that was cancelled meanwhile never looks at it; that is no leak worth a log line.
-                future.exception()
-
-    def _watch(self) -> None:
-        """Declare the link lost when its oldest command has waited longer than the timeout.
-
-        The verdict takes two looks at the same command: after a pause of this whole process (SIGSTOP, a stalled
-        machine) the answer may already lie in the socket, unread.
-        """
-        head = self._waiting[0] if self._waiting else None
-        if head is None or self._loop.time() - head[1] < self._timeout_s:
-            self._suspect = None
-            self._watchdog = self._loop.call_later(self._timeout_s / 4, self._watch)
-        elif self._suspect is head[0]:
-            self.abort(RedisConnectionError(f"redis did not answer within {self._timeout_s} s"))
-        else:
-            self._suspect = head[0]
-            self._watchdog = self._loop.call_later(self._timeout_s / 20, self._watch)
+    def _lost(self, wire: Wire, error: Exception) -> None:
+        if self._wire is wire:
+            self._wire = None
+            self._has_been_lost(error)
 
 
 async def check_server(ask: Ask, *, holds_money: bool) -> bool:

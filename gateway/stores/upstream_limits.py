@@ -15,7 +15,8 @@ from typing import NamedTuple
 from redis.exceptions import RedisError
 
 from gateway.domain import Deployment, UpstreamLimits
-from gateway.stores.redis_link import Arg, Link, Script
+from gateway.stores.redis_link import Link, Script
+from gateway.stores.redis_wire import Arg
 
 log = logging.getLogger("obol.limits")
 

@@ -11,7 +11,8 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
 from gateway.stores.redis_cluster import ClusterLink, is_cluster_url
-from gateway.stores.redis_link import RedisLink, Script, UnsafeRedis, open_link
+from gateway.stores.redis_lasting import UnsafeRedis
+from gateway.stores.redis_link import RedisLink, Script, open_link
 
 ECHO = Script("echo", "return {KEYS[1], ARGV[1]}")
 
