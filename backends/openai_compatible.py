@@ -272,32 +272,39 @@ class OpenAICompatible:
         return WholeReply(first, response.status, *_told(response.headers), error)
 
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
-        provider = call.deployment.provider
-        url = _url(
-            provider.base_url,
-            call.endpoint.value,
-            tuple(provider.query.items()),
-            call.deployment.model if self._is_azure else None,
-        )
         body: bytes | io.BytesIO = call.body if len(call.body) < _LARGE_BODY_BYTES else io.BytesIO(call.body)
         return await self._transport.session().post(
-            url,
+            self._address(call),
             data=body,
-            headers=self._headers(call, provider),
+            headers=self._headers(call),
             allow_redirects=False,  # our credentials go to the configured address only
-            timeout=_connect_limit(provider.timeouts.connect_s),
+            timeout=_connect_limit(call.deployment.provider.timeouts.connect_s),
         )
 
-    def _headers(self, call: Call, provider: Provider) -> dict[str, str]:
+    def _address(self, call: Call) -> URL:
+        provider = call.deployment.provider
+        return _url(
+            provider.base_url,
+            call.endpoint.value,
+            (*call.query.items(), *provider.query.items()),  # the operator's word stands where both name one
+            call.deployment.model if self._is_azure else None,
+        )
+
+    def _headers(self, call: Call) -> dict[str, str]:
+        provider = call.deployment.provider
         headers = {name: value for name, value in call.headers.items() if name.lower() not in _NOT_FROM_CLIENTS}
         headers["content-type"] = "application/json"
         headers["accept"] = "text/event-stream" if call.is_stream else "application/json"
         # Compression would cost both sides more than the bytes; servers that ignore this are decompressed.
         headers["accept-encoding"] = "identity"
         headers["user-agent"] = "obol"
-        headers.update(credentials(provider, is_azure=self._is_azure))
+        headers.update(self._credentials(provider))
         headers.update(provider.headers)
         return headers
+
+    def _credentials(self, provider: Provider) -> dict[str, str]:
+        """The header that carries our key."""
+        return credentials(provider, is_azure=self._is_azure)
 
 
 def credentials(provider: Provider, *, is_azure: bool = False) -> dict[str, str]:
@@ -384,7 +391,7 @@ def _error_in_good_status(http_status: int, first: bytes) -> UpstreamError | Non
 def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:
     """The upstream's request id, and those of its headers that a client may see."""
     names = (*_REQUEST_ID_HEADERS, *_SHOWN_HEADERS)
-    clean = {name: headers[name] for name in names if name in headers and upstream_errors.is_clean(headers[name])}
+    clean = {name: headers[name] for name in names if headers.get(name) and upstream_errors.is_clean(headers[name])}
     request_id = next((clean[name] for name in _REQUEST_ID_HEADERS if name in clean), None)
     return request_id, {name: clean[name] for name in _SHOWN_HEADERS if name in clean}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+from backends.anthropic import Anthropic
 from backends.litellm import LiteLLM
 from backends.openai_compatible import OpenAICompatible, Transport
 from backends.simulator import Simulator
@@ -16,6 +17,7 @@ FACTORIES: Mapping[str, Callable[[Transport], Backend]] = {
     "openai_compatible": OpenAICompatible,
     "azure": lambda transport: OpenAICompatible(transport, is_azure=True),
     "vllm": VLLM,
+    "anthropic": Anthropic,
     "litellm": lambda _transport: LiteLLM(),
     "simulator": lambda _transport: Simulator(),
 }

@@ -93,10 +93,13 @@ STATUSES: Mapping[str, int] = {
     "model_not_found": 404,
     "not_found_error": 404,
     "NotFoundError": 404,
+    "billing_error": 402,
     "request_too_large": 413,
     "rate_limit_exceeded": 429,
     "rate_limit_error": 429,
     "RateLimitError": 429,
+    "api_error": 500,
+    "timeout_error": 504,
     "overloaded_error": 529,
 }
 

@@ -14,7 +14,10 @@ from gateway.catalog.text import CatalogError, Document, Path, Problem
 from gateway.domain import NANO, Deployment, Endpoint, Meter, Provider, Route, Tariff, Timeouts, UpstreamLimits
 from policies.pricing import SERVICE_TIERS, STANDARD, discounted, free_tariff, make_rate_card
 
-OPENAI_URL = "https://api.openai.com/v1"
+_KNOWN_URLS: Mapping[str, str] = {
+    "openai": "https://api.openai.com/v1",
+    "anthropic": "https://api.anthropic.com/v1",
+}
 # Whose prices hold at a well-known address, as the price list names the provider.
 PROVIDER_OF_HOST: Mapping[str, str] = {
     "api.openai.com": "openai",
@@ -219,11 +222,13 @@ class _Builder:
 
 
 def _provider(name: str, part: ProviderPart) -> Provider:
-    base_url = part.base_url or (OPENAI_URL if part.kind == "openai" else "")
+    base_url = (part.base_url or _KNOWN_URLS.get(part.kind, "")).rstrip("/")
+    if part.kind == "anthropic" and not urlsplit(base_url).path:
+        base_url += "/v1"  # Anthropic's SDKs add it themselves, so that its addresses are known without
     return Provider(
         name=name,
         kind=part.kind,
-        base_url=base_url.rstrip("/"),
+        base_url=base_url,
         api_key=part.api_key,
         headers=dict(part.headers),
         query=dict(part.query),
@@ -257,7 +262,7 @@ def _price_provider(part: ProviderPart) -> str | None:
         return part.litellm_provider
     if part.kind in _OWN_MACHINES:
         return ""
-    if part.kind in {"openai", "azure"}:
+    if part.kind in {"openai", "azure", "anthropic"}:
         return part.kind
     return PROVIDER_OF_HOST.get(urlsplit(part.base_url or "").hostname or "")
 

@@ -53,13 +53,21 @@ class KnownProvider:
     variable: str
     name: str
     listed_as: str
-    base_url: str = ""  # empty: the provider is spoken to through litellm
+    base_url: str
     base_url_variable: str = ""
+    kind: str = "openai_compatible"
 
 
 KNOWN_PROVIDERS = (
-    KnownProvider("OPENAI_API_KEY", "openai", "openai", "https://api.openai.com/v1", "OPENAI_BASE_URL"),
-    KnownProvider("ANTHROPIC_API_KEY", "anthropic", "anthropic"),
+    KnownProvider("OPENAI_API_KEY", "openai", "openai", "https://api.openai.com/v1", "OPENAI_BASE_URL", "openai"),
+    KnownProvider(
+        "ANTHROPIC_API_KEY",
+        "anthropic",
+        "anthropic",
+        "https://api.anthropic.com/v1",
+        "ANTHROPIC_BASE_URL",
+        "anthropic",
+    ),
     KnownProvider("GEMINI_API_KEY", "gemini", "gemini", "https://generativelanguage.googleapis.com/v1beta/openai"),
     KnownProvider("MISTRAL_API_KEY", "mistral", "mistral", "https://api.mistral.ai/v1"),
     KnownProvider("GROQ_API_KEY", "groq", "groq", "https://api.groq.com/openai/v1"),
@@ -175,21 +183,12 @@ def discover(env: Mapping[str, str], prices: PriceList, vllm_models: Sequence[st
 
 
 def _provider_data(known: KnownProvider, env: Mapping[str, str], notes: list[str]) -> Mapping[str, object]:
-    key = f"${{{known.variable}}}"
-    if not known.base_url:
-        return {"kind": "litellm", "litellm_provider": known.listed_as, "api_key": key}
     base_url = known.base_url
     if known.base_url_variable and env.get(known.base_url_variable):
         base_url = f"${{{known.base_url_variable}}}"
         notes.append(f"{known.base_url_variable} is set: what answers there is priced as {known.name} is")
-    if known.name == "openai":
-        return {"kind": "openai", "base_url": base_url, "api_key": key}
-    return {
-        "kind": "openai_compatible",
-        "base_url": base_url,
-        "api_key": key,
-        "litellm_provider": known.listed_as,
-    }
+    data = {"kind": known.kind, "base_url": base_url, "api_key": f"${{{known.variable}}}"}
+    return data if known.kind in {"openai", "anthropic"} else {**data, "litellm_provider": known.listed_as}
 
 
 def _choose(named: Sequence[_Choice], today: date) -> Sequence[_Choice]:

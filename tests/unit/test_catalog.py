@@ -156,11 +156,28 @@ def test_own_machines_take_no_price_from_the_list():
         ("{kind: openai_compatible, base_url: 'https://proxy.example/v1'}", "gpt-4o", 2_500_000_000),
         ("{kind: openai_compatible, base_url: 'https://x.example/v1', litellm_provider: gemini}", "gpt-4o", None),
         ("{kind: litellm, litellm_provider: anthropic}", "claude-sonnet-4-5", 3_000_000_000),
+        ("{kind: anthropic}", "claude-sonnet-4-5", 3_000_000_000),
+        ("{kind: anthropic, base_url: 'https://proxy.example'}", "gpt-4o", None),
     ],
 )
 def test_the_price_is_that_of_whoever_serves(provider, model, input_rate):
     deployment = with_deployment(f"{{name: m, provider: p, model: {model}}}", provider).deployment("m")
     assert (None if deployment.tariff is None else rate(deployment, Meter.INPUT)) == input_rate
+
+
+@pytest.mark.parametrize(
+    ("provider", "address"),
+    [
+        ("{kind: openai}", "https://api.openai.com/v1"),
+        ("{kind: anthropic}", "https://api.anthropic.com/v1"),
+        ("{kind: anthropic, base_url: 'https://proxy.example'}", "https://proxy.example/v1"),
+        ("{kind: anthropic, base_url: 'https://proxy.example/'}", "https://proxy.example/v1"),
+        ("{kind: anthropic, base_url: 'https://proxy.example/claude/v1/'}", "https://proxy.example/claude/v1"),
+        ("{kind: vllm, base_url: 'http://gpu:8000'}", "http://gpu:8000"),
+    ],
+)
+def test_an_address_is_known_or_taken_as_it_stands_but_anthropics_may_lack_its_path(provider, address):
+    assert with_deployment("{name: m, provider: p, model: x}", provider).deployment("m").provider.base_url == address
 
 
 def test_a_discount_is_taken_off_every_rate():

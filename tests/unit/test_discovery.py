@@ -113,9 +113,11 @@ def test_every_priced_model_of_a_found_provider_is_callable(tmp_path):
     assert catalog.default_model(Endpoint.MODERATIONS) == "omni-moderation-latest"
 
 
-def test_anthropic_is_spoken_to_through_litellm_and_gemini_through_its_openai_endpoint(tmp_path):
+def test_anthropic_is_spoken_to_in_its_own_dialect_and_gemini_through_its_openai_endpoint(tmp_path):
     catalog = served({"ANTHROPIC_API_KEY": "a", "GEMINI_API_KEY": "g"}, tmp_path)
-    assert catalog.deployment("claude-sonnet-4-5").provider.kind == "litellm"
+    claude = catalog.deployment("claude-sonnet-4-5")
+    assert (claude.provider.kind, claude.speaks) == ("anthropic", {Endpoint.MESSAGES})
+    assert claude.provider.base_url == "https://api.anthropic.com/v1"
     gemini = catalog.deployment("gemini-2.5-pro").provider
     assert (gemini.kind, gemini.base_url.endswith("/openai")) == ("openai_compatible", True)
 
@@ -124,6 +126,8 @@ def test_the_usual_base_url_variable_is_respected(tmp_path):
     catalog = served({"OPENAI_API_KEY": "k", "OPENAI_BASE_URL": "https://proxy.example/v1/"}, tmp_path)
     assert catalog.deployment("gpt-4o").provider.base_url == "https://proxy.example/v1"
     assert "OPENAI_BASE_URL is set" in "\n".join(catalog.describe())
+    catalog = served({"ANTHROPIC_API_KEY": "k", "ANTHROPIC_BASE_URL": "https://proxy.example"}, tmp_path)
+    assert catalog.deployment("claude-sonnet-4-5").provider.base_url == "https://proxy.example/v1"
 
 
 def test_a_name_that_is_taken_gets_the_providers_name_before_it():

@@ -122,6 +122,15 @@ async def test_a_stream_is_asked_for_as_events_and_the_providers_own_headers_win
     assert (sent.headers["accept"], sent.headers["x-org"], sent.query) == ("text/event-stream", "o", {"v": "2"})
 
 
+async def test_the_clients_query_travels_and_the_operators_wins(upstream, backend):
+    owner = Provider("p", "openai_compatible", upstream.base_url, KEY, query={"v": "2"})
+    asked = {"beta": "true", "v": "1"}
+
+    await everything(await backend.open(Call(Deployment("d", owner, "m"), Endpoint.CHAT, b"{}", False, {}, asked)))
+
+    assert upstream.calls[0].query == {"beta": "true", "v": "2"}
+
+
 async def test_azure_gets_its_own_path_version_and_key_header(upstream, transport):
     base = upstream.base_url.removesuffix("/v1")
 
@@ -627,6 +636,8 @@ def test_the_wished_pause_is_read_in_all_its_forms(headers, pause_s):
 
 async def test_each_provider_kind_has_a_backend_and_closing_twice_is_harmless():
     backends = create_backends()
-    assert set(backends.by_kind) == {"openai", "openai_compatible", "azure", "vllm", "litellm", "simulator"}
+    assert set(backends.by_kind) == {
+        *("openai", "openai_compatible", "azure", "vllm", "anthropic", "litellm", "simulator")
+    }
     await backends.close()
     await backends.close()
