@@ -5,11 +5,12 @@ Parsing looks only at what the path needs; everything else stays the client's ow
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 import msgspec
 
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
+from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.wire import field, parse_body
 from gateway.domain import Call, Deployment, Endpoint, Request, Usage
@@ -98,7 +99,7 @@ class OpenAIDialect:
         """How many prompts one call of /v1/completions carries: an array of texts or of token arrays is several."""
         if self._request.endpoint is not Endpoint.COMPLETIONS:
             return 1
-        match _decoded(self._request.body.fields["prompt"]):
+        match decoded_or_text(self._request.body.fields["prompt"]):
             case [str() | list(), *_] as prompts:
                 return len(prompts)
             case _:
@@ -113,26 +114,7 @@ class OpenAIDialect:
 
     def input_text(self) -> str:
         fields = self._request.body.fields
-        read = (_decoded(fields[name]) for name in (_REQUIRED[self._request.endpoint][0], "tools") if name in fields)
-        return "\n".join(text for value in read for text in _texts(value))
-
-
-def _decoded(raw: msgspec.Raw) -> object:
-    """A value of the client's; one that is nested too deeply to be read here counts as the text it is."""
-    try:
-        return msgspec.json.decode(raw)
-    except (msgspec.DecodeError, RecursionError):
-        return bytes(raw).decode(errors="replace")
-
-
-def _texts(value: object) -> Iterable[str]:
-    """Every string of a prompt that a model reads as text; images and files (data URLs) are not text."""
-    waiting = [value]
-    while waiting:
-        match waiting.pop():
-            case str() as text if not text.startswith("data:"):
-                yield text
-            case list() as items:
-                waiting.extend(reversed(items))
-            case dict() as fields:
-                waiting.extend(reversed(fields.values()))
+        read = (
+            decoded_or_text(fields[name]) for name in (_REQUIRED[self._request.endpoint][0], "tools") if name in fields
+        )
+        return "\n".join(text for value in read for text in texts(value))

@@ -82,9 +82,13 @@ class TypedStreamReader:
             fields = decoded(decode_fields, payload)
             kind = msgspec.json.decode(fields["type"], type=str)
         except (*UNREADABLE, KeyError):
-            self.error = UpstreamBroken("The upstream sent an event that is none of this API's.")
-            return b""
+            return self.look_at_untyped(payload)
         return self.look(kind, event, fields)
+
+    def look_at_untyped(self, payload: bytes) -> bytes:  # noqa: ARG002 - a dialect may know what it is
+        """Take data without a type, or none that is JSON; return what the client gets of it."""
+        self.error = UpstreamBroken("The upstream sent an event that is none of this API's.")
+        return b""
 
     def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
         """Read an event that may matter; return what the client gets of it now, without its blank line."""

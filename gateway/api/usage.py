@@ -58,18 +58,24 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
     tools = got.server_tool_use or _NO_SERVER_TOOLS
     input_tokens, output_tokens = got.prompt_tokens or 0, got.completion_tokens or 0
     unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
-    usage = Usage(
-        input_tokens=input_tokens,
-        cached_input_tokens=into.cached_tokens or got.prompt_cache_hit_tokens or 0,
-        cache_write_tokens=into.cache_write_tokens or 0,
-        cache_write_long_tokens=into.cache_write_long_tokens or 0,
-        audio_input_tokens=into.audio_tokens or 0,
-        image_input_tokens=into.image_tokens or 0,
-        output_tokens=output_tokens + unlisted,
-        reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
-        audio_output_tokens=out.audio_tokens or 0,
-        web_searches=tools.web_search_requests or 0,
-        code_sessions=tools.code_execution_requests or 0,
+    return plausible(
+        Usage(
+            input_tokens=input_tokens,
+            cached_input_tokens=into.cached_tokens or got.prompt_cache_hit_tokens or 0,
+            cache_write_tokens=into.cache_write_tokens or 0,
+            cache_write_long_tokens=into.cache_write_long_tokens or 0,
+            audio_input_tokens=into.audio_tokens or 0,
+            image_input_tokens=into.image_tokens or 0,
+            output_tokens=output_tokens + unlisted,
+            reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
+            audio_output_tokens=out.audio_tokens or 0,
+            web_searches=tools.web_search_requests or 0,
+            code_sessions=tools.code_execution_requests or 0,
+        )
     )
+
+
+def plausible(usage: Usage) -> Usage | None:
+    """The usage, or ``None`` where a figure in it is negative or larger than any context."""
     figures = msgspec.structs.astuple(usage)
     return usage if min(figures) >= 0 and max(figures) <= _TOKENS_MAX else None

@@ -1,0 +1,97 @@
+"""The Responses dialect of OpenAI: what agents such as Codex and the Agents SDK speak.
+
+Parsing looks only at what the path needs; everything else stays the client's own bytes.
+"""
+
+from __future__ import annotations
+
+from gateway.api.arrival import Arrival, asked_model, end_user, first_integer
+from gateway.api.prompt_text import decoded_or_text, texts
+from gateway.api.responses_reader import ResponseStreamReader, TokenCountReader, WholeResponseReader
+from gateway.api.wire import field, parse_body
+from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
+from gateway.errors import BadRequest
+from gateway.ports import ReplyReader
+
+# What may stand in for ``input``: something that the upstream keeps and that holds one.
+_INSTEAD_OF_INPUT = ("previous_response_id", "prompt", "conversation")
+_PROMPT_FIELDS = ("instructions", "input", "tools")
+_NULL = b"null"
+
+
+def parse(arrival: Arrival) -> Request:
+    """One request of the Responses dialect. Raises BadRequest, naming the field, for what no upstream could answer."""
+    body = parse_body(arrival.data)
+    fields = body.fields
+    model = asked_model(fields, arrival.default_model)
+    _check_input(body)
+    is_stream = arrival.endpoint is Endpoint.RESPONSES and bool(field(fields, "stream", bool, "a boolean"))
+    return Request(
+        id=arrival.request_id,
+        endpoint=arrival.endpoint,
+        model=model,
+        body=body,
+        body_bytes=len(arrival.data),
+        is_stream=is_stream,
+        wants_usage=is_stream,
+        end_user=end_user(fields, "safety_identifier", "user"),
+        output_tokens_max=first_integer(fields, "max_output_tokens"),
+        service_tier=field(fields, "service_tier", str, "a string") if "service_tier" in fields else None,
+        tags=arrival.kept_tags,
+        headers=arrival.headers,
+        query=arrival.query,
+    )
+
+
+def _check_input(body: Body) -> None:
+    given = bytes(body.fields.get("input", _NULL))
+    if given == _NULL:
+        if all(bytes(body.fields.get(name, _NULL)) == _NULL for name in _INSTEAD_OF_INPUT):
+            raise BadRequest(
+                "One of 'input', 'previous_response_id', 'prompt' or 'conversation' must be provided.",
+                param="input",
+                code="missing_required_parameter",
+            )
+    elif given[:1] not in (b'"', b"["):
+        raise BadRequest("Invalid type for 'input': expected a string or an array.", param="input", code="invalid_type")
+
+
+class ResponsesDialect:
+    """What the path asks the dialect about one request."""
+
+    def __init__(self, request: Request, keeps_text: bool = False) -> None:
+        """``keeps_text``: answers are wanted as text, for content logging."""
+        self._request = request
+        self._keeps_text = keeps_text
+
+    def call(self, deployment: Deployment) -> Call:
+        """The client's own bytes but for ``model``."""
+        request = self._request
+        return Call(
+            deployment=deployment,
+            endpoint=request.endpoint,
+            body=request.body.encoded_with({"model": deployment.model}),
+            is_stream=request.is_stream,
+            headers=request.headers,
+            query=request.query,
+        )
+
+    def reader(self, deployment: Deployment) -> ReplyReader:  # noqa: ARG002 - all of them answer alike
+        if self._request.endpoint is Endpoint.INPUT_TOKENS:
+            return TokenCountReader()
+        is_stored = not self._says("store", b"false")
+        if self._request.is_stream:
+            is_background = self._says("background", b"true")
+            return ResponseStreamReader(is_stored=is_stored, is_background=is_background, keeps_text=self._keeps_text)
+        return WholeResponseReader(is_stored=is_stored)
+
+    def _says(self, name: str, value: bytes) -> bool:
+        return bytes(self._request.body.fields.get(name, _NULL)) == value
+
+    def with_unreported(self, usage: Usage) -> Usage:
+        return usage
+
+    def input_text(self) -> str:
+        fields = self._request.body.fields
+        read = (decoded_or_text(fields[name]) for name in _PROMPT_FIELDS if name in fields)
+        return "\n".join(text for value in read for text in texts(value))

@@ -1,0 +1,350 @@
+"""Reads answers of the Responses API as they pass, whole or streamed: what to show, what they consumed.
+
+A stream begins with events that only announce it (``response.created``, ``response.in_progress``). They are held back
+until something else comes, so that an upstream which announces an answer and then fails at once is still replaced by
+the next one. Its end (``response.completed``, ``response.incomplete``) is held back until the charge is durable.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+
+import msgspec
+
+from backends import upstream_errors
+from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
+from gateway.api.responses_usage import parse_usage
+from gateway.api.typed_events import TypedStreamReader
+from gateway.api.wire import dollars
+from gateway.domain import Usage
+from gateway.error_objects import error_event
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+
+_OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
+_END = frozenset({"response.completed", "response.incomplete"})
+#: What a response's error code stands for: the others are the upstream's own affairs.
+_STATUSES: Mapping[str, int] = {
+    "server_error": 500,
+    "rate_limit_exceeded": 429,
+    **dict.fromkeys(("invalid_prompt", "bio_policy", "cyber_policy", "context_length_exceeded"), 400),
+    "data_residency_mismatch": 400,
+}
+_IMAGE_CODES = ("image", "invalid_image", "invalid_base64_image", "unsupported_image", "empty_image", "failed_to_down")
+_NO_OUTPUT = msgspec.Raw(b"[]")
+_encode = msgspec.json.encode
+
+
+class _Incomplete(msgspec.Struct):
+    reason: object = None
+
+
+class _Response(msgspec.Struct):
+    """A response, as far as the path looks into it. Typed loosely where nothing hangs on it."""
+
+    id: object = None
+    model: object = None
+    status: object = None
+    service_tier: object = None
+    store: object = None
+    output: msgspec.Raw = ABSENT
+    usage: msgspec.Raw = ABSENT
+    error: msgspec.Raw = ABSENT
+    incomplete_details: _Incomplete | None = None
+
+    @property
+    def finish_reason(self) -> str | None:
+        """Why it ended: the reason of an incomplete one, else its status."""
+        reason = text_or_none(self.incomplete_details.reason) if self.incomplete_details else None
+        return reason or text_or_none(self.status)
+
+    @property
+    def stored_id(self) -> str | None:
+        """Its id, unless the upstream says that it does not keep it."""
+        return None if self.store is False else text_or_none(self.id)
+
+    def failure(self) -> UpstreamError | None:
+        """Its error, if it failed."""
+        if bytes(self.error) == b"null" and self.status != "failed":
+            return None
+        return _failure(self.error)
+
+
+_decode_response = msgspec.json.Decoder(_Response).decode
+
+
+def _failure(raw: msgspec.Raw) -> UpstreamError:
+    """What a response's error (``code``, ``message``) means for the path."""
+    said = upstream_errors.error_object(b'{"error":' + bytes(raw) + b"}")
+    code = said.code if said else None
+    if said is None or code is None:
+        return parse_error(raw, 200)
+    status = _STATUSES.get(code, 400 if code.startswith(_IMAGE_CODES) else None)
+    if status is None:
+        return parse_error(raw, 200)
+    return upstream_errors.refusal_in_answer(replace(said, status=status), 200)
+
+
+class WholeResponseReader:
+    """Reads a response that is not streamed: a stream of one block."""
+
+    def __init__(self, *, is_stored: bool = True) -> None:
+        """``is_stored``: the request lets the upstream keep the response."""
+        self._is_stored = is_stored
+        self._body = b""
+        self.usage: Usage | None = None
+        self.finish_reason: str | None = None
+        self.model_answered: str | None = None
+        self.service_tier: str | None = None
+        self.error: UpstreamError | None = None
+        self.stored_id: str | None = None
+        self.is_complete = False
+
+    @property
+    def has_data(self) -> bool:
+        return self.is_complete
+
+    @property
+    def is_ended(self) -> bool:
+        return self.is_complete
+
+    def feed(self, block: bytes) -> bytes:
+        self._body = block
+        try:
+            response = decoded(_decode_response, block)
+        except UNREADABLE:
+            self.error = UpstreamBroken("The upstream's answer is not a valid response object.")
+            return b""
+        self.model_answered = text_or_none(response.model)
+        self.service_tier = text_or_none(response.service_tier)
+        self.finish_reason = response.finish_reason
+        self.usage = parse_usage(response.usage, response.output)
+        self.error = response.failure()
+        if self.error is None and bytes(response.output)[:1] != b"[":
+            self.error = UpstreamBroken("The upstream's answer has no 'output'.")
+        if self.error is not None:
+            return b""
+        self.stored_id = response.stored_id if self._is_stored else None
+        self.is_complete = True
+        return block
+
+    def flush(self) -> bytes:
+        return b""
+
+    def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
+        return b""
+
+    def failing(self, error: GatewayError) -> bytes:
+        return error_event(error)
+
+    def unreported_text(self) -> str:
+        return ""
+
+    def output_text(self) -> str:
+        try:
+            answer = decoded(decode_fields, self._body)
+        except UNREADABLE:
+            # A truncated answer was generated all the same; count what text is in it.
+            return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
+        return "".join(_texts_of_output(answer.get("output", _NO_OUTPUT)))
+
+
+class TokenCountReader(WholeResponseReader):
+    """Reads the answer of ``/v1/responses/input_tokens``, which costs nothing."""
+
+    def feed(self, block: bytes) -> bytes:
+        try:
+            counted = decoded(decode_fields, block)
+            msgspec.json.decode(counted["input_tokens"], type=int)
+        except (*UNREADABLE, KeyError):
+            self.error = UpstreamBroken("The upstream's answer has no 'input_tokens'.")
+            return b""
+        self.usage = Usage()
+        self.is_complete = True
+        return block
+
+
+class ResponseStreamReader(TypedStreamReader):
+    """Reads a streamed response event by event."""
+
+    passing = frozenset(
+        b"response." + name + b".delta"
+        for name in (
+            *(b"output_text", b"refusal", b"reasoning_text", b"reasoning_summary_text"),
+            *(b"function_call_arguments", b"custom_tool_call_input", b"mcp_call_arguments"),
+            b"code_interpreter_call_code",
+        )
+    )
+
+    def __init__(self, *, is_stored: bool = True, is_background: bool = False, keeps_text: bool = False) -> None:
+        """``is_background``: the upstream works on without us, so that being announced is an answer already."""
+        super().__init__(keeps_text=keeps_text)
+        self._is_stored = is_stored
+        self._is_background = is_background
+        self._opening: list[bytes] = []
+        self._response: dict[str, msgspec.Raw] = {}  # as last announced, or as it ended
+        self._kind = ""
+        self._last = b""  # the event that was shown last
+        self._end: dict[str, msgspec.Raw] | None = None
+
+    def feed(self, block: bytes) -> bytes:
+        return self._opened(super().feed(block))
+
+    def flush(self) -> bytes:
+        return self._opened(super().flush())
+
+    def _opened(self, shown: bytes) -> bytes:
+        """The events with those before them that were held back, once there is more than those."""
+        if not self._opening or not self.has_data:
+            return shown
+        opening = b"".join(event + b"\n\n" for event in self._opening)
+        self._opening.clear()
+        return opening + shown
+
+    def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
+        if kind in _OPENING and not self.has_data:
+            self._announce(fields)
+            self._last = event
+            self._opening.append(event)
+            self.has_data = self._is_background
+            return b""
+        if kind in _END:
+            self._complete(kind, fields)
+            return b""
+        if kind == "response.failed":
+            response = self._read(fields)
+            self.error = response.failure() or UpstreamBroken("The upstream's response failed.")
+            self._end = fields
+            return b""
+        if kind == "error":
+            self.error = _failure(fields["error"] if "error" in fields else msgspec.Raw(_encode(fields)))
+            self._end = fields
+            return b""
+        self.has_data = True
+        if kind.encode() in self.passing:
+            self._keep(event)
+        else:
+            self._last = event
+        return event
+
+    def look_at_untyped(self, payload: bytes) -> bytes:
+        if payload.strip() == b"[DONE]":  # some servers end this API's streams like the other one's
+            return b""
+        try:
+            error = decoded(decode_fields, payload).get("error", ABSENT)
+        except UNREADABLE:
+            error = ABSENT
+        if bytes(error) == b"null":
+            return super().look_at_untyped(payload)
+        self.error = _failure(error)
+        return b""
+
+    def _announce(self, fields: dict[str, msgspec.Raw]) -> None:
+        response = self._read(fields)
+        self.stored_id = response.stored_id if self._is_stored else None
+
+    def _read(self, fields: dict[str, msgspec.Raw]) -> _Response:
+        """Take over what the response in an event says of itself."""
+        raw = fields.get("response", ABSENT)
+        try:
+            response = decoded(_decode_response, raw)
+            self._response = decoded(decode_fields, raw)
+        except UNREADABLE:
+            return _Response()
+        self.model_answered = text_or_none(response.model) or self.model_answered
+        self.service_tier = text_or_none(response.service_tier) or self.service_tier
+        self.usage = parse_usage(response.usage, response.output) or self.usage
+        return response
+
+    def _complete(self, kind: str, fields: dict[str, msgspec.Raw]) -> None:
+        response = self._read(fields)
+        if bytes(response.output)[:1] != b"[":
+            self.error = UpstreamBroken("The upstream's stream ended without a response.")
+            return
+        if self._is_stored and self.stored_id is None:
+            self.stored_id = response.stored_id
+        self.finish_reason = response.finish_reason
+        self._kind, self._end = kind, fields
+        self.has_data = self.is_ended = True
+
+    def closing(self, cost_nusd: int) -> bytes:
+        """The end, with ``usage.cost`` in US dollars."""
+        if self._end is None:
+            return b""
+        used = self.usage or Usage()
+        raw = self._response.get("usage", ABSENT)
+        usage = decode_fields(raw) if bytes(raw) != b"null" else _usage_fields(used)
+        usage["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
+        response = {**self._response, "usage": usage}
+        return _event(self._kind, {**self._end, "response": response})
+
+    def failing(self, error: GatewayError) -> bytes:
+        """``response.failed``, in the place of the upstream's own or as the next event after the last one shown."""
+        number = _sequence_number(self._end) if self._end is not None else None
+        if number is None:
+            number = self._next_number()
+        said = {"code": error.code or "server_error", "message": error.message}
+        response = {"object": "response", "output": [], **self._response, "status": "failed", "error": said}
+        event = {"type": "response.failed", "sequence_number": number, "response": response}
+        return _event("response.failed", event)
+
+    def _next_number(self) -> int:
+        lines = (line[5:] for line in self._last.split(b"\n") if line.startswith(b"data:"))
+        try:
+            last = _sequence_number(decoded(decode_fields, b"\n".join(lines)))
+        except UNREADABLE:
+            last = None
+        return 0 if last is None else last + 1
+
+    def texts_of(self, payload: dict[str, object]) -> Iterable[str]:
+        if isinstance(delta := payload.get("delta"), str):
+            yield delta
+
+    def output_text(self) -> str:
+        text = super().output_text()
+        return text or "".join(_texts_of_output(self._response.get("output", _NO_OUTPUT)))
+
+    def _keep(self, event: bytes) -> None:
+        self._last = event
+        super()._keep(event)
+
+
+def _event(kind: str, fields: Mapping[str, object]) -> bytes:
+    return b"event: " + kind.encode() + b"\ndata: " + _encode(fields) + b"\n\n"
+
+
+def _sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:
+    try:
+        return msgspec.json.decode(fields["sequence_number"], type=int)
+    except (msgspec.DecodeError, KeyError):
+        return None
+
+
+def _usage_fields(used: Usage) -> dict[str, msgspec.Raw]:
+    """Counted usage, as the API reports it."""
+    return decode_fields(
+        _encode(
+            {
+                "input_tokens": used.input_tokens,
+                "input_tokens_details": {"cached_tokens": used.cached_input_tokens},
+                "output_tokens": used.output_tokens,
+                "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
+                "total_tokens": used.input_tokens + used.output_tokens,
+            }
+        )
+    )
+
+
+def _texts_of_output(output: msgspec.Raw) -> Iterable[str]:
+    """All generated text of a response: messages, refusals, reasoning, the arguments of tools."""
+    try:
+        found = decoded(msgspec.json.decode, output)
+    except UNREADABLE:
+        return
+    for item in items(found):
+        if not isinstance(item, dict):
+            continue
+        yield from (item[name] for name in ("name", "arguments", "input", "code") if isinstance(item.get(name), str))
+        for part in (*items(item.get("content")), *items(item.get("summary"))):
+            if isinstance(part, dict):
+                yield from (part[name] for name in ("text", "refusal") if isinstance(part.get(name), str))
