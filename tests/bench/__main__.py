@@ -17,16 +17,17 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import processes
+from tests.bench import processes, translations
 from tests.bench.client import Load, Result
-from tests.bench.processes import BODY, Gateway, NotPossible, Server
+from tests.bench.dialects import CHAT, DIALECTS
+from tests.bench.processes import Gateway, NotPossible, Server
+from tests.bench.stream_upstream import VLLM_PATH
 
-PATH = "/v1/chat/completions"
 STREAMS = 32
 STREAM_CHUNKS = 400  # of each stream, the closing usage chunk included, [DONE] not
 STREAM_PAUSE_S = 0.005
 SETTLE_S = 0.7  # so that what was charged last has been shipped when the CPU is read
-PARTS = ("start", "cpu", "stream", "latency", "memory")
+PARTS = ("start", "cpu", "stream", "dialects", "translation", "latency", "memory")
 
 
 @dataclass(slots=True)
@@ -46,10 +47,14 @@ class Bench:
         self.rows.append((figure, value, target))
         print(f"  {figure:<66} {value:<34} {target}", flush=True)
 
-    def load(self, server: Server, **what: object) -> Load:
+    def load(self, server: Server, dialect: str = CHAT, **what: object) -> Load:
         is_gateway = server is self.gateway
         headers = self.gateway.headers() if is_gateway else {"content-type": "application/json"}
-        return msgspec.convert({"port": server.port, "path": PATH, "headers": headers, "body": BODY, **what}, Load)
+        asked = DIALECTS[dialect]
+        body = asked.body(is_stream=what["kind"] == "streams")
+        return msgspec.convert(
+            {"port": server.port, "path": asked.path, "headers": headers, "body": body, **what}, Load
+        )
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -148,15 +153,19 @@ def measure_cpu(bench: Bench) -> None:
 
 def measure_streams(bench: Bench) -> None:
     """CPU per chunk against the pass-through in the same run; both see the same streams."""
+    chat = DIALECTS[CHAT]
     for name, model, path in (
-        ("OpenAI-like, usage hidden", "openai-stream", PATH),
-        ("vLLM-like, usage on each chunk, hidden", "vllm-stream", "/vllm" + PATH),
+        ("OpenAI-like, usage hidden", chat.stream_model, chat.path),
+        ("vLLM-like, usage on each chunk, hidden", "vllm-stream", VLLM_PATH),
     ):
         ratios, own, floor = [], [], []
         merged = 0
         for _ in range(bench.options.runs):
-            gateway_us, gateway_merged = _stream_us(bench, bench.gateway, model, PATH)
-            floor_us, floor_merged = _stream_us(bench, bench.stream_passthrough, model, path)
+            body = chat.body(is_stream=True).replace(chat.stream_model, model)
+            load = bench.load(bench.gateway, kind="streams", connections=STREAMS, requests=STREAMS)
+            gateway_us, gateway_merged = _stream_us(bench.gateway, msgspec.structs.replace(load, body=body))
+            load = bench.load(bench.stream_passthrough, kind="streams", connections=STREAMS, requests=STREAMS)
+            floor_us, floor_merged = _stream_us(bench.stream_passthrough, msgspec.structs.replace(load, path=path))
             own.append(gateway_us)
             floor.append(floor_us)
             ratios.append(gateway_us / floor_us)
@@ -169,15 +178,41 @@ def measure_streams(bench: Bench) -> None:
         )
 
 
-def _stream_us(bench: Bench, server: Server, model: str, path: str) -> tuple[float, int]:
+def _stream_us(server: Server, load: Load) -> tuple[float, int]:
     """Microseconds of CPU per upstream chunk, and how many chunks reached the client merged with another."""
-    body = msgspec.json.encode({**msgspec.json.decode(BODY), "model": model, "stream": True}).decode()
-    load = bench.load(server, kind="streams", connections=STREAMS, requests=STREAMS)
-    load = msgspec.structs.replace(load, body=body, path=path)
     before = server.cpu()
     result = processes.drive(load)
     used = server.cpu().since(before)
     return used.own_s * 1e6 / (STREAMS * STREAM_CHUNKS), result.events - result.reads
+
+
+def measure_dialects(bench: Bench) -> None:
+    """The verbatim dialects beside chat, run by run in turns: the same question, the same answer, the same chunks."""
+    whole: dict[str, list[float]] = {name: [] for name in DIALECTS}
+    chunks: dict[str, list[float]] = {name: [] for name in DIALECTS}
+    for _ in range(bench.options.runs):
+        for name in DIALECTS:
+            load = bench.load(bench.gateway, name, kind="closed", connections=32, requests=bench.options.requests)
+            processes.drive(msgspec.structs.replace(load, requests=bench.options.warm_up))
+            before = bench.gateway.cpu()
+            result = processes.drive(load)
+            time.sleep(SETTLE_S)
+            whole[name].append(bench.gateway.cpu().since(before).own_s * 1000 / result.requests)
+            load = bench.load(bench.gateway, name, kind="streams", connections=STREAMS, requests=STREAMS)
+            chunks[name].append(_stream_us(bench.gateway, load)[0])
+    for name in DIALECTS:
+        target = "" if name == CHAT else "<= chat"
+        ratio = statistics.median(a / b for a, b in zip(whole[name], whole[CHAT], strict=True))
+        bench.add(f"CPU per request, 32 connections: {name}", f"{_spread(whole[name], 'ms')}, {ratio:.2f} x", target)
+        ratio = statistics.median(a / b for a, b in zip(chunks[name], chunks[CHAT], strict=True))
+        bench.add(f"    per chunk, 32 streams: {name}", f"{_spread(chunks[name], 'us')}, {ratio:.2f} x", target)
+
+
+def measure_translations(bench: Bench) -> None:
+    """CPU of the translations alone, in this process: a 100 kB agent's body, and one event of a long stream."""
+    for name, request_ms, event_us in translations.measure(bench.options.runs):
+        bench.add(f"translation {name}: a request of 100 kB", _spread(request_ms, "ms"), "<= 0.3 ms")
+        bench.add("    one event of its answer", _spread(event_us, "us"), "<= 60 us")
 
 
 def measure_latency(bench: Bench) -> None:
@@ -233,6 +268,8 @@ def measure_memory(bench: Bench) -> None:
 _MEASURES: dict[str, Callable[[Bench], None]] = {
     "cpu": measure_cpu,
     "stream": measure_streams,
+    "dialects": measure_dialects,
+    "translation": measure_translations,
     "latency": measure_latency,
     "memory": measure_memory,
 }

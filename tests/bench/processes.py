@@ -22,21 +22,9 @@ import msgspec
 import psutil
 
 from tests.bench.client import Load, Result
+from tests.bench.dialects import CHAT, DIALECTS
 
 ROOT = Path(__file__).resolve().parents[2]
-PROMPT = "Explain in plain words how a toll bridge pays for itself over the years. " * 7  # 511 bytes
-BODY = msgspec.json.encode(
-    {"model": "static", "messages": [{"role": "user", "content": PROMPT}], "temperature": 0.7}
-).decode()
-ANSWER = (
-    '{"id":"chatcmpl-BenchBenchBenchBenchBench0001","object":"chat.completion","created":1790000000,'
-    '"model":"bench-2026-01-01","choices":[{"index":0,"message":{"role":"assistant","content":"'
-    + "A bridge earns its keep one coin at a time. "
-    * 6
-    + '","refusal":null},"logprobs":null,"finish_reason":"stop"}],"usage":{"prompt_tokens":120,"completion_tokens":66,'
-    '"total_tokens":186,"prompt_tokens_details":{"cached_tokens":0,"audio_tokens":0},"completion_tokens_details":'
-    '{"reasoning_tokens":0,"audio_tokens":0}},"service_tier":"default","system_fingerprint":"fp_0123456789"}'
-)
 _NGINX = """
 daemon off; master_process off; worker_processes 1; pid {folder}/nginx.pid; error_log {folder}/error.log;
 events {{ worker_connections 1024; }}
@@ -44,16 +32,20 @@ http {{
   access_log off; keepalive_timeout 600s; keepalive_requests 100000000; default_type application/json;
   client_body_temp_path {folder}/body; proxy_temp_path {folder}/proxy; fastcgi_temp_path {folder}/fastcgi;
   uwsgi_temp_path {folder}/uwsgi; scgi_temp_path {folder}/scgi;
-  server {{ listen 127.0.0.1:{port}; location / {{ return 200 '{answer}'; }} }}
+  server {{ listen 127.0.0.1:{port}; {locations} }}
 }}
 """
 _CATALOG = """
 providers:
   nginx: {{kind: openai, base_url: "http://127.0.0.1:{static}/v1", api_key: "sk-bench"}}
+  nginx-messages: {{kind: anthropic, base_url: "http://127.0.0.1:{static}/v1", api_key: "sk-bench"}}
+  anthropic-like: {{kind: anthropic, base_url: "http://127.0.0.1:{stream}/v1", api_key: "sk-bench"}}
   openai-like: {{kind: openai, base_url: "http://127.0.0.1:{stream}/v1", api_key: "sk-bench"}}
   vllm-like: {{kind: vllm, base_url: "http://127.0.0.1:{stream}/vllm/v1"}}
 deployments:
   - {{name: static-upstream, provider: nginx, model: bench, price: {{input: 0.25, output: 2}}}}
+  - {{name: static-messages, provider: nginx-messages, model: bench, price: {{input: 0.25, output: 2}}}}
+  - {{name: messages-stream, provider: anthropic-like, model: bench, price: {{input: 0.25, output: 2}}}}
   - {{name: openai-stream, provider: openai-like, model: bench, price: {{input: 0.25, output: 2}}}}
   - {{name: vllm-stream, provider: vllm-like, model: bench, price: {{input: 0.25, output: 2}}}}
 routes:
@@ -146,8 +138,9 @@ class Gateway(Server):
             if self._process.poll() is not None or time.monotonic() - self.began_s > _PATIENCE_S:
                 raise NotPossible(f"obol serve did not start:\n{self._log.read_text()[-3000:]}")
             with contextlib.suppress(OSError, urllib.error.URLError, FileNotFoundError):
+                chat = DIALECTS[CHAT]
                 request = urllib.request.Request(
-                    f"http://127.0.0.1:{self.port}/v1/chat/completions", BODY.encode(), self.headers()
+                    f"http://127.0.0.1:{self.port}{chat.path}", chat.body(is_stream=False).encode(), self.headers()
                 )
                 with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310 - our own address
                     answer.read()
@@ -191,7 +184,10 @@ def start_nginx(folder: Path) -> Server:
         raise NotPossible("nginx is the static upstream: install it (Debian: apt-get install nginx-light)")
     port = free_port()
     config = folder / "nginx.conf"
-    config.write_text(_NGINX.format(folder=folder, port=port, answer=ANSWER))
+    locations = " ".join(
+        f"location = {dialect.path} {{ return 200 '{dialect.answer}'; }}" for dialect in DIALECTS.values()
+    )
+    config.write_text(_NGINX.format(folder=folder, port=port, locations=locations))
     server = Server(
         [nginx, "-p", str(folder), "-e", str(folder / "error.log"), "-c", str(config)],
         port,
