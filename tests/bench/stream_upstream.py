@@ -39,6 +39,10 @@ class _Upstream(asyncio.Protocol):
         head, found, body = self._buffer.partition(b"\r\n\r\n")
         if not found:
             return
+        if head.startswith(b"GET "):  # the gateway asks a vLLM how it is
+            self._buffer = b""
+            self._transport.write(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n")
+            return
         lower = head.lower()
         length = int(lower.partition(b"content-length:")[2].split(b"\r\n")[0])
         if len(body) < length:
