@@ -15,6 +15,15 @@ INPUT_TOKENS, OUTPUT_TOKENS = 9, 8  # of that text, as the upstream reports them
 INPUT_NUSD, OUTPUT_NUSD = 1000, 2000  # per token, at the deployments any/*
 COST_NUSD = INPUT_TOKENS * INPUT_NUSD + OUTPUT_TOKENS * OUTPUT_NUSD
 COST_USD = "0.000025"
+# Per token, at the deployments messages/* and responses/*: no two of them alike, so that no mix-up goes unseen.
+AGENT_RATES_NUSD = {
+    "input": 1000,
+    "cached_input": 100,
+    "cache_write": 1250,
+    "cache_write_long": 1900,
+    "output": 2000,
+    "reasoning": 3000,
+}
 
 # any/<x> is a deployment of its own for each x, and asks the upstream for its model <x>: a preset or anything.
 # The letters before the slash set apart deployments of different tests that ask for the same preset.
@@ -37,6 +46,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "cools-down": ("k/error-429", "j/good"),
     "unpriced-first": ("unpriced", "i/good"),
 }
+_AGENT_PRICE = json.dumps({meter: rate_nusd / 1000 for meter, rate_nusd in AGENT_RATES_NUSD.items()})
 
 CATALOG = (
     f"""
@@ -49,7 +59,11 @@ providers:
     timeouts: {{first_token_s: 0.5, between_tokens_s: 0.5, total_s: 1.5}}
   gone: {{kind: openai_compatible, base_url: "http://127.0.0.1:9/v1", api_key: {UPSTREAM_KEY}}}
   cheap: {{kind: openai_compatible, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}, discount_pct: 12.5}}
+  speaks-messages: {{kind: anthropic, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
+  speaks-responses: {{kind: openai, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
 deployments:
+  - {{name: "messages/*", provider: speaks-messages, model: "*", price: {_AGENT_PRICE}}}
+  - {{name: "responses/*", provider: speaks-responses, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "slow/*", provider: slow, model: "*", price: {{input: 1, output: 2}}}}
   - {{name: "gone/*", provider: gone, model: "*", price: {{input: 1, output: 2}}}}
   - {{name: switched-off, provider: up, model: x, price: {{input: 1, output: 2}}, enabled: false}}
