@@ -14,7 +14,8 @@ from gateway.domain import Basis, LedgerEntry, Outcome
 from gateway.errors import StoreUnavailable
 from gateway.stores.journal import Keys, RedisJournal
 from gateway.stores.local_journal import LocalJournal
-from gateway.stores.redis_link import Link, open_link
+from gateway.stores.redis_link import Link
+from gateway.stores.redis_open import open_link
 
 _numbers = itertools.count()
 

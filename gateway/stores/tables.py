@@ -131,6 +131,19 @@ ledger_rejects = Table(
     Column("entry", Text, nullable=False),
 )
 
+# Which deployment's upstream keeps a response, and whose it is.
+stored_responses = Table(
+    "stored_responses",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("team_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("deployment", Text, nullable=False),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Index("stored_responses_oldest", "created_at"),
+)
+
 MONTHS_AHEAD = 3
 _PARTITIONS_LOCK = 0x0B01_0002  # advisory lock key: one replica makes partitions at a time
 

@@ -19,7 +19,8 @@ from gateway.errors import JournalUnavailable
 from gateway.jobs import SWEEP_INTERVAL_S, Shipper, Sweeper
 from gateway.stores.journal import INSTANCES, RedisJournal
 from gateway.stores.local_journal import LocalJournal, dead_journals
-from gateway.stores.redis_link import RedisLink, open_link
+from gateway.stores.redis_link import RedisLink
+from gateway.stores.redis_open import open_link
 
 
 @pytest.fixture

@@ -11,7 +11,8 @@ from own_valkey import free_port, own_valkey
 from gateway.domain import Deployment, Provider, UpstreamLimits
 from gateway.jobs import SWEEP_INTERVAL_S, Shipper, Sweeper
 from gateway.stores.redis_cluster import ClusterLink
-from gateway.stores.redis_link import RedisLink, open_link
+from gateway.stores.redis_link import RedisLink
+from gateway.stores.redis_open import open_link
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 
 

@@ -15,7 +15,7 @@ from gateway.domain import Basis
 from gateway.jobs import SWEEP_INTERVAL_S, Job, JobRunner, Shipper, Sweeper
 from gateway.stores.journal import INSTANCES, Keys
 from gateway.stores.local_journal import LocalJournal
-from gateway.stores.redis_link import open_link
+from gateway.stores.redis_open import open_link
 
 
 @pytest.fixture(scope="module")

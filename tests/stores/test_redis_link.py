@@ -12,7 +12,8 @@ from redis.exceptions import ResponseError
 
 from gateway.stores.redis_cluster import ClusterLink, is_cluster_url
 from gateway.stores.redis_lasting import UnsafeRedis
-from gateway.stores.redis_link import RedisLink, Script, open_link
+from gateway.stores.redis_link import RedisLink, Script
+from gateway.stores.redis_open import open_link
 
 ECHO = Script("echo", "return {KEYS[1], ARGV[1]}")
 

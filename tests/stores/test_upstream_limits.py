@@ -11,7 +11,7 @@ from journal_parts import until
 from own_valkey import own_valkey
 
 from gateway.domain import Deployment, Provider, UpstreamLimits
-from gateway.stores.redis_link import open_link
+from gateway.stores.redis_open import open_link
 from gateway.stores.upstream_limits import LEASE_MS, RedisUpstreamAdmission, _Keys
 
 
