@@ -44,7 +44,8 @@ from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore, redis_announcer
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.local_journal import LocalJournal
-from gateway.stores.redis_link import Link, open_link
+from gateway.stores.redis_link import Link
+from gateway.stores.redis_open import open_link
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
 from policies.breaker import Phase
