@@ -28,9 +28,11 @@ class Meter(StrEnum):
     AUDIO_INPUT = "audio_input"
     AUDIO_OUTPUT = "audio_output"
     IMAGE = "image"
+    IMAGE_OUTPUT = "image_output"
     IMAGE_GENERATED = "image_generated"
     CHARACTER = "character"
     SECOND = "second"
+    QUERY = "query"
     WEB_SEARCH = "web_search"
     CODE_SESSION = "code_session"
 
@@ -46,6 +48,21 @@ class Endpoint(StrEnum):
     COMPLETIONS = "completions"
     EMBEDDINGS = "embeddings"
     MODERATIONS = "moderations"
+    SPEECH = "audio/speech"
+    TRANSCRIPTIONS = "audio/transcriptions"
+    TRANSLATIONS = "audio/translations"
+    IMAGES = "images/generations"
+    IMAGE_EDITS = "images/edits"
+    IMAGE_VARIATIONS = "images/variations"
+    RERANK = "rerank"
+
+
+class AnswerForm(StrEnum):
+    """What a good answer is made of."""
+
+    OBJECT = "object"  # JSON: one object, or a stream of events with one each
+    TEXT = "text"  # a plain text, whole (a transcript, subtitles)
+    BYTES = "bytes"  # whatever comes, as it comes (sound)
 
 
 _DIALECT_OF: Mapping[Endpoint, Endpoint] = {
@@ -105,8 +122,8 @@ class Outcome(StrEnum):
 class Usage(msgspec.Struct, frozen=True):
     """What one upstream call consumed, in the terms of the OpenAI API.
 
-    ``input_tokens`` includes cached, cache-written, audio and image tokens; ``output_tokens`` includes reasoning and
-    audio tokens. A dialect that counts otherwise (Anthropic) converts where it parses.
+    ``input_tokens`` includes cached, cache-written, audio and image tokens; ``output_tokens`` includes
+    reasoning, audio and image tokens. A dialect that counts otherwise (Anthropic) converts where it parses.
     """
 
     input_tokens: int = 0
@@ -118,11 +135,14 @@ class Usage(msgspec.Struct, frozen=True):
     output_tokens: int = 0
     reasoning_tokens: int = 0
     audio_output_tokens: int = 0
+    image_output_tokens: int = 0
     images: int = 0
     characters: int = 0
     seconds: int = 0
+    queries: int = 0
     web_searches: int = 0
     code_sessions: int = 0
+    is_estimated: bool = False  # a figure in it is a guess, since the upstream reported none
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,7 +159,10 @@ class RateCard:
 
 @dataclass(frozen=True, slots=True)
 class Tariff:
-    """The price of a deployment: one rate card per service tier; ``standard`` is always there."""
+    """The price of a deployment: one rate card per service tier; ``standard`` is always there.
+
+    A size of images with a price of its own is a tier too, named as ``1024x1536`` or ``hd/1024x1536``.
+    """
 
     cards: Mapping[str, RateCard]
 
@@ -293,11 +316,13 @@ class Request:
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream (traceparent, ...)
     query: Mapping[str, str] = field(default_factory=dict)  # parameters of the address that travel upstream
+    form: AnswerForm = AnswerForm.OBJECT
+    foreseen: Usage | None = None  # what it will consume as far as it tells itself; None: its text, by its size
 
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """One attempt at a deployment, ready to be sent: ``body`` is the JSON that leaves the building."""
+    """One attempt at a deployment, ready to be sent: ``body`` is what leaves the building."""
 
     deployment: Deployment
     endpoint: Endpoint
@@ -305,6 +330,17 @@ class Call:
     is_stream: bool
     headers: Mapping[str, str]
     query: Mapping[str, str] = field(default_factory=dict)
+    content_type: str = "application/json"  # of the body
+    form: AnswerForm = AnswerForm.OBJECT
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response that an upstream keeps: whose it is, and which deployment made it."""
+
+    id: str
+    team_id: str
+    deployment: str
 
 
 class Bar(StrEnum):

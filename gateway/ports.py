@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain import Call, Caller, Deployment, Endpoint, LedgerEntry, Route, Usage
+from gateway.domain import Call, Caller, Deployment, Endpoint, LedgerEntry, Route, StoredResponse, Usage
 from gateway.errors import GatewayError, UpstreamError
 
 
@@ -158,6 +158,19 @@ class Journal(Protocol):
 
     async def settle(self, entry: LedgerEntry) -> None:
         """Replace the intent of the same id by its charge, durably. Never raises for a store that is away."""
+
+
+class StoredResponses(Protocol):
+    """Which upstream keeps which response, and for which team."""
+
+    async def remember(self, response_id: str, deployment: str, caller: Caller) -> None:
+        """Write down where a response is, before its client sees the id. Never raises for a store that is away."""
+
+    async def find(self, response_id: str) -> StoredResponse | None:
+        """Where it is, ``None`` for an unknown id. Raises StoreUnavailable."""
+
+    async def forget(self, response_id: str) -> None:
+        """Its upstream keeps it no longer. Raises StoreUnavailable."""
 
 
 class LedgerSink(Protocol):

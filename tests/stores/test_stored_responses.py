@@ -1,0 +1,105 @@
+"""Which deployment keeps which response: written down before the id is seen, and never in an answer's way."""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+
+import pytest
+from sqlalchemy import text
+
+from gateway.domain import Caller, StoredResponse
+from gateway.errors import StoreUnavailable
+from gateway.stores import database
+from gateway.stores.stored_responses import AWAY_S, StoredResponseStore
+
+CALLER = Caller("key_1", "k", "team_1", "t", "org_1")
+OTHER = Caller("key_2", "k", "team_2", "t", "org_1")
+
+
+@pytest.fixture
+def store(engine):
+    return StoredResponseStore(engine)
+
+
+@pytest.fixture
+def response_id():
+    return f"resp_{uuid.uuid4().hex}"
+
+
+@pytest.fixture
+async def store_away():
+    engine = database.connect("postgresql://nobody@127.0.0.1:9/nothing")
+    clock = [100.0]
+    yield StoredResponseStore(engine, monotonic_s=lambda: clock[0]), clock
+    await engine.dispose()
+
+
+async def test_a_response_is_found_with_its_team_and_its_deployment(store, response_id):
+    await store.remember(response_id, "openai/gpt", CALLER)
+    assert await store.find(response_id) == StoredResponse(response_id, "team_1", "openai/gpt")
+
+
+async def test_an_unknown_id_is_not_found(store, response_id):
+    assert await store.find(response_id) is None
+
+
+@pytest.mark.parametrize("id_", ["", "../admin", "resp_1?x", "resp_\0", "x" * 513, "é"])
+async def test_what_can_be_no_id_is_neither_kept_nor_found(store, id_):
+    await store.remember(id_, "d", CALLER)
+    assert await store.find(id_) is None
+
+
+async def test_an_id_stays_with_the_team_that_had_it_first(store, response_id):
+    await store.remember(response_id, "d", CALLER)
+    await store.remember(response_id, "e", OTHER)
+    assert (await store.find(response_id)).team_id == "team_1"
+
+
+async def test_ids_that_come_at_the_same_time_are_all_kept_also_twice_the_same(store):
+    ids = [f"resp_{uuid.uuid4().hex}" for _ in range(50)]
+    await asyncio.gather(*(store.remember(one, "d", CALLER) for one in [*ids, *ids]))
+    assert all([await store.find(one) for one in ids])
+
+
+async def test_a_client_that_leaves_does_not_keep_the_others_ids_from_being_written(store, response_id):
+    leaving = asyncio.create_task(store.remember(f"resp_{uuid.uuid4().hex}", "d", CALLER))
+    staying = asyncio.create_task(store.remember(response_id, "d", CALLER))
+    await asyncio.sleep(0)
+    leaving.cancel()
+    await staying
+    assert await store.find(response_id)
+
+
+async def test_a_forgotten_response_is_not_found(store, response_id):
+    await store.remember(response_id, "d", CALLER)
+    await store.forget(response_id)
+    assert await store.find(response_id) is None
+
+
+async def test_what_is_older_than_upstreams_keep_it_is_purged_and_nothing_else(store, engine, response_id):
+    old = f"resp_{uuid.uuid4().hex}"
+    await store.remember(old, "d", CALLER)
+    await store.remember(response_id, "d", CALLER)
+    async with engine.begin() as connection:
+        statement = text("UPDATE stored_responses SET created_at = now() - interval '32 days' WHERE id = :id")
+        await connection.execute(statement, {"id": old})
+    assert await store.purge() >= 1
+    assert await store.find(old) is None
+    assert await store.find(response_id)
+
+
+async def test_while_postgres_is_away_an_answer_goes_out_and_the_operator_is_told_once(store_away, caplog):
+    store, clock = store_away
+    await store.remember("resp_1", "d", CALLER)
+    await store.remember("resp_2", "d", CALLER)
+    assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 1
+    clock[0] += AWAY_S
+    await store.remember("resp_3", "d", CALLER)
+    assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 2
+
+
+async def test_while_postgres_is_away_nobody_is_told_that_an_id_is_unknown(store_away):
+    store, _ = store_away
+    with pytest.raises(StoreUnavailable):
+        await store.find("resp_1")
