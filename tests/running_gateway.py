@@ -40,9 +40,10 @@ def until(is_met: Callable[[], object], what: str, within_s: float = 30.0) -> An
 class UpstreamProcess:
     """The scripted upstream in a process that outlives every gateway."""
 
-    def __init__(self) -> None:
+    def __init__(self, program: Path = UPSTREAM) -> None:
+        """``program``: one that prints its port as the scripted upstream does."""
         self._process = subprocess.Popen(
-            [sys.executable, str(UPSTREAM)],
+            [sys.executable, str(program)],
             stdout=subprocess.PIPE,
             text=True,
             preexec_fn=leave_terminal_and_die_with_parent(signal.SIGTERM),  # noqa: PLW1509  no threads fork here
