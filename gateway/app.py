@@ -46,6 +46,7 @@ from gateway.stores.ledger import LedgerStore
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
+from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
 from policies.breaker import Phase
@@ -91,6 +92,7 @@ class _Stores:
     ledger: LedgerStore
     keys: KeyStore
     key_cache: KeyCache
+    stored: StoredResponseStore
     shipper: Shipper
     limits: RedisUpstreamAdmission
 
@@ -118,6 +120,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         ledger=ledger,
         keys=keys,
         key_cache=KeyCache(keys),
+        stored=StoredResponseStore(engine),
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
     )
@@ -144,9 +147,10 @@ async def _build(
         admission=stores.limits,
         tokens=tokens,
         keys=stores.key_cache,
+        stored=stores.stored,
         telemetry=RequestTelemetry(metrics, lines.write, settings.log_level),
         background=background,
-        clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause),
+        clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause, sleep=asyncio.sleep),
         instance=stores.instance,
         is_content_logged=settings.content_logging,
     )
@@ -211,6 +215,7 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("keys", 10, stores.key_cache.refresh),
         Job("catalog", 1, reload_catalog),
         Job("partitions", 86_400, ensure_partitions),
+        Job("stored responses", 86_400, stores.stored.purge),
         Job("limits", 5, stores.limits.renew),
         Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),
     ]

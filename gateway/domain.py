@@ -316,6 +316,7 @@ class Request:
     tags: tuple[str, ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream (traceparent, ...)
     query: Mapping[str, str] = field(default_factory=dict)  # parameters of the address that travel upstream
+    continues: str | None = None  # the id of a stored response that it goes on from
     form: AnswerForm = AnswerForm.OBJECT
     foreseen: Usage | None = None  # what it will consume as far as it tells itself; None: its text, by its size
 
@@ -329,7 +330,9 @@ class Call:
     body: bytes
     is_stream: bool
     headers: Mapping[str, str]
-    query: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    method: str = "POST"
+    item: tuple[str, ...] = ()  # what is asked for below the endpoint: ("resp_1", "cancel")
     content_type: str = "application/json"  # of the body
     form: AnswerForm = AnswerForm.OBJECT
 
@@ -339,7 +342,9 @@ class StoredResponse:
     """A response that an upstream keeps: whose it is, and which deployment made it."""
 
     id: str
+    organization_id: str
     team_id: str
+    key_id: str
     deployment: str
 
 

@@ -12,9 +12,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from gateway.decide import decide, nothing_left
-from gateway.domain import Call, Caller, Decision, Deployment, Outcome, Request
+from gateway.domain import Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
 from gateway.entries import Attempt, estimated_input_tokens, intent
 from gateway.errors import BadRequest, GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.following import at_origin, follow
 from gateway.ids import new_entry_id, rfc3339
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.settlement import Settlement
@@ -38,6 +39,8 @@ class Pipeline:
         services = self._services
         now_s = services.clock.monotonic_s()
         decision = decide(services.catalog(), request, caller, lambda name: self.health.why_unavailable(name, now_s))
+        if request.continues is not None:
+            decision = await at_origin(services, request, caller, decision)
         rejected = dict(decision.rejected)
         failure: UpstreamError | None = None
         refusal: BadRequest | None = None
@@ -89,7 +92,7 @@ class Pipeline:
     async def _begin(self, attempt: Attempt, call: Call, dialect: Dialect) -> Answer:
         """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
-        answer = Answer(self._settlement, attempt, dialect)
+        answer = Answer(self._services, self._settlement, attempt, dialect)
         await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
         try:
@@ -111,7 +114,8 @@ class Answer:
     answer whose charge is not durable.
     """
 
-    def __init__(self, settlement: Settlement, attempt: Attempt, dialect: Dialect) -> None:
+    def __init__(self, services: Services, settlement: Settlement, attempt: Attempt, dialect: Dialect) -> None:
+        self._services = services
         self._settlement = settlement
         self._attempt = attempt
         self._dialect = dialect
@@ -119,6 +123,8 @@ class Answer:
         self._reply: Reply = NO_REPLY
         self._ready = b""
         self._is_over = False
+        self._is_followed = False
+        self._remembered: str | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -145,6 +151,7 @@ class Answer:
         self._ready = await _first_shown(reply, self._reader)
         self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
         self._settlement.began(self._attempt)
+        await self._remember()
         if self._reader.is_ended:
             await self.settle()
 
@@ -189,7 +196,9 @@ class Answer:
     async def settle(self) -> None:
         """Charge the complete answer, durably, and make its closing bytes ready."""
         self._is_over = True
-        await self._settlement.succeed(self._attempt, self._reader, self._dialect)
+        await self._remember()
+        if not self._follow():
+            await self._settlement.succeed(self._attempt, self._reader, self._dialect)
         self._reply.finish()
         self._ready += self._reader.closing(self.cost_nusd or 0)
 
@@ -197,7 +206,8 @@ class Answer:
         self._is_over = True
         self._reply.close()
         _hide_secrets(error, self._attempt.deployment)
-        await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
+        if not self._follow():
+            await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
         raise error
 
     def failing(self, error: GatewayError) -> bytes:
@@ -207,7 +217,27 @@ class Answer:
     def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> None:
         """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end."""
         self._reply.close()
-        self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
+        if not self._follow():
+            self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
+
+    async def _remember(self) -> None:
+        """Write down where the upstream keeps the answer, before the client sees its id."""
+        response_id = self._reader.stored_id
+        if response_id is not None and response_id != self._remembered:
+            self._remembered = response_id
+            intent = self._attempt.intent
+            await self._services.stored.remember(
+                StoredResponse(response_id, intent.organization_id, intent.team_id, intent.key_id, intent.deployment)
+            )
+
+    def _follow(self) -> bool:
+        """Leave an answer that the upstream goes on with to be charged when it is done; false for any other."""
+        pending = self._reader.pending
+        if pending is not None and not self._is_followed:
+            self._is_followed = True
+            following = follow(self._services, self._settlement, self._attempt, pending, self._reader, self._dialect)
+            self._services.background.spawn_lasting(following)
+        return self._is_followed
 
 
 class _NoReply:

@@ -71,6 +71,14 @@ class Probe(Protocol):
         """Whether the server says that it is alive. Never raises for one that does not answer."""
 
 
+@dataclass(frozen=True, slots=True)
+class Pending:
+    """An answer that its upstream is still at work on: how to ask after it, and what reads the reply."""
+
+    call: Call
+    reader: Callable[[], ReplyReader]
+
+
 class ReplyReader(Protocol):
     """Reads one answer of a dialect as it passes: what to show the client, and what it consumed.
 
@@ -96,6 +104,10 @@ class ReplyReader(Protocol):
     @property
     def stored_id(self) -> str | None:
         """Under which the upstream keeps this answer for later requests, once it is known."""
+
+    @property
+    def pending(self) -> Pending | None:
+        """How to ask after an answer that the upstream goes on with when this reply is over."""
 
     @property
     def has_data(self) -> bool:
@@ -163,7 +175,7 @@ class Journal(Protocol):
 class StoredResponses(Protocol):
     """Which upstream keeps which response, and for which team."""
 
-    async def remember(self, response_id: str, deployment: str, caller: Caller) -> None:
+    async def remember(self, response: StoredResponse) -> None:
         """Write down where a response is, before its client sees the id. Never raises for a store that is away."""
 
     async def find(self, response_id: str) -> StoredResponse | None:
@@ -218,18 +230,22 @@ class Telemetry(Protocol):
 class Clock:
     """Time as arguments: ``monotonic_s`` for durations, ``unix_s`` for what is written down, ``pause`` between retries.
 
-    ``pause(retry_after_s)`` waits that long, or a short random time for ``None``.
+    ``pause(retry_after_s)`` waits that long, or a short random time for ``None``; ``sleep`` waits between jobs.
     """
 
     monotonic_s: Callable[[], float]
     unix_s: Callable[[], float]
     pause: Callable[[float | None], Awaitable[None]]
+    sleep: Callable[[float], Awaitable[None]]
 
 
 class Background(Protocol):
     """Work that outlives its request (charging a call whose client left); drained at shutdown."""
 
     def spawn(self, work: Coroutine[object, object, None]) -> None: ...
+
+    def spawn_lasting(self, work: Coroutine[object, object, None]) -> None:
+        """Work that may take hours: cancelled at shutdown, so that what it leaves must be in order at any moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,6 +258,7 @@ class Services:
     admission: UpstreamAdmission
     tokens: TokenCounter
     keys: KeyDirectory
+    stored: StoredResponses
     telemetry: Telemetry
     background: Background
     clock: Clock

@@ -52,6 +52,7 @@ class WholeReader:
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.stored_id: str | None = None
+        self.pending = None
         self.is_complete = False
 
     @property
@@ -147,6 +148,7 @@ class StreamReader:
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.stored_id: str | None = None
+        self.pending = None
         self.has_data = False
         self.is_ended = False
 

@@ -40,6 +40,7 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        continues=field(fields, "previous_response_id", str, "a string"),
     )
 
 
@@ -76,14 +77,16 @@ class ResponsesDialect:
             query=request.query,
         )
 
-    def reader(self, deployment: Deployment) -> ReplyReader:  # noqa: ARG002 - all of them answer alike
+    def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.endpoint is Endpoint.INPUT_TOKENS:
-            return TokenCountReader()
+            return TokenCountReader(deployment)
         is_stored = not self._says("store", b"false")
         if self._request.is_stream:
             is_background = self._says("background", b"true")
-            return ResponseStreamReader(is_stored=is_stored, is_background=is_background, keeps_text=self._keeps_text)
-        return WholeResponseReader(is_stored=is_stored)
+            return ResponseStreamReader(
+                deployment, is_stored=is_stored, is_background=is_background, keeps_text=self._keeps_text
+            )
+        return WholeResponseReader(deployment, is_stored=is_stored)
 
     def _says(self, name: str, value: bytes) -> bool:
         return bytes(self._request.body.fields.get(name, _NULL)) == value

@@ -17,11 +17,13 @@ from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, d
 from gateway.api.responses_usage import parse_usage
 from gateway.api.typed_events import TypedStreamReader
 from gateway.api.wire import dollars
-from gateway.domain import Usage
+from gateway.domain import Call, Deployment, Endpoint, Usage
 from gateway.error_objects import error_event
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+from gateway.ports import Pending
 
 _OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
+_UNDER_WAY = frozenset({"queued", "in_progress"})
 _END = frozenset({"response.completed", "response.incomplete"})
 #: What a response's error code stands for: the others are the upstream's own affairs.
 _STATUSES: Mapping[str, int] = {
@@ -88,8 +90,9 @@ def _failure(raw: msgspec.Raw) -> UpstreamError:
 class WholeResponseReader:
     """Reads a response that is not streamed: a stream of one block."""
 
-    def __init__(self, *, is_stored: bool = True) -> None:
+    def __init__(self, deployment: Deployment, *, is_stored: bool = True) -> None:
         """``is_stored``: the request lets the upstream keep the response."""
+        self._deployment = deployment
         self._is_stored = is_stored
         self._body = b""
         self.usage: Usage | None = None
@@ -98,6 +101,7 @@ class WholeResponseReader:
         self.service_tier: str | None = None
         self.error: UpstreamError | None = None
         self.stored_id: str | None = None
+        self.pending: Pending | None = None
         self.is_complete = False
 
     @property
@@ -125,6 +129,8 @@ class WholeResponseReader:
         if self.error is not None:
             return b""
         self.stored_id = response.stored_id if self._is_stored else None
+        if response.status in _UNDER_WAY and (response_id := text_or_none(response.id)):
+            self.pending = _pending(self._deployment, response_id)
         self.is_complete = True
         return block
 
@@ -147,6 +153,12 @@ class WholeResponseReader:
             # A truncated answer was generated all the same; count what text is in it.
             return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
         return "".join(_texts_of_output(answer.get("output", _NO_OUTPUT)))
+
+
+def _pending(deployment: Deployment, response_id: str) -> Pending:
+    """How to ask after a response that the upstream works on in the background."""
+    call = Call(deployment, Endpoint.RESPONSES, b"", is_stream=False, headers={}, method="GET", item=(response_id,))
+    return Pending(call, lambda: WholeResponseReader(deployment))
 
 
 class TokenCountReader(WholeResponseReader):
@@ -176,9 +188,17 @@ class ResponseStreamReader(TypedStreamReader):
         )
     )
 
-    def __init__(self, *, is_stored: bool = True, is_background: bool = False, keeps_text: bool = False) -> None:
+    def __init__(
+        self,
+        deployment: Deployment,
+        *,
+        is_stored: bool = True,
+        is_background: bool = False,
+        keeps_text: bool = False,
+    ) -> None:
         """``is_background``: the upstream works on without us, so that being announced is an answer already."""
         super().__init__(keeps_text=keeps_text)
+        self._deployment = deployment
         self._is_stored = is_stored
         self._is_background = is_background
         self._opening: list[bytes] = []
@@ -186,6 +206,12 @@ class ResponseStreamReader(TypedStreamReader):
         self._kind = ""
         self._last = b""  # the event that was shown last
         self._end: dict[str, msgspec.Raw] | None = None
+
+    @property
+    def pending(self) -> Pending | None:
+        """In the background the upstream goes on when its stream breaks, or when nobody reads it any more."""
+        response_id = text_or_none(_decoded_id(self._response)) if self._is_background and self._end is None else None
+        return _pending(self._deployment, response_id) if response_id else None
 
     def feed(self, block: bytes) -> bytes:
         return self._opened(super().feed(block))
@@ -279,11 +305,16 @@ class ResponseStreamReader(TypedStreamReader):
         return _event(self._kind, {**self._end, "response": response})
 
     def failing(self, error: GatewayError) -> bytes:
-        """``response.failed``, in the place of the upstream's own or as the next event after the last one shown."""
+        """``response.failed``, in the place of the upstream's own or as the next event after the last one shown.
+
+        Of a response that the upstream goes on with only the stream has failed: that is an ``error``.
+        """
         number = _sequence_number(self._end) if self._end is not None else None
         if number is None:
             number = self._next_number()
         said = {"code": error.code or "server_error", "message": error.message}
+        if self.pending is not None:
+            return _event("error", {"type": "error", "sequence_number": number, "param": None, **said})
         response = {"object": "response", "output": [], **self._response, "status": "failed", "error": said}
         event = {"type": "response.failed", "sequence_number": number, "response": response}
         return _event("response.failed", event)
@@ -311,6 +342,13 @@ class ResponseStreamReader(TypedStreamReader):
 
 def _event(kind: str, fields: Mapping[str, object]) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + _encode(fields) + b"\n\n"
+
+
+def _decoded_id(response: Mapping[str, msgspec.Raw]) -> object:
+    try:
+        return msgspec.json.decode(response.get("id", ABSENT))
+    except msgspec.DecodeError:
+        return None
 
 
 def _sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:

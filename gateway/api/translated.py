@@ -14,6 +14,7 @@ class TranslatedReader:
     """A reader of the upstream's dialect, whose shown bytes pass through translators; it alone meters."""
 
     stored_id: str | None = None  # what a translated request asks to be stored, nobody stores
+    pending = None
 
     def __init__(self, inner: ReplyReader, steps: Sequence[AnswerTranslator], *, is_stream: bool) -> None:
         self._inner = inner

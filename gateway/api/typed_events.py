@@ -12,6 +12,7 @@ import msgspec
 from gateway.api.answers import UNREADABLE, decode_fields, decoded
 from gateway.domain import Usage
 from gateway.errors import UpstreamBroken, UpstreamError
+from gateway.ports import Pending
 
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 
@@ -36,6 +37,11 @@ class TypedStreamReader:
         self.stored_id: str | None = None
         self.has_data = False
         self.is_ended = False
+
+    @property
+    def pending(self) -> Pending | None:
+        """A dialect whose upstreams work on without us says more."""
+        return None
 
     @property
     def is_complete(self) -> bool:

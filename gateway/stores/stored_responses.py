@@ -7,13 +7,14 @@ import logging
 import re
 import time
 from collections.abc import Callable
+from dataclasses import asdict
 from datetime import timedelta
 
 from sqlalchemy import delete, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.domain import Caller, StoredResponse
+from gateway.domain import StoredResponse
 from gateway.errors import StoreUnavailable
 from gateway.stores.database import translated
 from gateway.stores.tables import stored_responses
@@ -33,25 +34,22 @@ class StoredResponseStore:
         self._engine = engine
         self._monotonic_s = monotonic_s
         self._away_until_s = float("-inf")
-        self._waiting: list[tuple[dict[str, str], asyncio.Future[None]]] = []
+        self._waiting: list[tuple[StoredResponse, asyncio.Future[None]]] = []
         self._writer: asyncio.Task[None] | None = None
 
-    async def remember(self, response_id: str, deployment: str, caller: Caller) -> None:
+    async def remember(self, response: StoredResponse) -> None:
         """Write down where the response is. An id that is known already stays as it is.
 
         Never raises for a database that is away: the answer goes out, and cannot be fetched by its id later.
         """
-        if _ID.fullmatch(response_id) is None or "\0" in deployment or self._monotonic_s() < self._away_until_s:
+        if (
+            _ID.fullmatch(response.id) is None
+            or "\0" in response.deployment
+            or self._monotonic_s() < self._away_until_s
+        ):
             return
-        row = {
-            "id": response_id,
-            "organization_id": caller.organization_id,
-            "team_id": caller.team_id,
-            "key_id": caller.key_id,
-            "deployment": deployment,
-        }
         written = asyncio.get_running_loop().create_future()
-        self._waiting.append((row, written))
+        self._waiting.append((response, written))
         if self._writer is None:
             self._writer = asyncio.create_task(self._write())
         try:
@@ -65,7 +63,9 @@ class StoredResponseStore:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                rows = {row["id"]: row for row, _ in reversed(batch)}  # the first one of an id counts
+                rows = {
+                    response.id: asdict(response) for response, _ in reversed(batch)
+                }  # the first one of an id counts
                 try:
                     with translated():
                         async with self._engine.begin() as connection:
@@ -88,15 +88,14 @@ class StoredResponseStore:
 
     async def find(self, response_id: str) -> StoredResponse | None:
         """Where the response is, ``None`` for an unknown id. Raises StoreUnavailable."""
-        query = select(stored_responses.c.team_id, stored_responses.c.deployment).where(
-            stored_responses.c.id == response_id
-        )
+        found = stored_responses.c
+        query = select(found.id, found.organization_id, found.team_id, found.key_id, found.deployment)
         if _ID.fullmatch(response_id) is None:
             return None
         with translated():
             async with self._engine.connect() as connection:
-                row = (await connection.execute(query)).one_or_none()
-        return None if row is None else StoredResponse(response_id, row.team_id, row.deployment)
+                row = (await connection.execute(query.where(found.id == response_id))).one_or_none()
+        return None if row is None else StoredResponse(*row)
 
     async def forget(self, response_id: str) -> None:
         """Its upstream keeps it no longer. Raises StoreUnavailable."""

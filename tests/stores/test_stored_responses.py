@@ -8,13 +8,14 @@ import uuid
 import pytest
 from sqlalchemy import text
 
-from gateway.domain import Caller, StoredResponse
+from gateway.domain import StoredResponse
 from gateway.errors import StoreUnavailable
 from gateway.stores import database
 from gateway.stores.stored_responses import AWAY_S, StoredResponseStore
 
-CALLER = Caller("key_1", "k", "team_1", "t", "org_1")
-OTHER = Caller("key_2", "k", "team_2", "t", "org_1")
+
+def made(id_, team="team_1", deployment="openai/gpt"):
+    return StoredResponse(id_, "org_1", team, "key_1", deployment)
 
 
 @pytest.fixture
@@ -36,8 +37,8 @@ async def store_away():
 
 
 async def test_a_response_is_found_with_its_team_and_its_deployment(store, response_id):
-    await store.remember(response_id, "openai/gpt", CALLER)
-    assert await store.find(response_id) == StoredResponse(response_id, "team_1", "openai/gpt")
+    await store.remember(made(response_id))
+    assert await store.find(response_id) == made(response_id)
 
 
 async def test_an_unknown_id_is_not_found(store, response_id):
@@ -46,25 +47,25 @@ async def test_an_unknown_id_is_not_found(store, response_id):
 
 @pytest.mark.parametrize("id_", ["", "../admin", "resp_1?x", "resp_\0", "x" * 513, "é"])
 async def test_what_can_be_no_id_is_neither_kept_nor_found(store, id_):
-    await store.remember(id_, "d", CALLER)
+    await store.remember(made(id_))
     assert await store.find(id_) is None
 
 
 async def test_an_id_stays_with_the_team_that_had_it_first(store, response_id):
-    await store.remember(response_id, "d", CALLER)
-    await store.remember(response_id, "e", OTHER)
+    await store.remember(made(response_id))
+    await store.remember(made(response_id, "team_2"))
     assert (await store.find(response_id)).team_id == "team_1"
 
 
 async def test_ids_that_come_at_the_same_time_are_all_kept_also_twice_the_same(store):
     ids = [f"resp_{uuid.uuid4().hex}" for _ in range(50)]
-    await asyncio.gather(*(store.remember(one, "d", CALLER) for one in [*ids, *ids]))
+    await asyncio.gather(*(store.remember(made(one)) for one in [*ids, *ids]))
     assert all([await store.find(one) for one in ids])
 
 
 async def test_a_client_that_leaves_does_not_keep_the_others_ids_from_being_written(store, response_id):
-    leaving = asyncio.create_task(store.remember(f"resp_{uuid.uuid4().hex}", "d", CALLER))
-    staying = asyncio.create_task(store.remember(response_id, "d", CALLER))
+    leaving = asyncio.create_task(store.remember(made(f"resp_{uuid.uuid4().hex}")))
+    staying = asyncio.create_task(store.remember(made(response_id)))
     await asyncio.sleep(0)
     leaving.cancel()
     await staying
@@ -72,15 +73,15 @@ async def test_a_client_that_leaves_does_not_keep_the_others_ids_from_being_writ
 
 
 async def test_a_forgotten_response_is_not_found(store, response_id):
-    await store.remember(response_id, "d", CALLER)
+    await store.remember(made(response_id))
     await store.forget(response_id)
     assert await store.find(response_id) is None
 
 
 async def test_what_is_older_than_upstreams_keep_it_is_purged_and_nothing_else(store, engine, response_id):
     old = f"resp_{uuid.uuid4().hex}"
-    await store.remember(old, "d", CALLER)
-    await store.remember(response_id, "d", CALLER)
+    await store.remember(made(old))
+    await store.remember(made(response_id))
     async with engine.begin() as connection:
         statement = text("UPDATE stored_responses SET created_at = now() - interval '32 days' WHERE id = :id")
         await connection.execute(statement, {"id": old})
@@ -91,11 +92,11 @@ async def test_what_is_older_than_upstreams_keep_it_is_purged_and_nothing_else(s
 
 async def test_while_postgres_is_away_an_answer_goes_out_and_the_operator_is_told_once(store_away, caplog):
     store, clock = store_away
-    await store.remember("resp_1", "d", CALLER)
-    await store.remember("resp_2", "d", CALLER)
+    await store.remember(made("resp_1"))
+    await store.remember(made("resp_2"))
     assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 1
     clock[0] += AWAY_S
-    await store.remember("resp_3", "d", CALLER)
+    await store.remember(made("resp_3"))
     assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 2
 
 

@@ -164,9 +164,10 @@ def path(backend, *deployments, tokens=None):
         admission=quiet,
         tokens=tokens or quiet,
         keys=None,
+        stored=None,
         telemetry=quiet,
         background=tasks,
-        clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause),
+        clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
         instance="i",
     )
     return Pipeline(services), journal, tasks
