@@ -65,6 +65,8 @@ class Attempt:
 
 
 def estimated_input_tokens(request: Request) -> int:
+    if request.foreseen is not None:
+        return request.foreseen.input_tokens
     return -(-request.body_bytes // _BYTES_PER_TOKEN)
 
 
@@ -88,7 +90,7 @@ def intent(
     baseline: Deployment | None,
 ) -> LedgerEntry:
     """The entry that stands if the process dies during the call: orphaned, charged for its estimated input."""
-    usage = Usage(input_tokens=estimated_input_tokens(request))
+    usage = request.foreseen or Usage(input_tokens=estimated_input_tokens(request))
     charged = price(deployment, usage, request.service_tier)
     return LedgerEntry(
         id=entry_id,

@@ -89,6 +89,8 @@ class Settlement:
             more = await self._services.tokens.count(attempt.deployment.model, text)
             usage, basis = msgspec.structs.replace(usage, output_tokens=usage.output_tokens + more), Basis.ESTIMATED
         usage = dialect.with_unreported(usage)
+        if usage.is_estimated:
+            basis = Basis.ESTIMATED
         entry = charged_entry(
             attempt,
             usage,

@@ -19,6 +19,14 @@ _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.COMPLETIONS: frozenset({"chat", "completion"}),
     Endpoint.EMBEDDINGS: frozenset({"embedding", "chat"}),
     Endpoint.MODERATIONS: frozenset({"moderation", "chat"}),
+    # A model of another kind has no rate for what these consume, so they take no chances.
+    Endpoint.SPEECH: frozenset({"audio_speech"}),
+    Endpoint.TRANSCRIPTIONS: frozenset({"audio_transcription"}),
+    Endpoint.TRANSLATIONS: frozenset({"audio_transcription"}),
+    Endpoint.IMAGES: frozenset({"image_generation"}),
+    Endpoint.IMAGE_EDITS: frozenset({"image_generation", "image_edit"}),
+    Endpoint.IMAGE_VARIATIONS: frozenset({"image_generation", "image_edit"}),
+    Endpoint.RERANK: frozenset({"rerank"}),
 }
 LIMITED = Reason(Bar.LIMITS, "limits: the provider's limit for it is used up", retry_after_s=2.0)
 UNPRICED = Reason(Bar.UNPRICED, "unpriced: no price is known for its model")

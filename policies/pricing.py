@@ -30,6 +30,7 @@ PARENTS: Mapping[Meter, Meter] = {
     Meter.IMAGE: Meter.INPUT,
     Meter.REASONING: Meter.OUTPUT,
     Meter.AUDIO_OUTPUT: Meter.OUTPUT,
+    Meter.IMAGE_OUTPUT: Meter.OUTPUT,
 }
 # Parents stand before their children, so that one pass resolves everything.
 _RESOLUTION_ORDER = (*(meter for meter in Meter if meter not in PARENTS), *PARENTS)
@@ -44,6 +45,7 @@ _IMAGE = Meter.IMAGE
 _OUTPUT = Meter.OUTPUT
 _REASONING = Meter.REASONING
 _AUDIO_OUTPUT = Meter.AUDIO_OUTPUT
+_IMAGE_OUTPUT = Meter.IMAGE_OUTPUT
 
 
 def _scaled_up(rate: int, numerator: int, denominator: int) -> int:
@@ -146,13 +148,14 @@ def charge(tariff: Tariff, usage: Usage, service_tier: str | None) -> Charge:
     for meter, tokens in (
         (_REASONING, usage.reasoning_tokens),
         (_AUDIO_OUTPUT, usage.audio_output_tokens),
+        (_IMAGE_OUTPUT, usage.image_output_tokens),
         (_OUTPUT, remaining),
     ):
         quantity = tokens if tokens < remaining else remaining  # noqa: FURB136 - min() would cost a third more time
         if quantity > 0:
             remaining -= quantity
             lines.append(ChargeLine(meter, quantity, rates[meter]))
-    if usage.images or usage.characters or usage.seconds or usage.web_searches or usage.code_sessions:
+    if usage.images or usage.characters or usage.seconds or usage.queries or usage.web_searches or usage.code_sessions:
         lines += [ChargeLine(meter, quantity, rates[meter]) for meter, quantity in _others(usage) if quantity > 0]
 
     total = 0
@@ -167,6 +170,7 @@ def _others(usage: Usage) -> tuple[tuple[Meter, int], ...]:
         (Meter.IMAGE_GENERATED, usage.images),
         (Meter.CHARACTER, usage.characters),
         (Meter.SECOND, usage.seconds),
+        (Meter.QUERY, usage.queries),
         (Meter.WEB_SEARCH, usage.web_searches),
         (Meter.CODE_SESSION, usage.code_sessions),
     )

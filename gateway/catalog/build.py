@@ -7,7 +7,8 @@ from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
-from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError, StatedRates
+from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
+from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError
 from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, TierPrice, did_you_mean
 from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
@@ -274,18 +275,31 @@ def stated_base(stated: Mapping[str, StatedRates] | None) -> Mapping[Meter, int]
 def _mode_of(stated: Mapping[str, StatedRates] | None) -> str:
     """What a model is when neither the file nor the price list says: one that has no output rate writes nothing."""
     base = stated_base(stated)
-    return "embedding" if base and Meter.OUTPUT not in base else "chat"
+    if not base or Meter.OUTPUT in base:
+        return "chat"
+    return next((mode for meter, mode in _MODE_OF_METER.items() if meter in base), "embedding")
+
+
+_MODE_OF_METER: Mapping[Meter, str] = {
+    Meter.CHARACTER: "audio_speech",
+    Meter.SECOND: "audio_transcription",
+    Meter.IMAGE_GENERATED: "image_generation",
+    Meter.IMAGE_OUTPUT: "image_generation",
+    Meter.QUERY: "rerank",
+}
 
 
 def _stated(price: Price) -> Mapping[str, StatedRates]:
     tiers: dict[str, TierPrice | None] = {STANDARD: price, **{tier: getattr(price, tier) for tier in SERVICE_TIERS}}
-    return {
+    stated = {
         tier: StatedRates(
             _nusd(one.usd_per_million()), {limit: _nusd(rates) for limit, rates in one.by_limit().items()}
         )
         for tier, one in tiers.items()
         if one is not None
     }
+    sizes = {size: nusd_per_million(usd) for size, usd in price.usd_per_image_of.items()}
+    return with_sizes(stated, sizes) if sizes else stated
 
 
 def _nusd(usd_per_million: Mapping[Meter, Decimal]) -> Mapping[Meter, int]:

@@ -18,6 +18,7 @@ from gateway.catalog import pricelist
 from gateway.catalog.build import PROVIDER_OF_HOST
 from gateway.catalog.discovery import KNOWN_PROVIDERS
 from gateway.catalog.file import read_text
+from gateway.catalog.listed_rates import stated_tiers
 from gateway.catalog.pricelist import PriceList, PriceListError
 from gateway.catalog.show import dumped
 from gateway.catalog.snapshot import per_unit_of, usd
@@ -32,7 +33,6 @@ _LIMITS = {
     "tpm": "tokens_per_minute",
     "max_parallel_requests": "parallel_requests",
 }
-_MODES = frozenset({"chat", "completion", "embedding", "moderation"})
 _LITELLM_SETTINGS = frozenset(
     {"aws_region_name", "aws_profile_name", "vertex_project", "vertex_location", "api_version", "region_name"}
 )
@@ -257,7 +257,7 @@ def _headers(carried: _Import, deployment: str, parameters: Mapping[str, Any]) -
 
 
 def _carry_info(carried: _Import, deployment: dict[str, Any], info: Mapping[str, Any]) -> None:
-    if info.get("mode") in _MODES:
+    if info.get("mode") in pricelist.SERVED_MODES:
         deployment["mode"] = info["mode"]
     for theirs, ours in (("max_input_tokens", "context_tokens_max"), ("max_output_tokens", "output_tokens_max")):
         if isinstance(info.get(theirs), int):
@@ -278,7 +278,7 @@ def _price(carried: _Import, name: str, stated: Mapping[str, Any]) -> Any:
             except InvalidOperation:
                 carried.left_out.append(f"{name}: {key} is not a number")
     try:
-        tiers = pricelist.stated_tiers(numbers)
+        tiers = stated_tiers(numbers)
     except ValueError as exc:
         carried.left_out.append(f"{name}: {exc}")
         return None

@@ -12,43 +12,46 @@ such as 1.5000000000000002e-07) go to the nearest whole one.
 from __future__ import annotations
 
 import importlib.util
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from decimal import ROUND_HALF_EVEN, Decimal, InvalidOperation
-from functools import lru_cache
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from functools import cached_property
 from pathlib import Path
 
 import msgspec
 
-from gateway.domain import MILLION, NANO, Meter
+from gateway.catalog.listed_rates import (
+    IMAGE_MODES,
+    StatedRates,
+    size_of,
+    sized,
+    stated_tiers,
+    with_image_price,
+    with_sizes,
+)
+from gateway.domain import Meter
 
 OVERRIDE_FILE = "prices.json"
 PACKAGED_FILE = "model_prices_and_context_window_backup.json"
 # What the gateway's endpoints can call. A model without a mode is a chat model.
-SERVED_MODES = frozenset({"chat", "completion", "embedding", "moderation"})
-
-_METERS: Mapping[str, Meter] = {
-    "input_cost_per_token": Meter.INPUT,
-    "cache_read_input_token_cost": Meter.CACHED_INPUT,
-    "cache_creation_input_token_cost": Meter.CACHE_WRITE,
-    "cache_creation_input_token_cost_above_1hr": Meter.CACHE_WRITE_LONG,
-    "output_cost_per_token": Meter.OUTPUT,
-    "output_cost_per_reasoning_token": Meter.REASONING,
-    "input_cost_per_audio_token": Meter.AUDIO_INPUT,
-    "output_cost_per_audio_token": Meter.AUDIO_OUTPUT,
-    "input_cost_per_image_token": Meter.IMAGE,
-    "output_cost_per_image": Meter.IMAGE_GENERATED,
-    "input_cost_per_character": Meter.CHARACTER,
-    # A second of sound is priced once, whichever side states it: whisper-1 states the same price on both.
-    "output_cost_per_second": Meter.SECOND,
-    "input_cost_per_second": Meter.SECOND,
-    "code_interpreter_cost_per_session": Meter.CODE_SESSION,
-}
-_TIERS = {"": "standard", "batches": "batch", "flex": "flex", "priority": "priority"}
-_FIELD = re.compile(
-    r"(?P<base>.+?)(?:_above_(?P<kilo>\d+)k_tokens)?(?:_(?P<tier>batches|flex|priority))?$",
+SERVED_MODES = (
+    frozenset({"chat", "completion", "embedding", "moderation", "audio_speech", "audio_transcription", "rerank"})
+    | IMAGE_MODES
 )
+
+# What must be priced so that a call can be charged: all meters of one of the alternatives.
+_TOKENS = frozenset({Meter.INPUT, Meter.OUTPUT})
+_IMAGES = (frozenset({Meter.IMAGE_GENERATED}), frozenset({Meter.IMAGE_OUTPUT}), _TOKENS)
+_NEEDED: Mapping[str, tuple[frozenset[Meter], ...]] = {
+    "chat": (_TOKENS,),
+    "completion": (_TOKENS,),
+    "responses": (_TOKENS,),
+    "audio_speech": (frozenset({Meter.CHARACTER}), _TOKENS),
+    "audio_transcription": (frozenset({Meter.SECOND}), _TOKENS, frozenset({Meter.AUDIO_INPUT, Meter.OUTPUT})),
+    "image_generation": _IMAGES,
+    "image_edit": _IMAGES,
+    "rerank": (frozenset({Meter.QUERY}), frozenset({Meter.INPUT})),
+}
 # Names under which the list files the models of one provider, where they are not the provider's own.
 _FAMILIES: Mapping[str, tuple[str, ...]] = {
     "openai": ("openai", "text-completion-openai"),
@@ -61,14 +64,6 @@ _FAMILIES: Mapping[str, tuple[str, ...]] = {
 
 class PriceListError(Exception):
     """A price list cannot be used; the message says which and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class StatedRates:
-    """The rates of one service tier as stated, nothing filled in: base, and by input tokens above which they hold."""
-
-    base: Mapping[Meter, int] = field(default_factory=dict)
-    context_tiers: Mapping[int, Mapping[Meter, int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,14 +87,9 @@ class ListedModel:
         standard = self.tiers.get("standard")
         if standard is None:
             return False
-        if self.mode in {"chat", "completion", "responses"}:
-            return Meter.INPUT in standard.base and Meter.OUTPUT in standard.base
-        return bool(standard.base)
-
-
-def nusd_per_million(usd_per_unit: Decimal) -> int:
-    """USD per unit as whole nano-dollars per million units, to the nearest."""
-    return int((usd_per_unit * NANO * MILLION).to_integral_value(ROUND_HALF_EVEN))
+        if self.mode not in _NEEDED:
+            return bool(standard.base)
+        return any(needed <= standard.base.keys() for needed in _NEEDED[self.mode])
 
 
 def family(provider: str) -> tuple[str, ...]:
@@ -144,7 +134,7 @@ class PriceList:
 
         Tries ``model`` and ``provider/model``; a fine-tuned model is priced as its base model's fine-tunes are. The
         entry must be the provider's own: the same weights cost something else elsewhere. Code sessions are filed
-        under the provider, not under its models.
+        under the provider, not under its models; sizes of images under names of their own.
         """
         names = [model]
         if model.startswith("ft:"):
@@ -153,8 +143,43 @@ class PriceList:
             for key in (name,) if provider is None else (name, f"{provider}/{name}"):
                 found = self.get(key)
                 if found is not None and found.is_priced and (provider is None or _fits(found.provider, provider)):
-                    return self._with_container(found, provider)
-        return None
+                    return self._with_container(self._with_sizes(found, name, provider), provider)
+        return self._of_sizes(model, provider)
+
+    @cached_property
+    def _sized_keys(self) -> Mapping[str, Sequence[tuple[str, str]]]:
+        """By model, the keys of the sizes of its images, each with the size as a tariff names it."""
+        keys: dict[str, list[tuple[str, str]]] = {}
+        for key in self._raw:
+            if "-x-" in key and (size := sized(key)) is not None:
+                keys.setdefault(size["model"], []).append((key, size_of(size)))
+        return keys
+
+    def _sizes(self, model: str, provider: str | None) -> Mapping[str, ListedModel]:
+        """The priced sizes of a model's images at that provider, by size."""
+        entries = [(size, self.get(key)) for key, size in self._sized_keys.get(model, ())]
+        return {
+            size: entry
+            for size, entry in entries
+            if entry is not None and entry.is_priced and (provider is None or _fits(entry.provider, provider))
+        }
+
+    def _with_sizes(self, found: ListedModel, model: str, provider: str | None) -> ListedModel:
+        sizes = self._sizes(model, provider) if found.mode in IMAGE_MODES else {}
+        rates = {size: entry.tiers["standard"].base[Meter.IMAGE_GENERATED] for size, entry in sizes.items()}
+        # Tokens that are reported are charged exactly; what no size names is then no image at the dearest size.
+        is_by_token = Meter.IMAGE_GENERATED not in found.tiers["standard"].base
+        tiers = with_sizes(found.tiers, rates, has_dearest=not is_by_token) if rates else found.tiers
+        return replace(found, tiers=tiers)
+
+    def _of_sizes(self, model: str, provider: str | None) -> ListedModel | None:
+        """A model whose sizes alone have prices."""
+        sizes = self._sizes(model, provider)
+        if not sizes:
+            return None
+        rates = {size: entry.tiers["standard"].base[Meter.IMAGE_GENERATED] for size, entry in sizes.items()}
+        one = next(iter(sizes.values()))
+        return replace(one, key=model, tiers=with_sizes({"standard": StatedRates()}, rates))
 
     def of_provider(self, provider: str) -> Iterator[tuple[str, ListedModel]]:
         """All priced models of a provider that our endpoints can call, as ``(name to call it by, entry)``.
@@ -164,8 +189,9 @@ class PriceList:
         """
         seen = set()
         for key in self._raw:
-            name = key.removeprefix(f"{provider}/")
-            if name == key and "/" in key:
+            size = sized(key) if "-x-" in key else None
+            name = key.removeprefix(f"{provider}/") if size is None else size["model"]
+            if "/" in name and (name == key or size is not None):
                 continue
             peek = _peek(self._raw[key])
             if peek is None or not _fits(peek, provider) or name in seen or name.startswith("ft:"):
@@ -182,22 +208,7 @@ class PriceList:
         sessions = container.tiers["standard"].base
         standard = found.tiers["standard"]
         tiers = {**found.tiers, "standard": StatedRates({**sessions, **standard.base}, standard.context_tiers)}
-        return _replace_tiers(found, tiers)
-
-
-def _replace_tiers(found: ListedModel, tiers: Mapping[str, StatedRates]) -> ListedModel:
-    return ListedModel(
-        key=found.key,
-        provider=found.provider,
-        mode=found.mode,
-        tiers=tiers,
-        context_tokens_max=found.context_tokens_max,
-        output_tokens_max=found.output_tokens_max,
-        deprecation_date=found.deprecation_date,
-        has_tools=found.has_tools,
-        has_reasoning=found.has_reasoning,
-        endpoints=found.endpoints,
-    )
+        return replace(found, tiers=tiers)
 
 
 class _Peek(msgspec.Struct):
@@ -225,7 +236,7 @@ def _decode(key: str, raw: msgspec.Raw, source: str) -> ListedModel:
     """Raises PriceListError."""
     try:
         entry = _entry_decoder.decode(raw)
-        tiers = stated_tiers(entry)
+        tiers = with_image_price(key, entry, stated_tiers(entry))
     except (msgspec.DecodeError, InvalidOperation, ValueError) as exc:
         raise PriceListError(f"{source}: {key}: {exc}") from exc
     endpoints = entry.get("supported_endpoints")
@@ -247,82 +258,6 @@ def _whole(value: object) -> int | None:
     if isinstance(value, bool) or not isinstance(value, int | Decimal) or value <= 0:
         return None
     return int(value)
-
-
-def _rate(name: str, value: object) -> int | None:
-    """A price as a rate, None where the list leaves it open. Raises ValueError for text or a negative price."""
-    if value is None:
-        return None
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise ValueError(f"{name} is not a number")  # noqa: TRY004 - all faults of a file are one kind for its reader
-    if value < 0:
-        raise ValueError(f"{name} is negative")
-    return nusd_per_million(Decimal(value))
-
-
-def stated_tiers(entry: Mapping[str, object]) -> Mapping[str, StatedRates]:
-    """The stated rates of an entry of the list by service tier; none without a standard rate. Raises ValueError."""
-    bases: dict[str, dict[Meter, int]] = {}
-    contexts: dict[str, dict[int, dict[Meter, int]]] = {}
-    for name, value in entry.items():
-        parsed = _parsed_field(name)
-        if parsed is None:
-            continue
-        meter, limit, tier = parsed
-        rate = _rate(name, value)
-        if rate is None:
-            continue
-        if limit is None:
-            bases.setdefault(tier, {})[meter] = rate
-        else:
-            contexts.setdefault(tier, {}).setdefault(limit, {})[meter] = rate
-    searches = entry.get("search_context_cost_per_query")
-    if isinstance(searches, dict) and bases.get("standard"):
-        rate = _rate("search_context_size_medium", searches.get("search_context_size_medium"))
-        if rate is not None:
-            bases["standard"][Meter.WEB_SEARCH] = rate
-    _add_ranges(entry.get("tiered_pricing"), bases, contexts)
-    for rates in bases.values():
-        # Nobody sells cache writes below the input price: a zero there means that there is no surcharge.
-        if rates.get(Meter.CACHE_WRITE) == 0 and rates.get(Meter.INPUT):
-            del rates[Meter.CACHE_WRITE]
-    if "standard" not in bases:
-        return {}
-    return {tier: StatedRates(bases.get(tier, {}), contexts.get(tier, {})) for tier in {**bases, **contexts}}
-
-
-@lru_cache(maxsize=512)
-def _parsed_field(name: str) -> tuple[Meter, int | None, str] | None:
-    """Which meter, context limit and service tier a field of the list prices; None for all other fields."""
-    matched = _FIELD.match(name)
-    if matched is None or matched["base"] not in _METERS:
-        return None
-    limit = int(matched["kilo"]) * 1000 if matched["kilo"] else None
-    return _METERS[matched["base"]], limit, _TIERS[matched["tier"] or ""]
-
-
-def _add_ranges(
-    ranges: object,
-    bases: dict[str, dict[Meter, int]],
-    contexts: dict[str, dict[int, dict[Meter, int]]],
-) -> None:
-    """``tiered_pricing`` lists rates by range of input tokens; the first range is the base. Raises ValueError."""
-    if not isinstance(ranges, list):
-        return
-    for item in ranges:
-        bounds = item.get("range") if isinstance(item, dict) else None
-        if not isinstance(bounds, list) or not bounds or not isinstance(bounds[0], int | Decimal):
-            continue
-        rates = {}
-        for name, value in item.items():
-            parsed = _parsed_field(name)
-            rate = _rate(name, value) if parsed is not None else None
-            if parsed is not None and rate is not None:
-                rates[parsed[0]] = rate
-        if bounds[0] == 0:
-            bases.setdefault("standard", {}).update(rates)
-        else:
-            contexts.setdefault("standard", {})[int(bounds[0])] = rates
 
 
 def packaged_path() -> Path:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from gateway.catalog import pricelist
-from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError, StatedRates
+from gateway.catalog.listed_rates import StatedRates
+from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError
 from gateway.catalog.snapshot import per_unit_of, usd
 from gateway.domain import Meter
 from gateway.settings import Settings

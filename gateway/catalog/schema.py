@@ -98,6 +98,12 @@ def _is_header_value(value: str) -> str:
     return value
 
 
+def _is_image_size(value: str) -> str:
+    if not re.fullmatch(r"([a-z]+/)?[1-9]\d{0,4}x[1-9]\d{0,4}", value):
+        raise PydanticCustomError("bad_size", "expected a size such as 1024x1536, or with a quality: hd/1024x1536")
+    return value
+
+
 Name = Annotated[str, AfterValidator(_is_name)]
 HeaderName = Annotated[str, AfterValidator(_is_header_name)]
 HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
@@ -105,6 +111,19 @@ HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
 Rate = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 UnitPrice = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1000)]  # USD per one unit
 Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Mode = Literal[
+    "chat",
+    "completion",
+    "responses",
+    "embedding",
+    "moderation",
+    "audio_speech",
+    "audio_transcription",
+    "image_generation",
+    "image_edit",
+    "rerank",
+]
+ImageSize = Annotated[str, AfterValidator(_is_image_size)]
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400)]
 
 
@@ -120,9 +139,11 @@ class Rates(_Part):
     audio_input: Rate | None = None
     audio_output: Rate | None = None
     image: Rate | None = None
+    image_output: Rate | None = None
     usd_per_image_generated: UnitPrice | None = None
     usd_per_character: UnitPrice | None = None
     usd_per_second: UnitPrice | None = None
+    usd_per_query: UnitPrice | None = None
     usd_per_web_search: UnitPrice | None = None
     usd_per_code_session: UnitPrice | None = None
 
@@ -171,6 +192,9 @@ class TierPrice(Rates):
 
 
 class Price(TierPrice):
+    """A whole price. ``usd_per_image_of`` is USD per image by size, where sizes cost differently."""
+
+    usd_per_image_of: Mapping[ImageSize, UnitPrice] = Field(default_factory=dict)
     batch: TierPrice | None = None
     flex: TierPrice | None = None
     priority: TierPrice | None = None
@@ -178,7 +202,7 @@ class Price(TierPrice):
     @model_validator(mode="after")
     def _states_a_rate(self) -> Price:
         stated = self.usd_per_million()
-        if not stated:
+        if not stated and not self.usd_per_image_of:
             raise PydanticCustomError("no_rate", "a price states at least one rate; what costs nothing is price: free")
         if Meter.OUTPUT in stated and Meter.INPUT not in stated:
             raise PydanticCustomError("no_input_rate", "the price states output but not input (0 is a rate too)")
@@ -245,7 +269,7 @@ class DeploymentPart(LimitsPart):
     unpriced: Literal["allow"] | None = None
     limits: LimitsPart | None = None
     enabled: bool = True
-    mode: Literal["chat", "completion", "responses", "embedding", "moderation"] | None = None
+    mode: Mode | None = None
     context_tokens_max: Limit | None = None
     output_tokens_max: Limit | None = None
     asks_stream_usage: bool = True

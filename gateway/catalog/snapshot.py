@@ -19,6 +19,7 @@ _PER_TOKEN = frozenset(Meter) - {
     Meter.IMAGE_GENERATED,
     Meter.CHARACTER,
     Meter.SECOND,
+    Meter.QUERY,
     Meter.WEB_SEARCH,
     Meter.CODE_SESSION,
 }

@@ -238,6 +238,42 @@ def test_a_price_without_output_is_that_of_an_embedding_model():
     assert with_deployment("{name: m, provider: p, model: x, price: {input: 0.1}}").deployment("m").mode == "embedding"
 
 
+@pytest.mark.parametrize(
+    ("price", "mode"),
+    [
+        ("{usd_per_character: 0.000015}", "audio_speech"),
+        ("{usd_per_second: 0.0001}", "audio_transcription"),
+        ("{usd_per_image_generated: 0.04}", "image_generation"),
+        ("{usd_per_image_of: {1024x1024: 0.04}}", "image_generation"),
+        ("{input: 5, image_output: 40}", "image_generation"),
+        ("{usd_per_query: 0.002}", "rerank"),
+    ],
+)
+def test_what_a_price_is_for_says_what_the_model_does(price, mode):
+    assert with_deployment(f"{{name: m, provider: p, model: x, price: {price}}}").deployment("m").mode == mode
+
+
+def test_sizes_of_images_have_prices_of_their_own():
+    price = "{usd_per_image_generated: 0.03, usd_per_image_of: {1024x1024: 0.04, hd/1024x1024: 0.08}}"
+    tariff = with_deployment(
+        f"{{name: m, provider: p, model: x, price: {price}}}", "{kind: openai, discount_pct: 50}"
+    ).deployment("m")
+    assert rate(tariff, Meter.IMAGE_GENERATED) == 15 * 10**12
+    assert rate(tariff, Meter.IMAGE_GENERATED, "1024x1024") == 20 * 10**12
+    assert rate(tariff, Meter.IMAGE_GENERATED, "hd/1024x1024") == 40 * 10**12
+
+
+def test_an_image_of_a_size_without_a_price_costs_what_the_dearest_does():
+    price = "{usd_per_image_of: {1024x1024: 0.04, hd/1024x1024: 0.08}}"
+    assert (
+        rate(
+            with_deployment(f"{{name: m, provider: p, model: x, price: {price}}}").deployment("m"),
+            Meter.IMAGE_GENERATED,
+        )
+        == 80 * 10**12
+    )
+
+
 def test_a_simulated_catalog_says_so():
     assert with_deployment("{name: m, provider: p, model: x, price: free}", "{kind: simulator}").uses_simulator
 
