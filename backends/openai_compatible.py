@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from backends import upstream_errors
-from gateway.domain import Call, Provider
+from gateway.domain import Call, Endpoint, Provider
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from gateway.ports import Reply
 
@@ -273,9 +273,10 @@ class OpenAICompatible:
 
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
         body: bytes | io.BytesIO = call.body if len(call.body) < _LARGE_BODY_BYTES else io.BytesIO(call.body)
-        return await self._transport.session().post(
+        return await self._transport.session().request(
+            call.method,
             self._address(call),
-            data=body,
+            data=body or None,
             headers=self._headers(call),
             allow_redirects=False,  # our credentials go to the configured address only
             timeout=_connect_limit(call.deployment.provider.timeouts.connect_s),
@@ -283,12 +284,13 @@ class OpenAICompatible:
 
     def _address(self, call: Call) -> URL:
         provider = call.deployment.provider
-        return _url(
+        url = _url(
             provider.base_url,
             call.endpoint.value,
             (*call.query.items(), *provider.query.items()),  # the operator's word stands where both name one
             call.deployment.model if self._is_azure else None,
         )
+        return url.joinpath(*call.item).with_query(url.query) if call.item else url
 
     def _headers(self, call: Call) -> dict[str, str]:
         provider = call.deployment.provider
@@ -321,11 +323,24 @@ def _connect_limit(connect_s: float) -> aiohttp.ClientTimeout:
 
 
 @functools.lru_cache(maxsize=4096)
-def _url(base_url: str, endpoint: str, query: tuple[tuple[str, str], ...], azure_model: str | None) -> URL:
-    """The address of one endpoint. Azure's older API has the deployment in the path and needs an ``api-version``."""
+def _url(
+    base_url: str, endpoint: str, query: tuple[tuple[str, str | tuple[str, ...]], ...], azure_model: str | None
+) -> URL:
+    """The address of one endpoint. Azure's older API has the deployment in the path and needs an ``api-version``.
+
+    Responses are not below a deployment: they stand in the newer API, or in the older one if the operator names its
+    version.
+    """
     base = base_url.rstrip("/")
     parameters = dict(query)
-    if azure_model is not None and not base.endswith("/openai/v1"):
+    if azure_model is not None and endpoint.startswith(Endpoint.RESPONSES):
+        resource = base.partition("/openai")[0]
+        base = (
+            f"{resource}/openai"
+            if "api-version" in parameters and base != f"{resource}/openai/v1"
+            else f"{resource}/openai/v1"
+        )
+    elif azure_model is not None and not base.endswith("/openai/v1"):
         if "/openai/deployments/" not in base:
             base = base.removesuffix("/openai") + "/openai/deployments/" + quote(azure_model, safe="")
         parameters.setdefault("api-version", _AZURE_API_VERSION)

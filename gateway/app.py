@@ -24,6 +24,7 @@ from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
 from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
+from gateway.api.stored_responses import stored_responses_router
 from gateway.api.surface import Surface, install_errors
 from gateway.api.system import Readiness, system_router
 from gateway.background import Tasks
@@ -157,6 +158,7 @@ async def _build(
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
+    framework.include_router(stored_responses_router(services))
     flush = _flusher(stores.shipper, stores.link)
     framework.include_router(admin_router(stores.keys, stores.ledger, settings.admin_key, flush))
     framework.include_router(system_router(_readiness(catalog, stores)))

@@ -158,7 +158,7 @@ class Answer:
     async def fail(self, error: UpstreamError) -> None:
         """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
         self._reply.close()
-        _hide_secrets(error, self._attempt.deployment)
+        hide_secrets(error, self._attempt.deployment)
         await self._settlement.fail(self._attempt, error, self._reader, self._dialect)
 
     async def next(self) -> bytes | None:
@@ -205,7 +205,7 @@ class Answer:
     async def _break_off(self, error: GatewayError) -> None:
         self._is_over = True
         self._reply.close()
-        _hide_secrets(error, self._attempt.deployment)
+        hide_secrets(error, self._attempt.deployment)
         if not self._follow():
             await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
         raise error
@@ -260,7 +260,7 @@ class _NoReply:
 NO_REPLY = _NoReply()
 
 
-def _hide_secrets(error: GatewayError, deployment: Deployment) -> None:
+def hide_secrets(error: GatewayError, deployment: Deployment) -> None:
     """Strike our credentials out of what an upstream said: its words go to the client and into the log."""
     provider = deployment.provider
     for secret in (provider.api_key, *provider.headers.values(), *provider.query.values()):

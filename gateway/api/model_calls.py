@@ -164,8 +164,9 @@ class _Exchange:
         if request.is_stream:
             headers += _EVENTS  # the cost is not known yet: the usage chunk tells it
         else:
-            cost = dollars(answer.cost_nusd or 0).encode()
-            headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes), (b"x-obol-cost-usd", cost)]
+            headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes)]
+            if answer.cost_nusd is not None:  # what the upstream still works on has no cost yet
+                headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._answer = answer
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})

@@ -1,0 +1,137 @@
+"""Responses that an upstream keeps: fetched, listed, cancelled and deleted by the team that asked for them.
+
+Each goes to the deployment that made it; the upstream's answer comes back as it is.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Mapping
+from urllib.parse import parse_qsl
+
+import msgspec
+from fastapi import APIRouter, Request
+from fastapi.responses import Response, StreamingResponse
+
+from gateway.api.auth import authenticate
+from gateway.domain import Call, Deployment, Endpoint
+from gateway.errors import GatewayError, NotFound, StoreUnavailable, UpstreamError
+from gateway.pipeline import hide_secrets
+from gateway.ports import Reply, Services
+
+_PARAMETERS = frozenset(
+    {"include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before"}
+)
+_JSON = "application/json"
+_NOT_FOUND = 404
+
+
+def stored_responses_router(services: Services) -> APIRouter:
+    """The four routes, for one process's services."""
+    router = APIRouter()
+    stored = _StoredResponses(services)
+
+    @router.get("/v1/responses/{response_id}")
+    async def fetch(response_id: str, request: Request) -> Response:
+        return await stored.forward(request, response_id)
+
+    @router.get("/v1/responses/{response_id}/input_items")
+    async def list_input_items(response_id: str, request: Request) -> Response:
+        return await stored.forward(request, response_id, "input_items")
+
+    @router.post("/v1/responses/{response_id}/cancel")
+    async def cancel(response_id: str, request: Request) -> Response:
+        return await stored.forward(request, response_id, "cancel")
+
+    @router.delete("/v1/responses/{response_id}")
+    async def delete(response_id: str, request: Request) -> Response:
+        answer = await stored.forward(request, response_id)
+        with contextlib.suppress(StoreUnavailable):  # the upstream says from now on that it is unknown
+            await services.stored.forget(response_id)
+        return answer
+
+    return router
+
+
+class _StoredResponses:
+    """Finds the upstream of a response and asks it."""
+
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    async def forward(self, request: Request, response_id: str, *rest: str) -> Response:
+        """The upstream's own answer. Raises NotFound for what this team has not, else the upstream's error."""
+        caller = await authenticate(request.scope["headers"], self._services.keys)
+        stored = await self._services.stored.find(response_id)
+        if stored is None or stored.team_id != caller.team_id:
+            raise _unknown(response_id)
+        deployment = self._services.catalog().deployment(stored.deployment)
+        if deployment is None:
+            raise NotFound(
+                f"Response with id '{response_id}' not found: its deployment '{stored.deployment}' is not in the "
+                "catalog any more."
+            )
+        query = _query(request.scope["query_string"])
+        call = Call(
+            deployment,
+            Endpoint.RESPONSES,
+            b"",
+            is_stream=request.method == "GET" and query.get("stream") == "true",
+            headers={},
+            query=query,
+            method=request.method,
+            item=(response_id, *rest),
+        )
+        reply = await self._open(call, response_id)
+        headers = {"x-obol-deployment": deployment.name.encode("latin-1", "replace").decode("latin-1")}
+        if call.is_stream:
+            return StreamingResponse(_events(reply, deployment), headers=headers, media_type="text/event-stream")
+        return Response(await _whole(reply), headers=headers, media_type=_JSON)
+
+    async def _open(self, call: Call, response_id: str) -> Reply:
+        deployment = call.deployment
+        try:
+            return await self._services.backends[deployment.provider.kind].open(call)
+        except UpstreamError as exc:
+            if exc.http_status == _NOT_FOUND:
+                raise _unknown(response_id) from exc
+            hide_secrets(exc, deployment)
+            raise
+
+
+async def _whole(reply: Reply) -> bytes:
+    """The one block of a whole answer. Raises UpstreamError for one that was cut."""
+    await reply.next()
+    reply.finish()
+    return reply.first
+
+
+async def _events(reply: Reply, deployment: Deployment) -> AsyncIterator[bytes]:
+    """The upstream's blocks as they come; one that breaks off ends with an event that no client takes for an end."""
+    try:
+        yield reply.first
+        while (block := await reply.next()) is not None:
+            yield block
+    except UpstreamError as exc:
+        hide_secrets(exc, deployment)
+        yield _error_event(exc)
+    finally:
+        reply.close()
+
+
+def _error_event(error: GatewayError) -> bytes:
+    said = {"type": "error", "code": error.code, "message": error.message, "param": None}
+    return b"event: error\ndata: " + msgspec.json.encode(said) + b"\n\n"
+
+
+def _query(query_string: bytes) -> Mapping[str, str | tuple[str, ...]]:
+    """The parameters of these routes that were given, those given several times as tuples."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name, value in parse_qsl(query_string.decode("latin-1"), keep_blank_values=True):
+        if name in _PARAMETERS:
+            found[name] = (*found.get(name, ()), value)
+    return {name: values[0] if len(values) == 1 else values for name, values in found.items()}
+
+
+def _unknown(response_id: str) -> NotFound:
+    return NotFound(f"Response with id '{response_id}' not found.")
