@@ -11,7 +11,7 @@ import msgspec
 from backends import upstream_errors
 from gateway.errors import UpstreamError
 
-TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
+TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|thinking|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 T = TypeVar("T")
 
 ABSENT = msgspec.Raw(b"null")

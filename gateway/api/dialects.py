@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.api import chat, responses
+from gateway.api import chat, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.translated import TranslatedReader
 from gateway.domain import Call, Deployment, Endpoint, Request, Usage
@@ -26,10 +26,13 @@ class Api:
 
 _OPENAI = Api(chat.parse, chat.OpenAIDialect)
 _RESPONSES = Api(responses.parse, responses.ResponsesDialect)
+_MESSAGES = Api(messages.parse, messages.MessagesDialect)
 APIS: Mapping[Endpoint, Api] = {
     Endpoint.CHAT: _OPENAI,
     Endpoint.RESPONSES: _RESPONSES,
     Endpoint.INPUT_TOKENS: _RESPONSES,
+    Endpoint.MESSAGES: _MESSAGES,
+    Endpoint.COUNT_TOKENS: _MESSAGES,
     Endpoint.COMPLETIONS: _OPENAI,
     Endpoint.EMBEDDINGS: _OPENAI,
     Endpoint.MODERATIONS: _OPENAI,

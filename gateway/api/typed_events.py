@@ -74,8 +74,8 @@ class TypedStreamReader:
     def flush(self) -> bytes:
         """Take an event that the upstream ended without its blank line."""
         held, self._held = self._held.strip(b"\r\n"), b""
-        if not held or self.is_ended or self.error is not None:
-            return b""
+        if not held.endswith(b"}") or self.is_ended or self.error is not None:
+            return b""  # nothing, or the beginning of an event
         out = self._take(held)
         return out + b"\n\n" if out else b""
 
