@@ -152,7 +152,7 @@ class Dialect(Protocol):
     def reader(self, deployment: Deployment) -> ReplyReader:
         """A fresh reader for one attempt at that deployment."""
 
-    def with_unreported(self, usage: Usage) -> Usage:
+    def with_unreported(self, deployment: Deployment, usage: Usage) -> Usage:
         """The usage with what this request made the upstream charge for without reporting it."""
 
     def input_text(self) -> str:

@@ -88,7 +88,7 @@ class Settlement:
         elif text := reader.unreported_text():
             more = await self._services.tokens.count(attempt.deployment.model, text)
             usage, basis = msgspec.structs.replace(usage, output_tokens=usage.output_tokens + more), Basis.ESTIMATED
-        usage = dialect.with_unreported(usage)
+        usage = dialect.with_unreported(attempt.deployment, usage)
         if usage.is_estimated:
             basis = Basis.ESTIMATED
         entry = charged_entry(

@@ -7,13 +7,29 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
+
+import msgspec
 
 from gateway.api import chat, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.translated import TranslatedReader
-from gateway.domain import Call, Deployment, Endpoint, Request, Usage
-from gateway.ports import Dialect, ReplyReader
+from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
+from gateway.ports import ReplyReader
+from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
+
+
+class NativeDialect(Protocol):
+    """What ``ports.Dialect`` asks, for deployments that speak the dialect of the request."""
+
+    def call(self, deployment: Deployment) -> Call: ...
+
+    def reader(self, deployment: Deployment) -> ReplyReader: ...
+
+    def with_unreported(self, usage: Usage) -> Usage: ...
+
+    def input_text(self) -> str: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +37,7 @@ class Api:
     """How the requests of an endpoint are read, and their answers where the upstream speaks the same."""
 
     parse: Callable[[Arrival], Request]
-    native: Callable[[Request, bool], Dialect]  # the flag: answers are wanted as text, for content logging
+    native: Callable[[Request, bool], NativeDialect]  # the flag: answers are wanted as text, for content logging
 
 
 _OPENAI = Api(chat.parse, chat.OpenAIDialect)
@@ -38,10 +54,14 @@ APIS: Mapping[Endpoint, Api] = {
     Endpoint.MODERATIONS: _OPENAI,
 }
 #: From the client's dialect to the upstream's, the client's end first.
-TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {}
+TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {
+    (Endpoint.CHAT, Endpoint.MESSAGES): (CHAT_OVER_MESSAGES,),
+}
 
-# Header names that mean something in one dialect only.
+# Header names that mean something in one dialect only, and what the hub's own translators are told to give.
 _OF_ONE_DIALECT = ("anthropic-", "openai-")
+_OF_MESSAGES = "anthropic-"
+_WITH_USAGE = msgspec.Raw(b'{"include_usage":true}')
 
 
 class ClientDialect:
@@ -59,13 +79,13 @@ class ClientDialect:
     def reader(self, deployment: Deployment) -> ReplyReader:
         return self._towards(deployment).reader(deployment)
 
-    def with_unreported(self, usage: Usage) -> Usage:
-        return self._native.with_unreported(usage)
+    def with_unreported(self, deployment: Deployment, usage: Usage) -> Usage:
+        return self._towards(deployment).with_unreported(usage)
 
     def input_text(self) -> str:
         return self._native.input_text()
 
-    def _towards(self, deployment: Deployment) -> Dialect | _Translated:
+    def _towards(self, deployment: Deployment) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)
         if target is None or target is self._request.endpoint:
             return self._native
@@ -83,9 +103,11 @@ class _Translated:
     def __init__(self, request: Request, target: Endpoint, deployment: Deployment, *, keeps_text: bool) -> None:
         """Raises BadRequest for what cannot be carried there."""
         self._is_stream = request.is_stream
-        self._steps = []
+        self._steps: list[tuple[Translation, Body]] = []
         body = request.body
         for translation in TRANSLATIONS[request.endpoint, target]:
+            if self._steps:  # the body is the hub's: whoever asked for something else wants to know the usage
+                body = Body({**body.fields, "stream_options": _WITH_USAGE})
             self._steps.append((translation, body))
             body = translation.request(body, deployment)
         inner = replace(
@@ -94,7 +116,7 @@ class _Translated:
             body=body,
             wants_usage=True,
             stream_options={},
-            headers={name: value for name, value in request.headers.items() if not name.startswith(_OF_ONE_DIALECT)},
+            headers={name: value for name, value in request.headers.items() if _means_something(name, target)},
             query={},
         )
         self._inner = APIS[target].native(inner, keeps_text)
@@ -102,7 +124,20 @@ class _Translated:
     def call(self, deployment: Deployment) -> Call:
         return self._inner.call(deployment)
 
+    def with_unreported(self, usage: Usage) -> Usage:
+        return self._inner.with_unreported(usage)
+
+    def input_text(self) -> str:
+        return self._inner.input_text()
+
     def reader(self, deployment: Deployment) -> ReplyReader:
         # Answers walk the steps backwards: the upstream's end first.
         steps = [translation.answer(body) for translation, body in reversed(self._steps)]
         return TranslatedReader(self._inner.reader(deployment), steps, is_stream=self._is_stream)
+
+
+def _means_something(header: str, target: Endpoint) -> bool:
+    """Whether a client's header travels to an upstream that speaks ``target``."""
+    if target is Endpoint.MESSAGES and header.startswith(_OF_MESSAGES):
+        return True  # a client that names Anthropic's betas knows where its question goes
+    return not header.startswith(_OF_ONE_DIALECT)

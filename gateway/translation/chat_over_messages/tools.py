@@ -1,0 +1,127 @@
+"""Functions as Anthropic's tools, and which of them the model is to call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.translation.chat_over_messages.fields import NULL, is_null, json_object, read, refused, string
+
+_NO_PARAMETERS = b'{"type":"object","properties":{}}'
+_NATIVE_CHOICES = frozenset({"auto", "any", "tool", "none"})
+
+
+class _Function(msgspec.Struct):
+    name: msgspec.Raw = NULL
+    description: msgspec.Raw = NULL
+    parameters: msgspec.Raw = NULL
+    strict: bool | None = None
+
+
+class _Tool(msgspec.Struct):
+    type: str = ""
+    function: _Function | None = None
+    custom: msgspec.Raw = NULL
+    cache_control: msgspec.Raw = NULL
+
+
+class _Choice(msgspec.Struct):
+    type: str
+    function: _Function | None = None
+
+
+class _Location(msgspec.Struct):
+    approximate: dict[str, msgspec.Raw] | None = None
+
+
+class _WebSearch(msgspec.Struct):
+    user_location: _Location | None = None
+
+
+_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_verbatim = msgspec.json.Decoder(list[msgspec.Raw]).decode
+_decode_choice = msgspec.json.Decoder(str | _Choice).decode
+_decode_search = msgspec.json.Decoder(_WebSearch).decode
+
+
+def tools(fields: Mapping[str, msgspec.Raw]) -> list[bytes]:
+    """All tools as Anthropic defines them; those that it defines itself pass as they are."""
+    raw = fields.get("tools", NULL)
+    found: list[bytes] = []
+    verbatim: list[msgspec.Raw] = []
+    for index, tool in enumerate(read(_decode_tools, raw, "tools") or ()):
+        if tool.function is not None:
+            found.append(_tool(tool, tool.function, f"tools.{index}"))
+        elif not is_null(tool.custom) or tool.type == "function":
+            raise refused(
+                f"tools.{index}.type", f"'tools.{index}' of type '{tool.type}' cannot be carried to this model."
+            )
+        else:
+            verbatim = verbatim or _decode_verbatim(raw)
+            found.append(bytes(verbatim[index]))
+    search = fields.get("web_search_options", NULL)
+    if not is_null(search):
+        found.append(_web_search(search))
+    return found
+
+
+def _tool(tool: _Tool, function: _Function, param: str) -> bytes:
+    members = {"name": string(function.name, f"{param}.function.name")}
+    if not is_null(function.description):
+        members["description"] = bytes(function.description)
+    parameters = bytes(function.parameters)
+    members["input_schema"] = _NO_PARAMETERS if parameters in {b"null", b"{}"} else parameters
+    if function.strict:
+        members["strict"] = b"true"
+    if not is_null(tool.cache_control):
+        members["cache_control"] = bytes(tool.cache_control)
+    return json_object(members)
+
+
+def _web_search(raw: msgspec.Raw) -> bytes:
+    members = {"type": b'"web_search_20250305"', "name": b'"web_search"'}
+    options = read(_decode_search, raw, "web_search_options")
+    if options.user_location is not None and options.user_location.approximate:
+        near = {name: bytes(value) for name, value in options.user_location.approximate.items() if not is_null(value)}
+        members["user_location"] = json_object({"type": b'"approximate"'} | near)
+    return json_object(members)
+
+
+def tool_choice(fields: Mapping[str, msgspec.Raw]) -> dict[str, bytes]:
+    """Which tool is to be called, member by member; empty where the client leaves it open."""
+    raw = fields.get("tool_choice", NULL)
+    chosen = {} if is_null(raw) else _choice(raw)
+    parallel = bytes(fields.get("parallel_tool_calls", NULL))
+    if parallel == b"false" and chosen.get("type") != b'"none"':
+        chosen = {"type": b'"auto"'} | chosen | {"disable_parallel_tool_use": b"true"}
+    elif parallel not in {b"true", b"false", b"null"}:
+        raise refused(
+            "parallel_tool_calls", "Invalid type for 'parallel_tool_calls': expected a boolean.", "invalid_type"
+        )
+    return chosen
+
+
+def is_forced(chosen: Mapping[str, bytes]) -> bool:
+    """Whether the model has to call a tool."""
+    return chosen.get("type") in {b'"any"', b'"tool"'}
+
+
+def _choice(raw: msgspec.Raw) -> dict[str, bytes]:
+    match read(_decode_choice, raw, "tool_choice"):
+        case "auto":
+            return {"type": b'"auto"'}
+        case "none":
+            return {"type": b'"none"'}
+        case "required":
+            return {"type": b'"any"'}
+        case _Choice("function", _Function() as function):
+            return {"type": b'"tool"', "name": string(function.name, "tool_choice.function.name")}
+        case _Choice(kind) if kind in _NATIVE_CHOICES:
+            return {name: bytes(value) for name, value in _decode_members(raw).items()}
+        case _:
+            shown = bytes(raw)[:60].decode(errors="replace")
+            raise refused("tool_choice", f"Unsupported value for 'tool_choice': {shown}.")
+
+
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
