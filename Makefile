@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check test-vllm bench audit lock
+.PHONY: help install serve test check test-vllm test-clients bench audit lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -38,10 +38,15 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
 	@touch $@
 
-$(NODE)/node_modules/installed: $(NODE)/package-lock.json
+%/node_modules/installed: %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (Debian: nodejs and npm)" >&2; exit 1; }
-	cd $(NODE) && npm ci --silent
+	cd $* && npm ci --silent
 	@touch $@
+
+AGENTS := tests/clients/node
+
+test-clients: $(VENV)/installed-dev $(AGENTS)/node_modules/installed ## the clients of docs/clients, as their users install them (1 GB)
+	$(BIN)/pytest -m clients tests/clients
 
 check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
 	$(BIN)/ruff check

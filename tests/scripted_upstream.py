@@ -17,23 +17,11 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import json
-import signal
 
 from scripted.script import HTML, PRESETS, Script
-from scripted.server import Call, ScriptedUpstream
+from scripted.server import Call, ScriptedUpstream, serve
 
 __all__ = ["HTML", "PRESETS", "Call", "Script", "ScriptedUpstream"]
-
-
-async def _serve(host: str, port: int) -> None:
-    stop = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stop.set)
-    async with ScriptedUpstream(host, port) as upstream:
-        print(json.dumps({"port": upstream.port}), flush=True)  # noqa: T201 (its parent reads the port here)
-        await stop.wait()
 
 
 def main() -> None:
@@ -42,7 +30,7 @@ def main() -> None:
     parser.add_argument("--port", type=int, default=0)
     options = parser.parse_args()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(options.host, options.port))
+        asyncio.run(serve(options.host, options.port))
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import time
 from collections.abc import Callable
 from typing import Any, Self
@@ -201,3 +202,16 @@ class ScriptedUpstream:
 
 def _refusal(status: int, message: str, kind: str) -> web.Response:
     return web.json_response({"error": {"message": message, "type": kind}}, status=status)
+
+
+async def serve(
+    host: str = "127.0.0.1", port: int = 0, script_of: Callable[[str, dict[str, Any]], Script] = script_of
+) -> None:
+    """Print ``{"port": 12345}`` for the parent process to read, and serve until a signal ends it."""
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    async with ScriptedUpstream(host, port, script_of) as upstream:
+        print(json.dumps({"port": upstream.port}), flush=True)  # noqa: T201
+        await stop.wait()
