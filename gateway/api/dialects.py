@@ -18,6 +18,7 @@ from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
 from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
+from gateway.translation.responses_over_chat import RESPONSES_OVER_CHAT
 
 
 class NativeDialect(Protocol):
@@ -56,6 +57,8 @@ APIS: Mapping[Endpoint, Api] = {
 #: From the client's dialect to the upstream's, the client's end first.
 TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {
     (Endpoint.CHAT, Endpoint.MESSAGES): (CHAT_OVER_MESSAGES,),
+    (Endpoint.RESPONSES, Endpoint.CHAT): (RESPONSES_OVER_CHAT,),
+    (Endpoint.RESPONSES, Endpoint.MESSAGES): (RESPONSES_OVER_CHAT, CHAT_OVER_MESSAGES),
 }
 
 # Header names that mean something in one dialect only, and what the hub's own translators are told to give.

@@ -1,0 +1,269 @@
+"""The answer: chat completions, whole or in chunks, as a response or the events of one.
+
+A whole answer takes the way of a stream that has one chunk, so that both tell the same.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.domain import Body
+from gateway.errors import GatewayError, UpstreamBroken
+from gateway.translation.events import DONE, payloads
+from gateway.translation.lone_surrogates import leniently, restored
+from gateway.translation.responses_over_chat import response as objects
+from gateway.translation.responses_over_chat.items import read_items
+from gateway.translation.responses_over_chat.output import CallItem, Events, MessageItem, OutputItem, ReasoningItem
+from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, as_string, is_null, is_string
+from gateway.translation.responses_over_chat.request import described_tools
+from gateway.translation.responses_over_chat.thinking import Thinking
+from gateway.translation.responses_over_chat.tools import Toolbox
+
+_encode = msgspec.json.encode
+
+
+class _FunctionPiece(msgspec.Struct, gc=False):
+    name: str | None = None
+    arguments: msgspec.Raw = NULL
+
+
+class _CallPiece(msgspec.Struct, gc=False):
+    index: int | None = None
+    id: str | None = None
+    function: _FunctionPiece | None = None
+
+
+class _Delta(msgspec.Struct, gc=False):
+    """A message, or a piece of one."""
+
+    content: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+    reasoning_content: msgspec.Raw = NULL
+    reasoning: msgspec.Raw = NULL
+    thinking_blocks: msgspec.Raw = NULL
+    tool_calls: list[_CallPiece] | None = None
+
+
+class _Choice(msgspec.Struct, gc=False):
+    index: object = 0
+    delta: _Delta | None = None
+    message: _Delta | None = None
+    finish_reason: object = None
+    logprobs: msgspec.Raw = NULL
+
+
+class _Chat(msgspec.Struct, gc=False):
+    """A whole answer or one chunk."""
+
+    id: object = None
+    created: object = None
+    model: object = None
+    choices: list[_Choice] | None = None
+    usage: msgspec.Raw = NULL
+    service_tier: object = None
+
+
+class _ContentPart(msgspec.Struct):
+    """Of servers that give content as a list (Mistral)."""
+
+    type: str = ""
+    text: msgspec.Raw = NULL
+    thinking: msgspec.Raw = NULL
+
+
+_decode_chat = msgspec.json.Decoder(_Chat).decode
+_decode_parts = msgspec.json.Decoder(list[_ContentPart]).decode
+_decode_blocks = msgspec.json.Decoder(list[Thinking]).decode
+_decode_logprobs = msgspec.json.Decoder(dict[str, object]).decode
+_INCOMPLETE = {"length": b"max_output_tokens", "content_filter": b"content_filter"}
+
+
+class ResponseWriter:
+    """Writes one response. ``token`` makes its ids: they need only be unlike those of other answers."""
+
+    def __init__(self, body: Body, token: str | None = None) -> None:
+        self._fields = body.fields
+        self._token = (token or os.urandom(12).hex()).encode()
+        self._known_toolbox: Toolbox | None = None
+        self._head = b""  # which response this is, once that is known
+        self._echoed = b""
+        self._events = Events()
+        self._items: list[OutputItem] = []
+        self._open: OutputItem | None = None  # the message or reasoning that the next piece may belong to
+        self._calls: dict[int, CallItem] = {}  # by the index of chat; they all end with the answer
+        self._finish_reason: object = None
+        self._service_tier: object = None
+        self._usage = NULL
+
+    def whole(self, answer: bytes) -> bytes:
+        return leniently(self._whole, answer)
+
+    def _whole(self, answer: bytes) -> bytes:
+        self._take(_decode_chat(answer))
+        return restored(self._finished()[1])
+
+    def feed(self, events: bytes) -> bytes:
+        for payload in payloads(events):
+            if payload == DONE:
+                kind, response = self._finished()
+                self._events.add(kind, b'"response":' + response)
+            else:
+                leniently(self._chunk, payload)
+        return self._events.take()
+
+    def _chunk(self, payload: bytes) -> bytes:
+        self._take(_decode_chat(payload))
+        return b""
+
+    def failing(self, error: GatewayError) -> bytes:
+        self._begin(_Chat())
+        self._events.add(b"response.failed", b'"response":' + self._response(b"failed", error=objects.failure(error)))
+        return self._events.take()
+
+    def _begin(self, chat: _Chat) -> None:
+        """At the first chunk, say which response this is."""
+        if self._head:
+            return
+        model = _encode(chat.model) if isinstance(chat.model, str) else bytes(self._fields.get("model", NULL))
+        created = chat.created if isinstance(chat.created, int) else 0
+        self._head = b'"id":"resp_%b","created_at":%d,"model":%b' % (self._token, created, model)
+        self._echoed = objects.echo(self._fields)
+        begun = b'"response":' + self._response(b"in_progress")
+        self._events.add(b"response.created", begun)
+        self._events.add(b"response.in_progress", begun)
+
+    def _response(
+        self,
+        status: bytes,
+        *,
+        output: bytes = b"",
+        usage: bytes = b"null",
+        error: bytes = b"null",
+        incomplete_reason: bytes = b"",
+    ) -> bytes:
+        """The response object; ``output`` is the JSON of its items."""
+        details = b'{"reason":"%b"}' % incomplete_reason if incomplete_reason else b"null"
+        tier = _encode(self._service_tier if isinstance(self._service_tier, str) else None)
+        ending = b'"error":%b,"incomplete_details":%b,"usage":%b,"service_tier":%b' % (error, details, usage, tier)
+        return b'{%b,"object":"response","status":"%b","output":[%b],%b,%b}' % (
+            self._head, status, output, ending, self._echoed,
+        )  # fmt: skip
+
+    def _take(self, chat: _Chat) -> None:
+        self._begin(chat)
+        if not is_null(chat.usage):
+            self._usage = chat.usage
+        self._service_tier = chat.service_tier or self._service_tier
+        for choice in chat.choices or ():
+            if choice.index:
+                continue  # of several answers, which nobody asked for, the first
+            delta = choice.delta or choice.message
+            if delta is not None:
+                self._grow(delta, choice.logprobs)
+            self._finish_reason = choice.finish_reason or self._finish_reason
+
+    def _grow(self, delta: _Delta, logprobs: msgspec.Raw) -> None:
+        thought = delta.reasoning if is_null(delta.reasoning_content) else delta.reasoning_content
+        if _says_something(thought):
+            self._reasoning().add_text(bytes(thought))
+        if not is_null(delta.thinking_blocks):
+            with contextlib.suppress(msgspec.DecodeError):  # another gateway's own, and only worth something to it
+                blocks = _decode_blocks(delta.thinking_blocks)
+                self._reasoning().add_blocks(blocks)
+        if bytes(delta.content)[:1] == b"[":
+            self._grow_by_parts(delta.content)
+        elif _says_something(delta.content):
+            self._message().add_text(bytes(delta.content), _elements(logprobs))
+        if _says_something(delta.refusal):
+            self._message().add_refusal(bytes(delta.refusal))
+        for number, call in enumerate(delta.tool_calls or ()):
+            self._call(call, number)
+
+    def _grow_by_parts(self, content: msgspec.Raw) -> None:
+        for part in _parts(content):
+            if _says_something(part.text):
+                self._message().add_text(bytes(part.text), b"")
+            elif part.type == "thinking":
+                for thought in _parts(part.thinking):
+                    if _says_something(thought.text):
+                        self._reasoning().add_text(bytes(thought.text))
+
+    def _reasoning(self) -> ReasoningItem:
+        if not isinstance(self._open, ReasoningItem):
+            self._close_open()
+            self._open = ReasoningItem(self._events, len(self._items), self._token)
+            self._items.append(self._open)
+        return self._open
+
+    def _message(self) -> MessageItem:
+        if not isinstance(self._open, MessageItem):
+            self._close_open()
+            self._open = MessageItem(self._events, len(self._items), self._token)
+            self._items.append(self._open)
+        return self._open
+
+    def _call(self, piece: _CallPiece, number: int) -> None:
+        function = piece.function or _FunctionPiece()
+        index = number if piece.index is None else piece.index
+        item = self._calls.get(index)
+        # Some servers give every parallel call the index 0: a name with an id of its own is another call.
+        if item is None or (function.name and piece.id and piece.id != item.call_id):
+            self._close_open()
+            call_id = piece.id or f"call_{self._token.decode()}{len(self._items):02x}"
+            origin = self._toolbox().origin(function.name or "")
+            item = self._calls[index] = CallItem(self._events, len(self._items), self._token, origin, call_id)
+            self._items.append(item)
+        arguments = function.arguments
+        if _says_something(arguments):
+            item.add_arguments(bytes(arguments))
+        elif not (is_null(arguments) or is_string(arguments)):
+            item.add_arguments(bytes(as_string(arguments)))  # an object where the JSON of one belongs
+
+    def _toolbox(self) -> Toolbox:
+        if self._known_toolbox is None:
+            self._known_toolbox = described_tools(self._fields, read_items(self._fields.get("input", EMPTY_LIST)))
+        return self._known_toolbox
+
+    def _close_open(self) -> None:
+        if self._open is not None:
+            self._open.close(b"completed")
+            self._open = None
+
+    def _finished(self) -> tuple[bytes, bytes]:
+        """End every item; the event that ends the stream, and the response."""
+        reason = _INCOMPLETE.get(self._finish_reason, b"") if isinstance(self._finish_reason, str) else b""
+        status = b"incomplete" if reason else b"completed"
+        last = self._items[-1] if self._items else None
+        for item in self._items:
+            item.close(status if item is last else b"completed")
+        output = b",".join(item.final for item in self._items)
+        response = self._response(status, output=output, usage=objects.usage(self._usage), incomplete_reason=reason)
+        return b"response." + status, response
+
+
+def _parts(content: msgspec.Raw) -> Sequence[_ContentPart]:
+    try:
+        return _decode_parts(content)
+    except msgspec.DecodeError as exc:
+        raise UpstreamBroken("The upstream's answer has content of a form that is none of its API.") from exc
+
+
+def _says_something(raw: msgspec.Raw) -> bool:
+    """Whether it is a string, and not the empty one."""
+    said = bytes(raw)
+    return said[:1] == b'"' and said != b'""'
+
+
+def _elements(logprobs: msgspec.Raw) -> bytes:
+    """The elements of the list of tokens, where the chunk has one."""
+    if is_null(logprobs):
+        return b""
+    try:
+        tokens = _decode_logprobs(logprobs).get("content")
+    except msgspec.DecodeError:  # an older form, which says nothing in this API's
+        return b""
+    return _encode(tokens)[1:-1] if isinstance(tokens, list) else b""

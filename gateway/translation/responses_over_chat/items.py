@@ -1,0 +1,340 @@
+"""The conversation: input items of the Responses API as messages of chat."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.translation.responses_over_chat.raw import (
+    NULL,
+    as_string,
+    is_null,
+    is_string,
+    joined,
+    read,
+    string,
+    text,
+    unsupported,
+)
+from gateway.translation.responses_over_chat.thinking import opened
+from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox
+
+_PARAGRAPH = b"\\n\\n"
+_IMAGES_FOLLOW = text("The tool's images follow.")
+
+
+class _Text(msgspec.Struct, gc=False):
+    text: msgspec.Raw = NULL
+
+
+class _Part(msgspec.Struct, gc=False):
+    """A content part of the client's, of any type."""
+
+    type: str = ""
+    text: msgspec.Raw = NULL
+    refusal: msgspec.Raw = NULL
+    image_url: msgspec.Raw = NULL
+    detail: msgspec.Raw = NULL
+    file_id: msgspec.Raw = NULL
+    file_url: msgspec.Raw = NULL
+    file_data: msgspec.Raw = NULL
+    filename: msgspec.Raw = NULL
+    input_audio: msgspec.Raw = NULL
+
+
+class Item(msgspec.Struct, gc=False):
+    """An input item of the client's, of any type; a message needs none."""
+
+    type: str | None = None
+    role: str | None = None
+    content: msgspec.Raw = NULL
+    call_id: str | None = None
+    name: str = ""
+    namespace: str | None = None
+    arguments: msgspec.Raw = NULL
+    input: msgspec.Raw = NULL
+    output: msgspec.Raw = NULL
+    summary: msgspec.Raw = NULL
+    encrypted_content: msgspec.Raw = NULL
+    tools: list[Tool] = []
+
+
+class _ChatPart(msgspec.Struct, omit_defaults=True):
+    type: str
+    text: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    image_url: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    file: dict[str, msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    input_audio: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+class _ChatCall(msgspec.Struct):
+    id: str
+    type: str
+    function: dict[str, msgspec.Raw]
+
+
+class _Message(msgspec.Struct, omit_defaults=True):
+    role: str
+    content: msgspec.Raw | list[_ChatPart] | msgspec.UnsetType = msgspec.UNSET
+    refusal: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    reasoning_content: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    thinking_blocks: list[msgspec.Raw] | msgspec.UnsetType = msgspec.UNSET
+    tool_calls: list[_ChatCall] | msgspec.UnsetType = msgspec.UNSET
+    tool_call_id: str | msgspec.UnsetType = msgspec.UNSET
+
+
+_Items = list[Item]
+_decode_items = msgspec.json.Decoder(_Items).decode
+_decode_parts = msgspec.json.Decoder(list[_Part]).decode
+_decode_texts = msgspec.json.Decoder(list[_Text]).decode
+
+
+def read_items(raw: msgspec.Raw) -> Sequence[Item]:
+    """The items of ``input``; a bare string is what the user says."""
+    return [Item(role="user", content=raw)] if is_string(raw) else read(_decode_items, raw, "input")
+
+
+class Conversation:
+    """Messages of chat, grown item by item."""
+
+    def __init__(self, toolbox: Toolbox, *, system_role: str, merges_system: bool, is_for_messages: bool) -> None:
+        """``merges_system``: system messages at the start become one, which many templates of open models need.
+
+        ``is_for_messages``: the upstream behind the hub speaks Messages, which has thoughts, and images of tools.
+        """
+        self._toolbox = toolbox
+        self._system_role = system_role
+        self._merges_system = merges_system
+        self._is_for_messages = is_for_messages
+        self._messages: list[_Message] = []
+        self._turn: _Message | None = None  # the assistant's, while items may still join it
+        self._images: list[_ChatPart] = []  # of tool outputs, which chat carries in a user message behind them
+
+    def messages(self) -> msgspec.Raw:
+        """All of them as JSON. Raises BadRequest if there are none."""
+        self._end_turn()
+        self._show_images()
+        if not self._messages:
+            raise BadRequest("'input' is empty.", param="input", code="invalid_value")
+        return msgspec.Raw(msgspec.json.encode(self._messages))
+
+    def instruct(self, content: msgspec.Raw) -> None:
+        """Say something as the system."""
+        self._end_turn()
+        self._show_images()
+        match self._messages:
+            case [_Message(role=self._system_role, content=msgspec.Raw() as before)] if self._merges_system:
+                self._messages[0].content = joined((before, content), _PARAGRAPH)
+            case _:
+                self._messages.append(_Message(self._system_role, content=content))
+
+    def add(self, item: Item, field: str) -> None:
+        """Take one item, which stands at that field. Raises BadRequest for one that chat cannot carry."""
+        match item.type or ("message" if item.role else "item_reference"):
+            case "message":
+                self._message(item, field)
+            case "function_call" | "custom_tool_call" | "tool_search_call":
+                self._call(item, field)
+            case "function_call_output" | "custom_tool_call_output" | "tool_search_output":
+                self._output(item, field)
+            case "reasoning":
+                if self._is_for_messages:
+                    self._reasoning(item, field)
+            case "additional_tools" | "web_search_call":
+                pass  # tools are read before; what a search found is in the message that follows it
+            case "item_reference":
+                raise unsupported(field, "answers of this model are not stored, so that no item can be referred to")
+            case other:
+                raise unsupported(f"{field}.type", f"its upstream cannot be given '{other}' items")
+
+    def _message(self, item: Item, field: str) -> None:
+        match item.role:
+            case "user":
+                self._end_turn()
+                self._show_images()
+                self._messages.append(_Message("user", content=_content(item.content, f"{field}.content")))
+            case "system" | "developer":
+                self.instruct(_plain_text(item.content, f"{field}.content"))
+            case "assistant":
+                self._say(item.content, f"{field}.content")
+            case _:
+                raise BadRequest(
+                    f"Invalid value for '{field}.role': {item.role!r}.", param=f"{field}.role", code="invalid_value"
+                )
+
+    def _assistant(self) -> _Message:
+        self._show_images()
+        if self._turn is None:
+            self._turn = _Message("assistant", content=NULL)
+        return self._turn
+
+    def _say(self, content: msgspec.Raw, field: str) -> None:
+        said, refused = (content, []) if is_string(content) else _said(content, field)
+        turn = self._turn
+        if turn is not None and turn.tool_calls is msgspec.UNSET and not _is_silent(turn):
+            self._end_turn()  # another message of the assistant's
+        turn = self._assistant()
+        if refused:
+            turn.refusal = joined(refused)
+        if said is not None:
+            before = turn.content
+            turn.content = (
+                joined((before, said), _PARAGRAPH) if isinstance(before, msgspec.Raw) and not is_null(before) else said
+            )
+
+    def _call(self, item: Item, field: str) -> None:
+        name, arguments = self._toolbox.name_of(item.namespace, item.name), item.arguments
+        if item.type == "custom_tool_call":
+            arguments = as_string(msgspec.Raw(b'{"input":' + bytes(string(item.input, f"{field}.input")) + b"}"))
+        elif item.type == "tool_search_call":
+            name = TOOL_SEARCH
+            arguments = arguments if is_string(arguments) else as_string(arguments)
+        function = {"name": text(name), "arguments": string(arguments, f"{field}.arguments")}
+        turn = self._assistant()
+        calls = [] if turn.tool_calls is msgspec.UNSET else turn.tool_calls
+        turn.tool_calls = [*calls, _ChatCall(_call_id(item, field), "function", function)]
+
+    def _output(self, item: Item, field: str) -> None:
+        call_id = _call_id(item, field)
+        self._end_turn()
+        if item.type == "tool_search_output":
+            names = [self._toolbox.name_of(*one) for one in _names(item.tools)]
+            said: msgspec.Raw | list[_ChatPart] = text(
+                "These tools can be called now: " + ", ".join(names) if names else "No tool was found."
+            )
+        elif is_string(item.output):
+            said = item.output
+        else:
+            said = self._listed_output(item.output, f"{field}.output")
+        self._messages.append(_Message("tool", content=said, tool_call_id=call_id))
+
+    def _listed_output(self, output: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
+        parts = _content(output, field)
+        if self._is_for_messages or not isinstance(parts, list):
+            return parts
+        texts = [part.text for part in parts if isinstance(part.text, msgspec.Raw)]
+        others = [part for part in parts if part.text is msgspec.UNSET]
+        self._images += others
+        return joined([*texts, _IMAGES_FOLLOW] if others else texts, b"\\n")
+
+    def _reasoning(self, item: Item, field: str) -> None:
+        turn = self._turn
+        if turn is not None and turn.tool_calls is msgspec.UNSET and not is_null(_raw(turn.content)):
+            self._end_turn()
+        blocks = opened(item.encrypted_content)
+        said = [] if is_null(item.summary) else read(_decode_texts, item.summary, f"{field}.summary")
+        if not is_null(item.content):
+            said += read(_decode_texts, item.content, f"{field}.content")
+        texts = [one.text for one in said if is_string(one.text)]
+        if not (blocks or texts):
+            return
+        turn = self._assistant()
+        if blocks:
+            before = [] if turn.thinking_blocks is msgspec.UNSET else turn.thinking_blocks
+            turn.thinking_blocks = [*before, *blocks]
+        if texts:
+            thought = [] if turn.reasoning_content is msgspec.UNSET else [turn.reasoning_content]
+            turn.reasoning_content = joined([*thought, *texts], _PARAGRAPH)
+
+    def _end_turn(self) -> None:
+        if self._turn is not None:
+            self._messages.append(self._turn)
+            self._turn = None
+
+    def _show_images(self) -> None:
+        if self._images:
+            self._messages.append(_Message("user", content=self._images))
+            self._images = []
+
+
+def _raw(content: msgspec.Raw | list[_ChatPart] | msgspec.UnsetType) -> msgspec.Raw:
+    return content if isinstance(content, msgspec.Raw) else NULL
+
+
+def _is_silent(turn: _Message) -> bool:
+    return is_null(_raw(turn.content)) and turn.refusal is msgspec.UNSET
+
+
+def _call_id(item: Item, field: str) -> str:
+    if not item.call_id:
+        name = f"{field}.call_id"
+        raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+    return item.call_id
+
+
+def _names(tools: Sequence[Tool]) -> list[tuple[str | None, str]]:
+    return [
+        pair
+        for tool in tools
+        for pair in ([(tool.name, one.name) for one in tool.tools] if tool.type == "namespace" else [(None, tool.name)])
+    ]
+
+
+def _parts(content: msgspec.Raw, field: str) -> Sequence[_Part]:
+    if is_null(content):
+        return ()
+    parts: Sequence[_Part] = read(_decode_parts, content, field)
+    return parts
+
+
+def _content(content: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
+    """What a user or a tool says: one text as a string, which every server understands, else a list of parts."""
+    if is_string(content):
+        return content
+    parts = [_chat_part(part, f"{field}.{number}") for number, part in enumerate(_parts(content, field))]
+    if not parts:
+        return text("")
+    only = parts[0].text if len(parts) == 1 else msgspec.UNSET
+    return only if isinstance(only, msgspec.Raw) else parts
+
+
+def _chat_part(part: _Part, field: str) -> _ChatPart:
+    for name in ("file_id", "file_url"):
+        if not is_null(getattr(part, name)):
+            raise unsupported(f"{field}.{name}", "only data in the request itself reaches its upstream")
+    match part.type:
+        case "input_text" | "output_text" | "text":
+            return _ChatPart("text", text=string(part.text, f"{field}.text"))
+        case "input_image":
+            image = {"url": string(part.image_url, f"{field}.image_url")}
+            if not is_null(part.detail):
+                # "original" is the finest that only this API has.
+                image["detail"] = text("high") if bytes(part.detail) == b'"original"' else part.detail
+            return _ChatPart("image_url", image_url=image)
+        case "input_file":
+            file = {"file_data": string(part.file_data, f"{field}.file_data")}
+            if not is_null(part.filename):
+                file["filename"] = part.filename
+            return _ChatPart("file", file=file)
+        case "input_audio":
+            return _ChatPart("input_audio", input_audio=part.input_audio)
+        case other:
+            raise unsupported(f"{field}.type", f"its upstream cannot be given '{other}' parts")
+
+
+def _plain_text(content: msgspec.Raw, field: str) -> msgspec.Raw:
+    """What the system says, which is text alone."""
+    if is_string(content):
+        return content
+    texts = []
+    for number, part in enumerate(_parts(content, field)):
+        if part.type not in ("input_text", "output_text", "text"):
+            raise unsupported(f"{field}.{number}.type", "the system can only say text")
+        texts.append(string(part.text, f"{field}.{number}.text"))
+    return joined(texts, _PARAGRAPH)
+
+
+def _said(content: msgspec.Raw, field: str) -> tuple[msgspec.Raw | None, list[msgspec.Raw]]:
+    """The text of the assistant, if any, and its refusals."""
+    texts: list[msgspec.Raw] = []
+    refusals: list[msgspec.Raw] = []
+    for number, part in enumerate(_parts(content, field)):
+        if part.type == "refusal":
+            refusals.append(string(part.refusal, f"{field}.{number}.refusal"))
+        elif part.type in ("output_text", "input_text", "text"):
+            texts.append(string(part.text, f"{field}.{number}.text"))
+        else:
+            raise unsupported(f"{field}.{number}.type", f"the assistant cannot have said '{part.type}' parts")
+    return (joined(texts) if texts or not refusals else None), refusals

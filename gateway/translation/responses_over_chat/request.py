@@ -1,0 +1,153 @@
+"""The request: parameters of the Responses API as those of chat. What chat lacks is refused by name, or dropped."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import msgspec
+
+from gateway.domain import Body, Deployment, Endpoint
+from gateway.errors import BadRequest
+from gateway.translation.responses_over_chat.items import Conversation, Item, read_items
+from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, is_null, read, string, unsupported
+from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools
+
+_STORED = "answers of this model are not stored"
+#: What a client relies on when it sends it: refused unless null, or the value that asks for nothing.
+_REFUSED: Mapping[str, tuple[bytes, str]] = {
+    "previous_response_id": (b"null", _STORED),
+    "conversation": (b"null", _STORED),
+    "prompt": (b"null", "its upstream has no stored prompts"),
+    "background": (b"false", _STORED),
+    "moderation": (b"null", "its upstream does not moderate"),
+    "messages": (b"null", "the Responses API calls it 'input'"),
+    "n": (b"1", "the Responses API gives one answer"),
+}
+#: Written anew, or dropped as ``docs/translation.md`` says.
+_OURS = frozenset(
+    (
+        "input", "instructions", "tools", "tool_choice", "parallel_tool_calls", "max_output_tokens", "max_tool_calls",
+        "reasoning", "text", "include", "top_logprobs", "metadata", "store", "truncation", "client_metadata",
+        "stream_options", "context_management", *_REFUSED,
+    )
+)  # fmt: skip
+#: Known to OpenAI alone, and refused by servers that are strict.
+_OPENAI_ONLY = frozenset(("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"))
+_TRUE = msgspec.Raw(b"true")
+
+
+class _Reasoning(msgspec.Struct):
+    effort: msgspec.Raw = NULL
+
+
+class _Format(msgspec.Struct):
+    type: str = "text"
+    name: msgspec.Raw = NULL
+    description: msgspec.Raw = NULL
+    schema: msgspec.Raw = NULL
+    strict: msgspec.Raw = NULL
+
+
+class _TextSettings(msgspec.Struct):
+    format: _Format | None = None
+    verbosity: msgspec.Raw = NULL
+
+
+_decode_reasoning = msgspec.json.Decoder(_Reasoning | None).decode
+_decode_text = msgspec.json.Decoder(_TextSettings | None).decode
+_decode_include = msgspec.json.Decoder(list[str] | None).decode
+
+
+def chat_request(body: Body, deployment: Deployment) -> Body:
+    """The client's request as chat. Raises BadRequest naming the field that cannot be carried."""
+    fields = body.fields
+    for name, (harmless, why) in _REFUSED.items():
+        raw = fields.get(name, NULL)
+        if not is_null(raw) and bytes(raw) != harmless:
+            raise unsupported(name, why)
+    is_openai = deployment.provider.kind in ("openai", "azure")
+    items = read_items(fields.get("input", EMPTY_LIST))
+    toolbox = described_tools(fields, items)
+    written = {
+        name: raw
+        for name, raw in fields.items()
+        if name not in _OURS and not is_null(raw) and (is_openai or name not in _OPENAI_ONLY)
+    }
+    is_for_messages = deployment.asked_as(Endpoint.RESPONSES) is Endpoint.MESSAGES
+    conversation = Conversation(
+        toolbox,
+        system_role="developer" if is_openai else "system",
+        merges_system=not (is_openai or is_for_messages),
+        is_for_messages=is_for_messages,
+    )
+    written["messages"] = _messages(fields, items, conversation)
+    written |= toolbox.chat_fields(fields.get("tool_choice", NULL))
+    if "tools" in written:
+        _copy(fields, "parallel_tool_calls", written)
+    _copy(fields, "max_output_tokens", written, "max_completion_tokens" if is_openai else "max_tokens")
+    for settings in (_reasoning(fields), _text(fields), _logprobs(fields)):
+        written |= settings
+    return Body(written)
+
+
+def described_tools(fields: Mapping[str, msgspec.Raw], items: Sequence[Item]) -> Toolbox:
+    """The request's tools: those it lists, and those that the conversation brought. Raises BadRequest."""
+    toolbox = Toolbox()
+    raw = fields.get("tools", NULL)
+    if not is_null(raw):
+        toolbox.add(read(decode_tools, raw, "tools"), "tools")
+    for number, item in enumerate(items):
+        if item.tools and item.type in ("additional_tools", "tool_search_output"):
+            toolbox.add(item.tools, f"input.{number}.tools")
+    return toolbox
+
+
+def _messages(fields: Mapping[str, msgspec.Raw], items: Sequence[Item], conversation: Conversation) -> msgspec.Raw:
+    instructions = fields.get("instructions", NULL)
+    if bytes(instructions) not in (b"null", b'""'):
+        conversation.instruct(string(instructions, "instructions"))
+    for number, item in enumerate(items):
+        conversation.add(item, f"input.{number}")
+    return conversation.messages()
+
+
+def _copy(fields: Mapping[str, msgspec.Raw], name: str, into: dict[str, msgspec.Raw], as_name: str = "") -> None:
+    raw = fields.get(name, NULL)
+    if not is_null(raw):
+        into[as_name or name] = raw
+
+
+def _reasoning(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
+    reasoning = read(_decode_reasoning, fields.get("reasoning", NULL), "reasoning")
+    return {} if reasoning is None or is_null(reasoning.effort) else {"reasoning_effort": reasoning.effort}
+
+
+def _text(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
+    settings = read(_decode_text, fields.get("text", NULL), "text")
+    if settings is None:
+        return {}
+    written = {} if is_null(settings.verbosity) else {"verbosity": settings.verbosity}
+    form = settings.format
+    if form is None or form.type == "text":
+        return written
+    if form.type == "json_object":
+        return {**written, "response_format": msgspec.Raw(b'{"type":"json_object"}')}
+    if form.type != "json_schema":
+        raise BadRequest(f"Invalid value for 'text.format.type': {form.type!r}.", param="text.format.type")
+    schema = {
+        name: raw
+        for name, raw in (
+            ("name", form.name), ("description", form.description), ("schema", form.schema), ("strict", form.strict),
+        )
+        if not is_null(raw)
+    }  # fmt: skip
+    wanted = {"type": "json_schema", "json_schema": schema}
+    return {**written, "response_format": msgspec.Raw(msgspec.json.encode(wanted))}
+
+
+def _logprobs(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
+    top = fields.get("top_logprobs", NULL)
+    include = read(_decode_include, fields.get("include", NULL), "include") or ()
+    if "message.output_text.logprobs" not in include and bytes(top) in (b"null", b"0"):
+        return {}
+    return {"logprobs": _TRUE} if is_null(top) else {"logprobs": _TRUE, "top_logprobs": top}

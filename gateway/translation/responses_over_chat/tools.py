@@ -1,0 +1,207 @@
+"""Tools: those of the Responses API as functions of chat, and the names by which their calls find back."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterable, Mapping
+from enum import Enum
+from typing import NamedTuple
+
+import msgspec
+
+from gateway.errors import BadRequest
+from gateway.translation.responses_over_chat.raw import NULL, is_null, joined, read, text, unsupported
+
+_NAME_CHARS_MAX = 64
+_NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
+_ONE_INPUT = msgspec.Raw(
+    b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
+)
+
+
+class _Format(msgspec.Struct, gc=False):
+    type: str = "text"
+    syntax: str = ""
+    definition: msgspec.Raw = NULL
+
+
+class Tool(msgspec.Struct):
+    """A tool as the client describes it."""
+
+    type: str
+    name: str = ""
+    description: msgspec.Raw = NULL
+    parameters: msgspec.Raw = NULL
+    strict: bool | None = None
+    format: _Format | None = None
+    tools: list[Tool] = []
+    execution: str | None = None
+
+
+class _Function(msgspec.Struct, omit_defaults=True):
+    name: str
+    description: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    parameters: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    strict: bool | msgspec.UnsetType = msgspec.UNSET
+
+
+class _ChatTool(msgspec.Struct):
+    type: str
+    function: _Function
+
+
+class Kind(Enum):
+    """What a call of a function is to the client."""
+
+    FUNCTION = "function_call"
+    CUSTOM = "custom_tool_call"
+    TOOL_SEARCH = "tool_search_call"
+
+
+class Origin(NamedTuple):
+    """The client's tool behind a function of chat."""
+
+    kind: Kind
+    name: str
+    namespace: str | None = None
+
+
+class _Allowed(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    namespace: str | None = None
+
+
+class _Choice(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    namespace: str | None = None
+    mode: str = "auto"
+    tools: list[_Allowed] = []
+
+
+decode_tools = msgspec.json.Decoder(list[Tool]).decode
+_decode_choice = msgspec.json.Decoder(str | _Choice).decode
+TOOL_SEARCH = "tool_search"
+
+
+class Toolbox:
+    """The client's tools under the names that a chat upstream knows them by."""
+
+    def __init__(self) -> None:
+        self._functions: dict[str, _Function] = {}
+        self._origins: dict[str, Origin] = {}
+        self._flat: dict[tuple[str | None, str], str] = {}
+
+    def add(self, tools: Iterable[Tool], field: str) -> None:
+        """Take a list of tools, which stands at that field. Raises BadRequest for a tool that chat cannot have."""
+        for number, tool in enumerate(tools):
+            self._add(tool, f"{field}.{number}")
+
+    def _add(self, tool: Tool, field: str) -> None:
+        if tool.type == "namespace":
+            said = tool.description
+            for number, inner in enumerate(tool.tools):
+                if inner.type not in ("function", "custom"):
+                    raise unsupported(f"{field}.tools.{number}.type", f"a namespace cannot hold '{inner.type}'")
+                self._put(inner, f"{field}.tools.{number}", tool.name, said)
+                said = NULL  # the model reads once what the namespace is for
+        elif tool.type in ("function", "custom"):
+            self._put(tool, field, None, NULL)
+        elif tool.type == TOOL_SEARCH and tool.execution == "client":
+            tool.name = TOOL_SEARCH
+            self._put(tool, field, None, NULL)
+        elif not tool.type.startswith("web_search"):
+            raise unsupported(f"{field}.type", f"its provider has no tool '{tool.type}'")
+
+    def _put(self, tool: Tool, field: str, namespace: str | None, namespace_said: msgspec.Raw) -> None:
+        if not tool.name:
+            name = f"{field}.name"
+            raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+        said = [one for one in (namespace_said, tool.description) if not is_null(one)]
+        function = _Function("")
+        if tool.type == "custom":
+            kind, function.parameters = Kind.CUSTOM, _ONE_INPUT
+            said += _form_of(tool.format)
+        else:
+            kind = Kind.FUNCTION if tool.type == "function" else Kind.TOOL_SEARCH
+            if not is_null(tool.parameters):
+                function.parameters = tool.parameters
+        if tool.strict:
+            function.strict = True
+        if said:
+            function.description = joined(said, b"\\n\\n")
+        function.name = flat = self._name_for(namespace, tool.name)
+        self._functions[flat] = function
+        self._origins[flat] = Origin(kind, tool.name, namespace)
+        self._flat[namespace, tool.name] = flat
+
+    def _name_for(self, namespace: str | None, name: str) -> str:
+        flat = flat_name(namespace, name)
+        known = self._origins.get(flat)
+        return flat if known is None or known[1:] == (name, namespace) else _short(flat, f"{namespace}\0{name}")
+
+    def name_of(self, namespace: str | None, name: str) -> str:
+        """The function that stands for a tool, described or only called in the conversation."""
+        return self._flat.get((namespace, name)) or flat_name(namespace, name)
+
+    def origin(self, function: str) -> Origin:
+        """The client's tool behind the function that a model called; one that nobody described is what it says."""
+        return self._origins.get(function) or Origin(Kind.FUNCTION, function)
+
+    def chat_fields(self, choice: msgspec.Raw) -> Mapping[str, msgspec.Raw]:
+        """``tools`` and ``tool_choice`` of the chat request. Raises BadRequest for a choice that cannot be made."""
+        wanted = "auto" if is_null(choice) else read(_decode_choice, choice, "tool_choice")
+        functions = list(self._functions.values())
+        name: str | None = None
+        if isinstance(wanted, _Choice):
+            if wanted.type == "allowed_tools":
+                allowed = {self._allowed(one) for one in wanted.tools}
+                functions = [one for one in functions if not allowed.isdisjoint(self._handles(one.name))]
+                wanted = wanted.mode
+            elif wanted.type in ("function", "custom"):
+                name, wanted = self.name_of(wanted.namespace, wanted.name), "required"
+            else:
+                raise unsupported("tool_choice", f"its provider has no tool '{wanted.type}'")
+        if not functions or (name is not None and name not in self._functions):
+            if wanted == "required":
+                raise BadRequest("'tool_choice' asks for a tool that is not there.", param="tool_choice")
+            return {}
+        tools = msgspec.Raw(msgspec.json.encode([_ChatTool("function", one) for one in functions]))
+        if name is not None:
+            return {
+                "tools": tools,
+                "tool_choice": msgspec.Raw(msgspec.json.encode(_ChatTool("function", _Function(name)))),
+            }
+        return {"tools": tools} if is_null(choice) else {"tools": tools, "tool_choice": text(wanted)}
+
+    def _allowed(self, one: _Allowed) -> tuple[str | None, str | None]:
+        return (one.name, None) if one.type == "namespace" else (one.namespace, one.name)
+
+    def _handles(self, function: str) -> set[tuple[str | None, str | None]]:
+        """What an entry of allowed tools may call it: itself, or its whole namespace."""
+        origin = self._origins[function]
+        itself: set[tuple[str | None, str | None]] = {(origin.namespace, origin.name)}
+        return itself | {(origin.namespace, None)} if origin.namespace else itself
+
+
+def flat_name(namespace: str | None, name: str) -> str:
+    """A function name for a tool of a namespace, the same each time: chat has no namespaces."""
+    flat = name if not namespace else namespace + name if namespace.endswith("__") else f"{namespace}__{name}"
+    if namespace and (len(flat) > _NAME_CHARS_MAX or _NOT_IN_NAMES.search(flat)):
+        return _short(flat, f"{namespace}\0{name}")
+    return flat
+
+
+def _short(flat: str, exact: str) -> str:
+    digest = hashlib.sha256(exact.encode(errors="replace")).hexdigest()[:8]
+    return _NOT_IN_NAMES.sub("_", flat)[: _NAME_CHARS_MAX - 9] + "_" + digest
+
+
+def _form_of(form: _Format | None) -> Iterable[msgspec.Raw]:
+    """What tells a model the form of a custom tool's free text, which no upstream will enforce."""
+    yield text("Put the whole input of this tool, as free text, into `input`.")
+    if form is not None and form.type == "grammar" and not is_null(form.definition):
+        yield text(f"It must match this {form.syntax} grammar:")
+        yield form.definition
