@@ -8,12 +8,11 @@ the next one. Its end (``response.completed``, ``response.incomplete``) is held 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 
 import msgspec
 
-from backends import upstream_errors
-from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
+from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, text_or_none
+from gateway.api.response_objects import UNDER_WAY, ResponseObject, decode_response, failure_of, texts_of_output
 from gateway.api.responses_usage import parse_usage
 from gateway.api.typed_events import TypedStreamReader
 from gateway.api.wire import dollars
@@ -23,68 +22,9 @@ from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 from gateway.ports import Pending
 
 _OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
-_UNDER_WAY = frozenset({"queued", "in_progress"})
 _END = frozenset({"response.completed", "response.incomplete"})
-#: What a response's error code stands for: the others are the upstream's own affairs.
-_STATUSES: Mapping[str, int] = {
-    "server_error": 500,
-    "rate_limit_exceeded": 429,
-    **dict.fromkeys(("invalid_prompt", "bio_policy", "cyber_policy", "context_length_exceeded"), 400),
-    "data_residency_mismatch": 400,
-}
-_IMAGE_CODES = ("image", "invalid_image", "invalid_base64_image", "unsupported_image", "empty_image", "failed_to_down")
 _NO_OUTPUT = msgspec.Raw(b"[]")
 _encode = msgspec.json.encode
-
-
-class _Incomplete(msgspec.Struct):
-    reason: object = None
-
-
-class _Response(msgspec.Struct):
-    """A response, as far as the path looks into it. Typed loosely where nothing hangs on it."""
-
-    id: object = None
-    model: object = None
-    status: object = None
-    service_tier: object = None
-    store: object = None
-    output: msgspec.Raw = ABSENT
-    usage: msgspec.Raw = ABSENT
-    error: msgspec.Raw = ABSENT
-    incomplete_details: _Incomplete | None = None
-
-    @property
-    def finish_reason(self) -> str | None:
-        """Why it ended: the reason of an incomplete one, else its status."""
-        reason = text_or_none(self.incomplete_details.reason) if self.incomplete_details else None
-        return reason or text_or_none(self.status)
-
-    @property
-    def stored_id(self) -> str | None:
-        """Its id, unless the upstream says that it does not keep it."""
-        return None if self.store is False else text_or_none(self.id)
-
-    def failure(self) -> UpstreamError | None:
-        """Its error, if it failed."""
-        if bytes(self.error) == b"null" and self.status != "failed":
-            return None
-        return _failure(self.error)
-
-
-_decode_response = msgspec.json.Decoder(_Response).decode
-
-
-def _failure(raw: msgspec.Raw) -> UpstreamError:
-    """What a response's error (``code``, ``message``) means for the path."""
-    said = upstream_errors.error_object(b'{"error":' + bytes(raw) + b"}")
-    code = said.code if said else None
-    if said is None or code is None:
-        return parse_error(raw, 200)
-    status = _STATUSES.get(code, 400 if code.startswith(_IMAGE_CODES) else None)
-    if status is None:
-        return parse_error(raw, 200)
-    return upstream_errors.refusal_in_answer(replace(said, status=status), 200)
 
 
 class WholeResponseReader:
@@ -115,7 +55,7 @@ class WholeResponseReader:
     def feed(self, block: bytes) -> bytes:
         self._body = block
         try:
-            response = decoded(_decode_response, block)
+            response = decoded(decode_response, block)
         except UNREADABLE:
             self.error = UpstreamBroken("The upstream's answer is not a valid response object.")
             return b""
@@ -129,7 +69,7 @@ class WholeResponseReader:
         if self.error is not None:
             return b""
         self.stored_id = response.stored_id if self._is_stored else None
-        if response.status in _UNDER_WAY and (response_id := text_or_none(response.id)):
+        if response.status in UNDER_WAY and (response_id := text_or_none(response.id)):
             self.pending = _pending(self._deployment, response_id)
         self.is_complete = True
         return block
@@ -152,7 +92,7 @@ class WholeResponseReader:
         except UNREADABLE:
             # A truncated answer was generated all the same; count what text is in it.
             return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
-        return "".join(_texts_of_output(answer.get("output", _NO_OUTPUT)))
+        return "".join(texts_of_output(answer.get("output", _NO_OUTPUT)))
 
 
 def _pending(deployment: Deployment, response_id: str) -> Pending:
@@ -210,7 +150,7 @@ class ResponseStreamReader(TypedStreamReader):
     @property
     def pending(self) -> Pending | None:
         """In the background the upstream goes on when its stream breaks, or when nobody reads it any more."""
-        response_id = text_or_none(_decoded_id(self._response)) if self._is_background and self._end is None else None
+        response_id = _id(self._response) if self._is_background and self._end is None else None
         return _pending(self._deployment, response_id) if response_id else None
 
     def feed(self, block: bytes) -> bytes:
@@ -243,7 +183,8 @@ class ResponseStreamReader(TypedStreamReader):
             self._end = fields
             return b""
         if kind == "error":
-            self.error = _failure(fields["error"] if "error" in fields else msgspec.Raw(_encode(fields)))
+            said = {name: raw for name, raw in fields.items() if name in {"code", "message", "param"}}
+            self.error = failure_of(fields["error"] if "error" in fields else msgspec.Raw(_encode(said)))
             self._end = fields
             return b""
         self.has_data = True
@@ -262,21 +203,21 @@ class ResponseStreamReader(TypedStreamReader):
             error = ABSENT
         if bytes(error) == b"null":
             return super().look_at_untyped(payload)
-        self.error = _failure(error)
+        self.error = failure_of(error)
         return b""
 
     def _announce(self, fields: dict[str, msgspec.Raw]) -> None:
         response = self._read(fields)
         self.stored_id = response.stored_id if self._is_stored else None
 
-    def _read(self, fields: dict[str, msgspec.Raw]) -> _Response:
+    def _read(self, fields: dict[str, msgspec.Raw]) -> ResponseObject:
         """Take over what the response in an event says of itself."""
         raw = fields.get("response", ABSENT)
         try:
-            response = decoded(_decode_response, raw)
+            response = decoded(decode_response, raw)
             self._response = decoded(decode_fields, raw)
         except UNREADABLE:
-            return _Response()
+            return ResponseObject()
         self.model_answered = text_or_none(response.model) or self.model_answered
         self.service_tier = text_or_none(response.service_tier) or self.service_tier
         self.usage = parse_usage(response.usage, response.output) or self.usage
@@ -297,10 +238,9 @@ class ResponseStreamReader(TypedStreamReader):
         """The end, with ``usage.cost`` in US dollars."""
         if self._end is None:
             return b""
-        used = self.usage or Usage()
         raw = self._response.get("usage", ABSENT)
-        usage = decode_fields(raw) if bytes(raw) != b"null" else _usage_fields(used)
-        usage["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
+        reported = decode_fields(raw) if bytes(raw)[:1] == b"{" else _usage_fields(self.usage or Usage())
+        usage = {**reported, "cost": msgspec.Raw(dollars(cost_nusd).encode())}
         response = {**self._response, "usage": usage}
         return _event(self._kind, {**self._end, "response": response})
 
@@ -333,7 +273,7 @@ class ResponseStreamReader(TypedStreamReader):
 
     def output_text(self) -> str:
         text = super().output_text()
-        return text or "".join(_texts_of_output(self._response.get("output", _NO_OUTPUT)))
+        return text or "".join(texts_of_output(self._response.get("output", _NO_OUTPUT)))
 
     def _keep(self, event: bytes) -> None:
         self._last = event
@@ -344,13 +284,6 @@ def _event(kind: str, fields: Mapping[str, object]) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + _encode(fields) + b"\n\n"
 
 
-def _decoded_id(response: Mapping[str, msgspec.Raw]) -> object:
-    try:
-        return msgspec.json.decode(response.get("id", ABSENT))
-    except msgspec.DecodeError:
-        return None
-
-
 def _sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:
     try:
         return msgspec.json.decode(fields["sequence_number"], type=int)
@@ -358,31 +291,19 @@ def _sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:
         return None
 
 
-def _usage_fields(used: Usage) -> dict[str, msgspec.Raw]:
-    """Counted usage, as the API reports it."""
-    return decode_fields(
-        _encode(
-            {
-                "input_tokens": used.input_tokens,
-                "input_tokens_details": {"cached_tokens": used.cached_input_tokens},
-                "output_tokens": used.output_tokens,
-                "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
-                "total_tokens": used.input_tokens + used.output_tokens,
-            }
-        )
-    )
-
-
-def _texts_of_output(output: msgspec.Raw) -> Iterable[str]:
-    """All generated text of a response: messages, refusals, reasoning, the arguments of tools."""
+def _id(response: Mapping[str, msgspec.Raw]) -> str | None:
     try:
-        found = decoded(msgspec.json.decode, output)
-    except UNREADABLE:
-        return
-    for item in items(found):
-        if not isinstance(item, dict):
-            continue
-        yield from (item[name] for name in ("name", "arguments", "input", "code") if isinstance(item.get(name), str))
-        for part in (*items(item.get("content")), *items(item.get("summary"))):
-            if isinstance(part, dict):
-                yield from (part[name] for name in ("text", "refusal") if isinstance(part.get(name), str))
+        return msgspec.json.decode(response["id"], type=str)
+    except (msgspec.DecodeError, KeyError):
+        return None
+
+
+def _usage_fields(used: Usage) -> Mapping[str, object]:
+    """Counted usage, as the API reports it."""
+    return {
+        "input_tokens": used.input_tokens,
+        "input_tokens_details": {"cached_tokens": used.cached_input_tokens},
+        "output_tokens": used.output_tokens,
+        "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
+        "total_tokens": used.input_tokens + used.output_tokens,
+    }
