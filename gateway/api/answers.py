@@ -10,6 +10,7 @@ import msgspec
 
 from backends import upstream_errors
 from gateway.errors import UpstreamError
+from gateway.translation.lone_surrogates import HALF_A_PAIR
 
 TEXT_FIELD = re.compile(rb'"(?:content|text|refusal|reasoning_content|thinking|arguments)"\s*:\s*"((?:[^"\\]|\\.)*)')
 T = TypeVar("T")
@@ -69,11 +70,6 @@ def text_of(choice: object) -> Iterable[str]:
             yield text
 
 
-# Half of a pair of surrogate escapes: an emoji that a model split over two deltas.
-_HALF = (
-    rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB][0-9a-fA-F]{2})\\u[dD][c-fC-F][0-9a-fA-F]{2}"
-)
-_HALF_A_PAIR = re.compile(_HALF)
 UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 
 
@@ -82,4 +78,4 @@ def decoded(decode: Callable[[bytes], T], data: bytes) -> T:
     try:
         return decode(data)
     except msgspec.DecodeError:
-        return decode(_HALF_A_PAIR.sub(rb"\\ufffd", data))
+        return decode(HALF_A_PAIR.sub(rb"\\ufffd", data))

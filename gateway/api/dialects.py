@@ -18,6 +18,7 @@ from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
 from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
+from gateway.translation.messages_over_chat import MESSAGES_OVER_CHAT
 from gateway.translation.responses_over_chat import RESPONSES_OVER_CHAT
 
 
@@ -57,6 +58,7 @@ APIS: Mapping[Endpoint, Api] = {
 #: From the client's dialect to the upstream's, the client's end first.
 TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {
     (Endpoint.CHAT, Endpoint.MESSAGES): (CHAT_OVER_MESSAGES,),
+    (Endpoint.MESSAGES, Endpoint.CHAT): (MESSAGES_OVER_CHAT,),
     (Endpoint.RESPONSES, Endpoint.CHAT): (RESPONSES_OVER_CHAT,),
     (Endpoint.RESPONSES, Endpoint.MESSAGES): (RESPONSES_OVER_CHAT, CHAT_OVER_MESSAGES),
 }

@@ -1,0 +1,215 @@
+"""A Messages request as a chat completions request."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import msgspec
+
+from gateway.domain import Body, Deployment
+from gateway.errors import BadRequest
+from gateway.translation.messages_over_chat.content import encode, refuse
+from gateway.translation.messages_over_chat.conversation import Conversation, read
+from gateway.translation.messages_over_chat.names import chat_name, chat_user
+
+Fields = dict[str, msgspec.Raw]
+
+_NULL = msgspec.Raw(b"null")
+_ABSENT = msgspec.Raw()
+_TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
+
+# All other fields go up as they are: what both dialects call the same (temperature), and what neither knows.
+_TRANSLATED = frozenset(
+    {
+        *("system", "messages", "max_tokens", "stop_sequences", "tools", "tool_choice", "thinking", "output_config"),
+        *("output_format", "metadata", "service_tier"),
+    }
+)
+# What docs/translation.md says is left out: hints, and services around the answer that clients do without.
+_DROPPED = frozenset(
+    {
+        *("cache_control", "context_management", "diagnostics", "fallbacks", "fallback_credit_token", "speed"),
+        *("betas", "anthropic_beta", "anthropic_version"),
+    }
+)
+_REFUSED = frozenset({"container", "mcp_servers", "compaction", "thread", "billing_policy", "inference_geo"})
+_OF_MESSAGES = _TRANSLATED | _DROPPED | _REFUSED
+
+_STRICT_KINDS = frozenset({"openai", "azure"})  # refuse what their API does not name
+_STOPS_MAX = 4  # of OpenAI's API
+
+# From how many tokens of thinking on an effort is at least so high.
+_EFFORTS = ((16_384, "high"), (8_192, "medium"), (0, "low"))
+
+
+class _Tool(msgspec.Struct, gc=False):
+    name: str = ""
+    type: str | None = None
+    description: msgspec.Raw = _ABSENT
+    input_schema: msgspec.Raw = _ABSENT
+    strict: bool | None = None
+
+
+class _ToolChoice(msgspec.Struct):
+    type: str = ""
+    name: str = ""
+    disable_parallel_tool_use: bool | None = None
+
+
+class _Thinking(msgspec.Struct):
+    type: str = ""
+    budget_tokens: int | None = None
+
+
+class _Format(msgspec.Struct):
+    type: str = ""
+    schema: msgspec.Raw = _ABSENT
+
+
+class _OutputConfig(msgspec.Struct):
+    effort: str | None = None
+    format: _Format | None = None
+
+
+class _Metadata(msgspec.Struct):
+    user_id: str | None = None
+
+
+_tools = msgspec.json.Decoder(list[_Tool]).decode
+_tool_choice = msgspec.json.Decoder(_ToolChoice).decode
+_thinking = msgspec.json.Decoder(_Thinking).decode
+_format = msgspec.json.Decoder(_Format).decode
+_output_config = msgspec.json.Decoder(_OutputConfig).decode
+_metadata = msgspec.json.Decoder(_Metadata).decode
+_integer = msgspec.json.Decoder(int).decode
+_string = msgspec.json.Decoder(str).decode
+_strings = msgspec.json.Decoder(list[str]).decode
+
+_TOOL_CHOICES = {"auto": b'"auto"', "any": b'"required"', "none": b'"none"'}
+_TIERS = {"auto": b'"auto"', "standard_only": b'"default"'}
+
+
+def chat_request(body: Body, deployment: Deployment) -> Body:
+    """The same request for a chat upstream. Raises BadRequest naming the field that cannot be carried."""
+    asked = {name: raw for name, raw in body.fields.items() if name not in _OF_MESSAGES or raw != _NULL}
+    fields = {name: raw for name, raw in asked.items() if name not in _OF_MESSAGES}
+    _check(asked, deployment)
+    _carry_conversation(asked, fields, deployment)
+    _carry_tools(asked, fields)
+    _carry_limits(asked, fields, deployment)
+    _carry_output(asked, fields)
+    if "metadata" in asked and (user := read(_metadata, asked["metadata"], "metadata").user_id):
+        fields["user"] = msgspec.Raw(encode(chat_user(user)))
+    if "service_tier" in asked and deployment.provider.kind in _STRICT_KINDS:
+        tier = read(_string, asked["service_tier"], "service_tier")
+        fields["service_tier"] = msgspec.Raw(_TIERS.get(tier) or encode(tier))
+    return Body(fields)
+
+
+def _check(asked: Mapping[str, msgspec.Raw], deployment: Deployment) -> None:
+    for name in _REFUSED & asked.keys():
+        if bytes(asked[name]) not in (b"[]", b"{}"):
+            refuse(name, "It")
+    if "top_k" in asked and asked["top_k"] != _NULL and deployment.provider.kind in _STRICT_KINDS:
+        refuse("top_k", "It")
+
+
+def _carry_conversation(asked: Mapping[str, msgspec.Raw], fields: Fields, deployment: Deployment) -> None:
+    conversation = Conversation()
+    if "system" in asked:
+        conversation.add_system(asked["system"])
+    conversation.add(asked.get("messages", _NULL))
+    fields["messages"] = msgspec.Raw(conversation.encoded())
+    if (param := conversation.unfinished()) is not None:
+        if deployment.provider.kind != "vllm":
+            refuse(param, "An answer that the client has begun")
+        fields["add_generation_prompt"], fields["continue_final_message"] = _FALSE, _TRUE
+
+
+def _carry_tools(asked: Mapping[str, msgspec.Raw], fields: Fields) -> None:
+    """Functions, and how to choose among them; without functions chat takes neither."""
+    tools = read(_tools, asked["tools"], "tools") if "tools" in asked else []
+    functions = [one for n, tool in enumerate(tools) if (one := _function(tool, n))]
+    if not functions:
+        return
+    fields["tools"] = msgspec.Raw(b"[" + b",".join(functions) + b"]")
+    if "tool_choice" not in asked:
+        return
+    choice = read(_tool_choice, asked["tool_choice"], "tool_choice")
+    if choice.type == "tool":
+        name = encode(chat_name(choice.name))
+        fields["tool_choice"] = msgspec.Raw(b'{"type":"function","function":{"name":' + name + b"}}")
+    elif choice.type in _TOOL_CHOICES:
+        fields["tool_choice"] = msgspec.Raw(_TOOL_CHOICES[choice.type])
+    else:
+        refuse("tool_choice.type", f"A choice by '{choice.type}'")
+    if choice.disable_parallel_tool_use:
+        fields["parallel_tool_calls"] = _FALSE
+
+
+def _function(tool: _Tool, n: int) -> bytes | None:
+    """A tool as a function; ``None`` for the search among tools, all of which are sent anyway."""
+    if tool.type not in (None, "custom"):
+        if tool.type.startswith("tool_search_tool"):
+            return None
+        refuse(f"tools.{n}.type", f"A tool of type '{tool.type}'")
+    if not tool.name:
+        raise BadRequest(f"tools.{n}.name: Field required.", param=f"tools.{n}.name", code="missing_required_parameter")
+    function = [b'{"type":"function","function":{"name":', encode(chat_name(tool.name))]
+    if (description := bytes(tool.description)) and description != b"null":
+        function += (b',"description":', description)
+    if schema := bytes(tool.input_schema):
+        function += (b',"parameters":', _with_properties(schema, n))
+    if tool.strict is not None:
+        function.append(b',"strict":true' if tool.strict else b',"strict":false')
+    function.append(b"}}")
+    return b"".join(function)
+
+
+def _with_properties(schema: bytes, n: int) -> bytes:
+    """OpenAI refuses an object's schema without ``properties``, which tools without arguments leave out."""
+    if schema[:1] != b"{":
+        param = f"tools.{n}.input_schema"
+        raise BadRequest(f"{param}: Expected an object.", param=param, code="invalid_type")
+    if b'"properties"' in schema or b'"object"' not in schema:
+        return schema
+    return schema[:-1].rstrip() + b',"properties":{}}'
+
+
+def _carry_limits(asked: Mapping[str, msgspec.Raw], fields: Fields, deployment: Deployment) -> None:
+    is_strict = deployment.provider.kind in _STRICT_KINDS
+    if "max_tokens" in asked:
+        limit, most = read(_integer, asked["max_tokens"], "max_tokens"), deployment.output_tokens_max
+        # Chat servers refuse a limit beyond what the model can do anyway; agents ask for what Anthropic's models can.
+        limit = limit if most is None else min(limit, most)
+        fields["max_completion_tokens" if is_strict else "max_tokens"] = msgspec.Raw(b"%d" % limit)
+    if "stop_sequences" in asked:
+        stops = read(_strings, asked["stop_sequences"], "stop_sequences")
+        if is_strict and len(stops) > _STOPS_MAX:
+            refuse("stop_sequences", f"More than {_STOPS_MAX} of them")
+        if stops:
+            fields["stop"] = asked["stop_sequences"]
+
+
+def _carry_output(asked: Mapping[str, msgspec.Raw], fields: Fields) -> None:
+    """How hard to think, and in what form to answer."""
+    config = read(_output_config, asked["output_config"], "output_config") if "output_config" in asked else None
+    effort = config.effort if config else None
+    if "thinking" in asked:
+        thinking = read(_thinking, asked["thinking"], "thinking")
+        if effort is None and thinking.type == "enabled" and thinking.budget_tokens is not None:
+            budget = thinking.budget_tokens
+            effort = next((name for tokens, name in _EFFORTS if budget >= tokens), None)
+    if effort is not None:
+        fields["reasoning_effort"] = msgspec.Raw(encode(effort))
+    asked_format, param = (config.format, "output_config.format") if config else (None, "")
+    if asked_format is None and "output_format" in asked:
+        asked_format, param = read(_format, asked["output_format"], "output_format"), "output_format"
+    if asked_format is None:
+        return
+    if asked_format.type != "json_schema":
+        refuse(f"{param}.type", f"A format of type '{asked_format.type}'")
+    schema = bytes(asked_format.schema) or b"{}"
+    fields["response_format"] = msgspec.Raw(
+        b'{"type":"json_schema","json_schema":{"name":"output","strict":true,"schema":' + schema + b"}}"
+    )
