@@ -71,6 +71,8 @@ _DIALECT_OF: Mapping[Endpoint, Endpoint] = {
     Endpoint.MESSAGES: Endpoint.MESSAGES,
     Endpoint.COUNT_TOKENS: Endpoint.MESSAGES,
 }
+# Other servers of the Responses API cannot say how many tokens an input has.
+_KINDS_THAT_COUNT = frozenset({"openai", "azure"})
 # Ours that are translated where an upstream does not speak them, and what they become, in order of preference.
 _TRANSLATED: Mapping[Endpoint, tuple[Endpoint, ...]] = {
     Endpoint.CHAT: (Endpoint.MESSAGES,),
@@ -241,6 +243,8 @@ class Deployment:
 
         All endpoints that belong to no other dialect are OpenAI's, and go with chat.
         """
+        if endpoint is Endpoint.INPUT_TOKENS and self.provider.kind not in _KINDS_THAT_COUNT:
+            return None
         if _DIALECT_OF.get(endpoint, Endpoint.CHAT) in self.speaks:
             return endpoint
         return next((other for other in _TRANSLATED.get(endpoint, ()) if other in self.speaks), None)

@@ -45,6 +45,9 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "breaks": ("k/error-503", "k/good"),
     "cools-down": ("k/error-429", "j/good"),
     "unpriced-first": ("unpriced", "i/good"),
+    "first-response-fails": ("responses/failed", "responses/good"),
+    "first-response-is-refused": ("responses/error-503", "responses/good"),
+    "responses-of-two-providers": ("more-responses/x", "responses/good"),
 }
 _AGENT_PRICE = json.dumps({meter: rate_nusd / 1000 for meter, rate_nusd in AGENT_RATES_NUSD.items()})
 
@@ -61,9 +64,11 @@ providers:
   cheap: {{kind: openai_compatible, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}, discount_pct: 12.5}}
   speaks-messages: {{kind: anthropic, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
   speaks-responses: {{kind: openai, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
+  speaks-responses-too: {{kind: openai, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
 deployments:
   - {{name: "messages/*", provider: speaks-messages, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "responses/*", provider: speaks-responses, model: "*", price: {_AGENT_PRICE}}}
+  - {{name: "more-responses/*", provider: speaks-responses-too, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "slow/*", provider: slow, model: "*", price: {{input: 1, output: 2}}}}
   - {{name: "gone/*", provider: gone, model: "*", price: {{input: 1, output: 2}}}}
   - {{name: switched-off, provider: up, model: x, price: {{input: 1, output: 2}}, enabled: false}}
