@@ -103,6 +103,9 @@ STATUSES: Mapping[str, int] = {
     "overloaded_error": 529,
 }
 
+# What some upstreams say in words only: that a prompt is too long, or (Anthropic, with a 400) that nobody has paid.
+_TOO_LONG = ("maximum context length", "prompt is too long")
+_NO_CREDIT = "credit balance is too low"
 _AUTHENTICATION_MESSAGE = "The upstream did not accept the gateway's own credentials; tell its operator."
 
 
@@ -139,6 +142,8 @@ def refusal(http_status: int, headers: Mapping[str, str], body: bytes) -> Upstre
 def refusal_of(http_status: int, headers: Mapping[str, str], said: ErrorObject | None) -> UpstreamRefused:
     """The same, for an error object that somebody has read already (``None``: there was none)."""
     rule = rule_for(http_status)
+    if said is not None and said.message and _NO_CREDIT in said.message:
+        rule, said = RULES[402], replace(said, type=None)
     status, can_retry, should_retry = rule.status, rule.can_retry, rule.should_retry
     if said is None:
         status = 502 if status == 500 else status  # noqa: PLR2004
@@ -244,8 +249,8 @@ def _text(value: object) -> str | None:
 
 
 def _code_from_message(message: str | None) -> str | None:
-    """The code that clients look for, where vLLM and its kin say it in words only."""
-    return "context_length_exceeded" if message and "maximum context length" in message else None
+    """The code that clients look for, where vLLM and its kin, and Anthropic, say it in words only."""
+    return "context_length_exceeded" if message and any(words in message for words in _TOO_LONG) else None
 
 
 def wanted_pause_s(headers: Mapping[str, str]) -> float | None:

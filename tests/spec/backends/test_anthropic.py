@@ -110,6 +110,29 @@ async def test_its_refusals_keep_their_words_and_their_type(
     assert (error.message, error.can_retry, error.can_fall_back) == ("Its own words", can_retry, can_fall_back)
 
 
+async def test_a_spent_balance_is_a_quota_and_not_the_clients_mistake(upstream, backend):
+    message = "Your credit balance is too low to access the Anthropic API. Please go to Plans & Billing."
+    said = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+
+    with pytest.raises(UpstreamRefused) as caught:
+        await backend.open(call_to(upstream, {"status": 400, "body": said}))
+
+    error = caught.value
+    assert (error.status, error.http_status) == (429, 400)
+    assert (error.code, error.type) == ("insufficient_quota", "insufficient_quota")
+    assert (error.can_retry, error.can_fall_back, error.should_retry) == (False, True, False)
+
+
+async def test_a_prompt_that_is_too_long_has_the_code_that_clients_look_for(upstream, backend):
+    message = "prompt is too long: 210000 tokens > 200000 maximum"
+    said = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
+
+    with pytest.raises(UpstreamRefused) as caught:
+        await backend.open(call_to(upstream, {"status": 400, "body": said}))
+
+    assert (caught.value.code, caught.value.message) == ("context_length_exceeded", message)
+
+
 @pytest.mark.parametrize(("status", "kind"), [(401, "authentication_error"), (403, "permission_error")])
 async def test_our_own_key_being_refused_is_not_the_clients_fault(upstream, backend, status, kind):
     said = {"type": "error", "error": {"type": kind, "message": "invalid x-api-key sk-ant-up..."}}
