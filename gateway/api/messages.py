@@ -39,6 +39,7 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        foreseen=Usage() if endpoint is Endpoint.COUNT_TOKENS else None,  # it costs nothing
     )
 
 
@@ -81,6 +82,8 @@ class MessagesDialect:
         return usage
 
     def input_text(self) -> str:
+        if self._request.endpoint is Endpoint.COUNT_TOKENS:
+            return ""  # it is counted, not read
         fields = self._request.body.fields
         read = (decoded_or_text(fields[name]) for name in PROMPT_FIELDS if name in fields)
         return "\n".join(text for value in read for text in texts(value))

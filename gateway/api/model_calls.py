@@ -14,8 +14,9 @@ from urllib.parse import parse_qsl
 from gateway.api.arrival import Arrival
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
+from gateway.api.count_tokens import Counted, count_here
 from gateway.api.dialects import APIS, ClientDialect
-from gateway.api.wire import Headers, dollars, error_headers, shape_for
+from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
 from gateway.domain import Caller, Endpoint, Outcome, Request, Source
 from gateway.error_objects import error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
@@ -64,6 +65,9 @@ class ModelCalls:
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
             request = self._parse(endpoint, exchange.request_id, scope, data)
+            if (counted := await count_here(request, caller, self._services)) is not None:
+                await exchange.tell(counted)
+                return
             await self._answer_while_listening(request, caller, exchange, receive)
         except ClientGone:
             return
@@ -157,7 +161,7 @@ class _Exchange:
 
     def _common(self) -> Headers:
         elapsed_ms = int((self._monotonic_s() - self._started_s) * 1000)
-        return [(b"x-request-id", self.request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)]
+        return [*request_id_headers(self.request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)]
 
     async def begin(self, request: Request, answer: Answer) -> None:
         headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
@@ -170,6 +174,13 @@ class _Exchange:
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._answer = answer
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+
+    async def tell(self, counted: Counted) -> None:
+        """Answer without an upstream, and so without a charge."""
+        headers = [*self._common(), (b"x-obol-deployment", counted.deployment.encode("latin-1", "replace")), _JSON]
+        headers.append((b"content-length", b"%d" % len(counted.body)))
+        await self.send({"type": "http.response.start", "status": 200, "headers": headers})
+        await self.send({"type": "http.response.body", "body": counted.body, "more_body": False})
 
     async def break_off(self, last: bytes) -> None:
         """End a stream that has begun with an event that no SDK takes for a good end."""

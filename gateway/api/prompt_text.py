@@ -1,10 +1,17 @@
-"""The text of a prompt, for counting its tokens where an upstream reports none."""
+"""The text of a prompt, for counting its tokens where no upstream does."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import msgspec
+
+# Values that a model does not read: marks of the API's, and bytes in the form of text.
+_UNREAD = frozenset({"signature", "encrypted_content", "cache_control", "media_type"})
+# What ``data`` holds in a part of one of these types is no text either.
+_ENCODED = frozenset({"base64", "redacted_thinking"})
+_MEDIA = frozenset({"image", "image_url", "input_image", "document", "file", "input_file", "input_audio"})
+_TEXT_SOURCES = frozenset({"text", "content"})
 
 
 def decoded_or_text(raw: msgspec.Raw) -> object:
@@ -16,7 +23,7 @@ def decoded_or_text(raw: msgspec.Raw) -> object:
 
 
 def texts(value: object) -> Iterable[str]:
-    """Every string of a prompt that a model reads as text; images and files (data URLs) are not text."""
+    """Every string of a prompt that a model reads as text; images and files are not text."""
     waiting = [value]
     while waiting:
         match waiting.pop():
@@ -25,4 +32,30 @@ def texts(value: object) -> Iterable[str]:
             case list() as items:
                 waiting.extend(reversed(items))
             case dict() as fields:
-                waiting.extend(reversed(fields.values()))
+                unread = _UNREAD | {"data"} if _type_of(fields) in _ENCODED else _UNREAD
+                waiting.extend(value for name, value in reversed(fields.items()) if name not in unread)
+
+
+def media_in(value: object) -> int:
+    """How many images, documents and recordings a prompt holds that are not given as text."""
+    found = 0
+    waiting = [value]
+    while waiting:
+        match waiting.pop():
+            case list() as items:
+                waiting.extend(items)
+            case dict() as fields:
+                found += _is_media(fields)
+                waiting.extend(fields.values())
+    return found
+
+
+def _is_media(part: Mapping[str, object]) -> bool:
+    source = part.get("source")
+    is_text = isinstance(source, dict) and _type_of(source) in _TEXT_SOURCES
+    return _type_of(part) in _MEDIA and not is_text
+
+
+def _type_of(part: Mapping[str, object]) -> str:
+    kind = part.get("type")
+    return kind if isinstance(kind, str) else ""

@@ -41,6 +41,7 @@ def parse(arrival: Arrival) -> Request:
         headers=arrival.headers,
         query=arrival.query,
         continues=field(fields, "previous_response_id", str, "a string"),
+        foreseen=Usage() if arrival.endpoint is Endpoint.INPUT_TOKENS else None,  # it costs nothing
     )
 
 
@@ -95,6 +96,8 @@ class ResponsesDialect:
         return usage
 
     def input_text(self) -> str:
+        if self._request.endpoint is Endpoint.INPUT_TOKENS:
+            return ""  # it is counted, not read
         fields = self._request.body.fields
         read = (decoded_or_text(fields[name]) for name in _PROMPT_FIELDS if name in fields)
         return "\n".join(text for value in read for text in texts(value))

@@ -1,6 +1,7 @@
 """The whole HTTP surface of one process: the hot paths as bare ASGI, all else through FastAPI.
 
-Every answer carries ``x-request-id``, every error is our error object, whoever raised it.
+Every answer carries ``x-request-id`` (and the same as ``request-id``, Anthropic's name for it), every error is our
+error object, whoever raised it.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from starlette.middleware.cors import CORSMiddleware
 
 from gateway.api.body import Receive
 from gateway.api.model_calls import PATHS, ModelCalls, Scope, Send
-from gateway.api.wire import error_headers, shape_for
+from gateway.api.wire import error_headers, request_id_headers, shape_for
 from gateway.error_objects import error_bytes, error_status
 from gateway.errors import BadRequest, BodyTooLarge, GatewayError, Internal, MethodNotAllowed, NotFound
 from gateway.ids import new_request_id
@@ -26,7 +27,7 @@ App = Callable[[Scope, Receive, Send], Any]
 
 
 _EXPOSED = [
-    *("x-request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"),
+    *("x-request-id", "request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
 ]
 
@@ -73,8 +74,10 @@ def _with_request_id(send: Send) -> Send:
     async def send_with_id(message: MutableMapping[str, Any]) -> None:
         if message["type"] == "http.response.start":
             headers = message.get("headers", ())
-            if not any(name == b"x-request-id" for name, _ in headers):
-                message["headers"] = [*headers, (b"x-request-id", request_id)]
+            known = next((value for name, value in headers if name == b"x-request-id"), None)
+            ids = request_id_headers(known or request_id)
+            names = {name for name, _ in ids}
+            message["headers"] = [*(header for header in headers if header[0] not in names), *ids]
         await send(message)
 
     return send_with_id

@@ -59,6 +59,11 @@ def shape_for(path: str, headers: Headers) -> ErrorShape:
     return ErrorShape.OPENAI
 
 
+def request_id_headers(request_id: bytes) -> Headers:
+    """Our id of a request, under the names by which OpenAI's SDKs and Anthropic's look for it."""
+    return [(b"x-request-id", request_id), (b"request-id", request_id)]
+
+
 def error_headers(error: GatewayError) -> Headers:
     """``retry-after`` and its kind, and whether SDKs should try again."""
     headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in error.headers.items()]
