@@ -293,12 +293,17 @@ class Body:
     def encoded_with(self, changes: Mapping[str, object]) -> bytes:
         """The object as JSON bytes, with the named top-level fields set anew and all others verbatim."""
         encode = msgspec.json.encode
-        parts = []
+        parts: list[bytes | msgspec.Raw] = []
         for name, raw in self.fields.items():
-            value = encode(changes[name]) if name in changes else bytes(raw)
-            parts.append(encode(name) + b":" + value)
-        parts += [encode(name) + b":" + encode(value) for name, value in changes.items() if name not in self.fields]
-        return b"{" + b",".join(parts) + b"}"
+            parts += (b",", encode(name), b":", encode(changes[name]) if name in changes else raw)
+        for name, value in changes.items():
+            if name not in self.fields:
+                parts += (b",", encode(name), b":", encode(value))
+        if not parts:
+            return b"{}"
+        parts[0] = b"{"
+        parts.append(b"}")
+        return b"".join(parts)  # one copy of what may be 32 MB
 
 
 @dataclass(frozen=True, slots=True)
