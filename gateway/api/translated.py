@@ -20,7 +20,8 @@ class TranslatedReader:
         self._inner = inner
         self._steps = steps
         self._is_stream = is_stream
-        self._broken: UpstreamError | None = None
+        self._broken: UpstreamError | None = None  # no end of the upstream's makes such an answer a good one
+        self._has_shown = False
 
     @property
     def usage(self) -> Usage | None:
@@ -48,15 +49,15 @@ class TranslatedReader:
 
     @property
     def has_data(self) -> bool:
-        return self._inner.has_data
+        return self._inner.has_data and (self._broken is None or self._has_shown)
 
     @property
     def is_ended(self) -> bool:
-        return self._inner.is_ended
+        return self._inner.is_ended and self._broken is None
 
     @property
     def is_complete(self) -> bool:
-        return self._inner.is_complete
+        return self._inner.is_complete and self._broken is None
 
     def feed(self, block: bytes) -> bytes:
         return self._through(self._inner.feed(block))
@@ -88,4 +89,5 @@ class TranslatedReader:
         except UpstreamBroken as exc:
             self._broken = exc
             return b""
+        self._has_shown = self._has_shown or bool(shown)
         return shown

@@ -1,0 +1,54 @@
+"""An answer that cannot be translated is a broken one, however well the upstream ended it."""
+
+from __future__ import annotations
+
+import json
+
+from gateway.api.replies import StreamReader, WholeReader
+from gateway.api.translated import TranslatedReader
+from gateway.api.wire import parse_body
+from gateway.domain import Endpoint
+from gateway.errors import UpstreamBroken
+from gateway.translation.responses_over_chat import RESPONSES_OVER_CHAT
+
+GOOD = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"He"}}]}\n\n'
+FOREIGN = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":"He","finish_reason":"stop"}]}\n\n'
+DONE = b"data: [DONE]\n\n"
+
+
+def reader(inner, *, is_stream):
+    body = parse_body(b'{"model":"m","input":"Hi"}')
+    return TranslatedReader(inner, [RESPONSES_OVER_CHAT.answer(body)], is_stream=is_stream)
+
+
+def test_a_whole_answer_that_cannot_be_translated_gives_way_to_another_deployment():
+    translated = reader(WholeReader(Endpoint.CHAT), is_stream=False)
+    shown = translated.feed(json.dumps({"choices": [{"message": "Hello"}]}).encode())
+    assert shown == b""
+    assert isinstance(translated.error, UpstreamBroken)
+    assert not (translated.has_data or translated.is_ended or translated.is_complete)
+
+
+def test_a_stream_whose_first_event_cannot_be_translated_gives_way_to_another_deployment():
+    translated = reader(StreamReader(wants_usage=True), is_stream=True)
+    assert translated.feed(FOREIGN + DONE) == b""
+    assert isinstance(translated.error, UpstreamBroken)
+    assert not (translated.has_data or translated.is_ended or translated.is_complete)
+
+
+def test_a_stream_that_breaks_later_is_no_good_end_though_the_upstream_ends_it():
+    translated = reader(StreamReader(wants_usage=True), is_stream=True)
+    assert b"response.output_text.delta" in translated.feed(GOOD)
+    translated.feed(FOREIGN + DONE)
+    assert translated.has_data
+    assert isinstance(translated.error, UpstreamBroken)
+    assert not (translated.is_ended or translated.is_complete)
+    assert b"event: response.failed" in translated.failing(translated.error)
+
+
+def test_a_good_stream_is_complete():
+    translated = reader(StreamReader(wants_usage=True), is_stream=True)
+    translated.feed(GOOD + DONE)
+    assert translated.error is None
+    assert translated.is_ended
+    assert b"event: response.completed" in translated.closing(5)
