@@ -15,7 +15,7 @@ _decode_blocks = msgspec.json.Decoder(list[msgspec.Raw]).decode
 class Thinking(msgspec.Struct, omit_defaults=True):
     """A block, or a piece of one: the signature comes with its last piece."""
 
-    type: str = "thinking"
+    type: str
     thinking: str | None = None
     signature: str | None = None
     data: str | None = None
