@@ -81,7 +81,9 @@ def read(decode: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw, p
 class Conversation:
     """Gathers chat messages. Consecutive messages of one role are one turn, as they are in Messages."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, takes_later_system: bool) -> None:
+        """``takes_later_system``: the upstream takes system messages anywhere, not only in front."""
+        self._takes_later_system = takes_later_system
         self._done: list[bytes] = []
         self._role = ""  # of the turn at hand
         self._said = Content()
@@ -100,16 +102,19 @@ class Conversation:
     def add(self, raw: msgspec.Raw) -> None:
         """All messages of the request. Raises BadRequest naming what chat cannot say."""
         messages = read(_messages, raw, "messages")
-        users = [n for n, message in enumerate(messages) if message.role == "user"]
+        last_user = max((n for n, message in enumerate(messages) if message.role == "user"), default=-1)
         for n, message in enumerate(messages):
-            if message.role != self._role:
+            is_system = message.role == "system"
+            if is_system and message.clear_at == "next_user_message" and n < last_user:
+                continue
+            role = "user" if is_system and not self._takes_later_system else message.role
+            if role != self._role:
                 self._close_turn()
-                self._role = message.role
+                self._role = role
             self._number = n
-            if message.role == "system":
-                if message.clear_at != "next_user_message" or not users or users[-1] < n:
-                    self._add_system_text(self._said, message.content, f"messages.{n}.content")
-            elif message.role in {"user", "assistant"}:
+            if is_system:
+                self._add_later_system(message.content)
+            elif role in {"user", "assistant"}:
                 self._add_turn(message.content)
             else:
                 param = f"messages.{n}.role"
@@ -144,6 +149,15 @@ class Conversation:
         elif said:
             self._emit(self._role.encode(), said.encoded())
         self._said = Content()
+
+    def _add_later_system(self, content: list[_Block] | str) -> None:
+        """A system message between turns, or where templates refuse it there, what Claude Code writes in its place."""
+        said = Content()
+        self._add_system_text(said, content, f"messages.{self._number}.content")
+        if said and self._takes_later_system:
+            self._said.add_text(JOINT.join(said.texts))
+        elif said:
+            self._said.add_text(rb"<system-reminder>\n%b\n</system-reminder>" % JOINT.join(said.texts))
 
     def _add_system_text(self, said: Content, content: list[_Block] | str, param: str) -> None:
         if isinstance(content, str):

@@ -115,7 +115,7 @@ def _check(asked: Mapping[str, msgspec.Raw], deployment: Deployment) -> None:
 
 
 def _carry_conversation(asked: Mapping[str, msgspec.Raw], fields: Fields, deployment: Deployment) -> None:
-    conversation = Conversation()
+    conversation = Conversation(takes_later_system=deployment.provider.kind in _STRICT_KINDS)
     if "system" in asked:
         conversation.add_system(asked["system"])
     conversation.add(asked.get("messages", _NULL))

@@ -1,0 +1,512 @@
+"""What becomes of a Messages request on its way to an upstream that speaks chat completions only."""
+
+from __future__ import annotations
+
+import json
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Body, Deployment, Provider
+from gateway.errors import BadRequest
+from gateway.translation.messages_over_chat import MESSAGES_OVER_CHAT
+
+PDF = "JVBERi0xLjQK"
+
+
+def deployment(kind="openai_compatible", output_tokens_max=None):
+    return Deployment("d", Provider("p", kind), "m", output_tokens_max=output_tokens_max)
+
+
+def translated(asked, kind="openai_compatible", output_tokens_max=None):
+    data = asked if isinstance(asked, bytes) else json.dumps({"messages": [], **asked}).encode()
+    body = Body(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))
+    return json.loads(MESSAGES_OVER_CHAT.request(body, deployment(kind, output_tokens_max)).encoded_with({}))
+
+
+def conversation(*messages, kind="openai_compatible", **asked):
+    return translated({"messages": list(messages), **asked}, kind)["messages"]
+
+
+def user(*blocks):
+    return {"role": "user", "content": blocks[0] if isinstance(blocks[0], str) else list(blocks)}
+
+
+def assistant(*blocks):
+    return {"role": "assistant", "content": list(blocks)}
+
+
+def text(said):
+    return {"type": "text", "text": said, "cache_control": {"type": "ephemeral"}}
+
+
+def tool_use(call_id="toolu_1", name="f", **arguments):
+    return {"type": "tool_use", "id": call_id, "name": name, "input": arguments}
+
+
+def tool_result(content=None, call_id="toolu_1", **more):
+    block = {"type": "tool_result", "tool_use_id": call_id, **more}
+    return block if content is None else {**block, "content": content}
+
+
+def image(data="aGk=", media_type="image/png"):
+    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+
+
+def image_part(url="data:image/png;base64,aGk="):
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def said(content):
+    return {"role": "user", "content": content}
+
+
+def refused(asked, kind="openai_compatible"):
+    with pytest.raises(BadRequest) as caught:
+        translated(asked, kind)
+    return caught.value
+
+
+# --- the conversation -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("system", "expected"),
+    [
+        ("Be kind.", "Be kind."),
+        ([text("Be kind."), text("Be brief.")], "Be kind.\n\nBe brief."),
+        ([text("x-anthropic-billing-header: cc_version=2; cch=1a2b"), text("Be kind.")], "Be kind."),
+    ],
+)
+def test_the_system_prompt_comes_first_without_its_cache_marks(system, expected):
+    messages = conversation(user("Hi"), system=system)
+
+    assert messages == [{"role": "system", "content": expected}, said("Hi")]
+
+
+@pytest.mark.parametrize("system", [None, "", [], [text("")]])
+def test_an_empty_system_prompt_is_no_message(system):
+    assert conversation(user("Hi"), system=system) == [said("Hi")]
+
+
+def test_texts_of_one_message_become_one_string():
+    assert conversation(user(text("a"), text('b "quoted"\n'))) == [said('a\n\nb "quoted"\n')]
+
+
+@pytest.mark.parametrize("content", ["", [], [text("")]])
+def test_empty_content_stays_empty(content):
+    assert conversation({"role": "user", "content": content}) == [said("")]
+
+
+def test_texts_and_images_keep_their_order():
+    url = {"type": "image", "source": {"type": "url", "url": "https://x.example/a.png"}}
+
+    (message,) = conversation(user(text("first"), image(), text("then"), url))
+
+    assert message["content"] == [
+        {"type": "text", "text": "first"},
+        image_part(),
+        {"type": "text", "text": "then"},
+        image_part("https://x.example/a.png"),
+    ]
+
+
+def document(source, **more):
+    return {"type": "document", "source": source, **more}
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (
+            document({"type": "base64", "media_type": "application/pdf", "data": PDF}, title="law.pdf"),
+            [
+                {
+                    "type": "file",
+                    "file": {"filename": "law.pdf", "file_data": f"data:application/pdf;base64,{PDF}"},
+                }
+            ],
+        ),
+        (document({"type": "text", "media_type": "text/plain", "data": "a\nb"}), "a\nb"),
+        (document({"type": "text", "data": "b"}, title="t", context="c"), "t\nc\n\nb"),
+        (document({"type": "content", "content": "b"}), "b"),
+        (document({"type": "content", "content": [text("a"), text("b")]}), "a\n\nb"),
+        (
+            {"type": "search_result", "title": "t", "source": "https://s.example", "content": [text("a"), text("b")]},
+            "t\nhttps://s.example\n\na\n\nb",
+        ),
+    ],
+)
+def test_documents_become_files_or_text(block, expected):
+    assert conversation(user(block)) == [said(expected)]
+
+
+def test_tool_calls_and_their_results_stand_together():
+    messages = conversation(
+        user("Go"),
+        assistant(text("I look."), tool_use("toolu_1", "f", path="/a", n=1.0), tool_use("toolu_2", "g")),
+        user(tool_result("one", "toolu_1"), tool_result([text("t"), text("wo")], "toolu_2"), text("And?")),
+    )
+
+    assert messages[1:] == [
+        {
+            "role": "assistant",
+            "content": "I look.",
+            "tool_calls": [
+                {
+                    "id": "toolu_1",
+                    "type": "function",
+                    "function": {"name": "f", "arguments": '{"path": "/a", "n": 1.0}'},
+                },
+                {"id": "toolu_2", "type": "function", "function": {"name": "g", "arguments": "{}"}},
+            ],
+        },
+        {"role": "tool", "tool_call_id": "toolu_1", "content": "one"},
+        {"role": "tool", "tool_call_id": "toolu_2", "content": "t\n\nwo"},
+        said("And?"),
+    ]
+
+
+def test_results_follow_their_call_even_where_the_client_says_something_first():
+    messages = conversation(assistant(tool_use()), user(text("Here:"), tool_result("x")))
+
+    assert [message["role"] for message in messages] == ["assistant", "tool", "user"]
+    assert messages[0]["content"] is None
+
+
+def test_results_that_come_in_several_messages_follow_their_call_too():
+    messages = conversation(
+        assistant(tool_use("a")), assistant(tool_use("b")), user(tool_result("1", "a")), user(tool_result("2", "b"))
+    )
+
+    assert [message["role"] for message in messages] == ["assistant", "tool", "tool"]
+    assert [call["id"] for call in messages[0]["tool_calls"]] == ["a", "b"]
+
+
+def test_an_image_in_a_result_is_shown_in_the_next_user_message():
+    messages = conversation(assistant(tool_use()), user(tool_result([text("A screen:"), image()]), text("Well?")))
+
+    assert messages[1]["content"] == "A screen:\n\n[See the next user message for this image.]"
+    assert messages[2] == said([image_part(), {"type": "text", "text": "Well?"}])
+
+
+@pytest.mark.parametrize(
+    ("result", "expected"),
+    [
+        (tool_result(), ""),
+        (tool_result(""), ""),
+        (tool_result([]), ""),
+        (tool_result("no such file", is_error=True), "Error: no such file"),
+        (tool_result([text("no"), text("file")], is_error=True), "Error: no\n\nfile"),
+        (tool_result("fine", is_error=False), "fine"),
+        (tool_result([{"type": "tool_reference", "tool_name": "Edit"}]), "[The tool Edit is available.]"),
+        (tool_result([document({"type": "text", "data": "d"})]), "d"),
+    ],
+)
+def test_results_become_text(result, expected):
+    assert conversation(assistant(tool_use()), user(result))[1]["content"] == expected
+
+
+@pytest.mark.parametrize(
+    "unsaid",
+    [
+        {"type": "thinking", "thinking": "hm", "signature": "sig"},
+        {"type": "redacted_thinking", "data": "x"},
+        {"type": "server_tool_use", "id": "s", "name": "tool_search_tool_regex", "input": {}},
+        {"type": "tool_search_tool_result", "tool_use_id": "s", "content": {}},
+        {"type": "fallback", "from": {}, "to": {}},
+    ],
+)
+def test_history_that_only_the_other_model_can_read_is_left_out(unsaid):
+    messages = conversation(user("a"), assistant(unsaid, text("b")), assistant(unsaid), user("c"))
+
+    assert messages == [said("a"), {"role": "assistant", "content": "b"}, said("c")]
+
+
+def test_openai_gets_system_messages_where_they_stand():
+    messages = conversation(user("a"), {"role": "system", "content": [text("New rule.")]}, user("b"), kind="openai")
+
+    assert messages == [said("a"), {"role": "system", "content": "New rule."}, said("b")]
+
+
+def test_other_servers_get_later_system_messages_as_reminders_in_the_user_turn():
+    messages = conversation(user("a"), {"role": "system", "content": "New rule."}, user("b"))
+
+    assert messages == [said("a\n\n<system-reminder>\nNew rule.\n</system-reminder>\n\nb")]
+
+
+def test_a_system_message_for_one_turn_is_gone_in_the_next():
+    rule = {"role": "system", "content": "Now only.", "clear_at": "next_user_message"}
+
+    assert "Now only." in conversation(user("a"), rule)[0]["content"]
+    assert conversation(user("a"), rule, assistant(text("b")), user("c"))[0] == said("a")
+
+
+def test_vllm_goes_on_with_an_answer_that_the_client_has_begun():
+    asked = translated({"messages": [user("JSON!"), assistant(text("{"))]}, kind="vllm")
+
+    assert asked["messages"][-1] == {"role": "assistant", "content": "{"}
+    assert (asked["add_generation_prompt"], asked["continue_final_message"]) == (False, True)
+
+
+def test_other_servers_cannot_go_on_with_an_answer():
+    assert refused({"messages": [user("JSON!"), assistant(text("{"))]}).param == "messages.1"
+
+
+# --- tools ------------------------------------------------------------------------------------------------------------
+
+
+def test_tools_become_functions_whose_schemas_are_untouched():
+    schema = b'{"type":"object","properties":{"b":{"const":1.0},"a":{}},"required":[]}'
+    tool = b'{"name":"f","description":"Does.","input_schema":%b,"strict":true,"defer_loading":true}' % schema
+    body = Body(msgspec.json.decode(b'{"messages":[],"tools":[%b]}' % tool, type=dict[str, msgspec.Raw]))
+
+    sent = MESSAGES_OVER_CHAT.request(body, deployment()).encoded_with({})
+
+    assert (
+        b'[{"type":"function","function":{"name":"f","description":"Does.","parameters":%b,"strict":true}}]' % schema
+        in sent
+    )
+
+
+@pytest.mark.parametrize("schema", [{"type": "object"}, {"type": "object", "$schema": "x"}])
+def test_a_schema_without_properties_gets_empty_ones(schema):
+    (tool,) = translated({"tools": [{"name": "f", "input_schema": schema}]})["tools"]
+
+    assert tool["function"]["parameters"] == {**schema, "properties": {}}
+
+
+def test_the_search_among_tools_is_left_out_as_all_tools_are_sent():
+    tools = [{"type": "tool_search_tool_regex_20251119", "name": "tool_search_tool_regex"}, {"name": "f"}]
+
+    assert [tool["function"]["name"] for tool in translated({"tools": tools})["tools"]] == ["f"]
+
+
+def test_no_tools_are_not_sent_and_neither_is_a_choice_among_them():
+    asked = translated({"tools": [], "tool_choice": {"type": "auto", "disable_parallel_tool_use": True}})
+
+    assert asked == {"messages": []}
+
+
+@pytest.mark.parametrize(
+    ("choice", "expected"),
+    [
+        ({"type": "auto"}, {"tool_choice": "auto"}),
+        ({"type": "any"}, {"tool_choice": "required"}),
+        ({"type": "none"}, {"tool_choice": "none"}),
+        ({"type": "tool", "name": "f"}, {"tool_choice": {"type": "function", "function": {"name": "f"}}}),
+        (
+            {"type": "any", "disable_parallel_tool_use": True},
+            {"tool_choice": "required", "parallel_tool_calls": False},
+        ),
+        ({"type": "auto", "disable_parallel_tool_use": False}, {"tool_choice": "auto"}),
+        (None, {}),
+    ],
+)
+def test_tool_choices(choice, expected):
+    asked = translated({"tools": [{"name": "f", "type": "custom"}], "tool_choice": choice})
+
+    del asked["messages"], asked["tools"]
+    assert asked == expected
+
+
+def test_long_names_of_tools_are_cut_alike_everywhere_and_stay_apart():
+    one, other = "mcp__" + "x" * 70 + "1", "mcp__" + "x" * 70 + "2"
+    asked = translated(
+        {
+            "tools": [{"name": one}, {"name": other}],
+            "tool_choice": {"type": "tool", "name": one},
+            "messages": [assistant(tool_use(name=one)), user(tool_result("x"))],
+        }
+    )
+
+    names = [tool["function"]["name"] for tool in asked["tools"]]
+    assert len(set(names)) == 2
+    assert {len(name) for name in names} == {64}
+    assert asked["tool_choice"]["function"]["name"] == names[0]
+    assert asked["messages"][0]["tool_calls"][0]["function"]["name"] == names[0]
+
+
+# --- everything else --------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "kind", "expected"),
+    [
+        ({"max_tokens": 5}, "openai_compatible", {"max_tokens": 5}),
+        ({"max_tokens": 5}, "openai", {"max_completion_tokens": 5}),
+        ({"max_tokens": 5}, "azure", {"max_completion_tokens": 5}),
+        ({"max_tokens": 32_000}, "vllm", {"max_tokens": 1000}),
+        ({"stop_sequences": ["a", "\n"]}, "openai", {"stop": ["a", "\n"]}),
+        ({"stop_sequences": list("abcde")}, "vllm", {"stop": list("abcde")}),
+        ({"stop_sequences": []}, "openai", {}),
+        (
+            {"temperature": 1.0, "top_p": 0.5, "stream": True},
+            "openai",
+            {"temperature": 1.0, "top_p": 0.5, "stream": True},
+        ),
+        ({"top_k": 5}, "vllm", {"top_k": 5}),
+        ({"metadata": {"user_id": "u1"}}, "openai", {"user": "u1"}),
+        ({"metadata": {"user_id": None}}, "openai", {}),
+        ({"service_tier": "auto"}, "openai", {"service_tier": "auto"}),
+        ({"service_tier": "standard_only"}, "openai", {"service_tier": "default"}),
+        ({"service_tier": "standard_only"}, "openai_compatible", {}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 1024}}, "openai", {"reasoning_effort": "low"}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 8192}}, "openai", {"reasoning_effort": "medium"}),
+        ({"thinking": {"type": "enabled", "budget_tokens": 31_999}}, "openai", {"reasoning_effort": "high"}),
+        ({"thinking": {"type": "adaptive", "display": "omitted"}}, "openai", {}),
+        ({"thinking": {"type": "disabled"}}, "openai", {}),
+        ({"thinking": {"type": "adaptive"}, "output_config": {"effort": "max"}}, "vllm", {"reasoning_effort": "max"}),
+        ({"seed": 7, "chat_template_kwargs": {"a": None}}, "vllm", {"seed": 7, "chat_template_kwargs": {"a": None}}),
+        (dict.fromkeys(["system", "tools", "tool_choice", "thinking", "metadata", "container"]), "openai", {}),
+        ({"mcp_servers": []}, "openai", {}),
+    ],
+)
+def test_parameters(asked, kind, expected):
+    sent = translated(asked, kind, output_tokens_max=1000)
+
+    del sent["messages"]
+    assert sent == expected
+
+
+@pytest.mark.parametrize("asked", [{"output_config": {"format": None, "effort": None}}, {"output_format": None}])
+def test_no_format_is_no_format(asked):
+    assert translated(asked) == {"messages": []}
+
+
+@pytest.mark.parametrize("field", ["output_config", "output_format"])
+def test_a_format_becomes_a_strict_schema(field):
+    asked_format = {"type": "json_schema", "schema": {"type": "object", "properties": {"z": {}, "a": {}}}}
+
+    sent = translated({field: {"format": asked_format} if field == "output_config" else asked_format})
+
+    assert sent["response_format"] == {
+        "type": "json_schema",
+        "json_schema": {"name": "output", "strict": True, "schema": asked_format["schema"]},
+    }
+
+
+def test_what_claude_code_adds_besides_is_left_out():
+    extras = {
+        "context_management": {"edits": [{"type": "clear_thinking_20251015", "keep": "all"}]},
+        "cache_control": {"type": "ephemeral"},
+        "diagnostics": {"previous_message_id": "msg_1"},
+        "speed": "fast",
+    }
+
+    assert translated(extras) == {"messages": []}
+
+
+@given(st.text(min_size=65))
+def test_a_long_name_of_the_user_becomes_a_digest_of_64_characters(user_id):
+    first = translated({"metadata": {"user_id": user_id}})["user"]
+
+    assert len(first) == 64
+    assert translated({"metadata": {"user_id": user_id}})["user"] == first
+    assert translated({"metadata": {"user_id": user_id + "x"}})["user"] != first
+
+
+# --- refusals ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"messages": [user("a"), user({"type": "container_upload", "file_id": "f"})]}, "messages.1.content.0.type"),
+        ({"messages": [user(text("a"), {"type": "hologram"})]}, "messages.0.content.1.type"),
+        ({"messages": [assistant({"type": "image", "source": {}})]}, "messages.0.content.0.type"),
+        ({"messages": [assistant({"type": "mcp_tool_use"})]}, "messages.0.content.0.type"),
+        (
+            {"messages": [assistant({"type": "server_tool_use", "name": "web_search", "input": {}})]},
+            "messages.0.content.0.type",
+        ),
+        ({"messages": [user(tool_result([{"type": "browser_state"}]))]}, "messages.0.content.0.content.0.type"),
+        ({"messages": [user({"type": "image", "source": {"type": "file"}})]}, "messages.0.content.0.source.type"),
+        ({"messages": [user(document({"type": "url", "url": "https://x"}))]}, "messages.0.content.0.source.type"),
+        (
+            {"messages": [user(document({"type": "text", "data": "x"}, citations={"enabled": True}))]},
+            "messages.0.content.0.citations",
+        ),
+        ({"messages": [user({"type": "text", "text": 7})]}, "messages.0.content.0.text"),
+        ({"messages": [user({"type": "text"})]}, "messages.0.content.0.text"),
+        ({"messages": [user({"type": 7})]}, "messages.0.content.0.type"),
+        ({"messages": [assistant({"type": "tool_use", "input": [1]})]}, "messages.0.content.0.input"),
+        ({"messages": [{"role": "tool", "content": ""}]}, "messages.0.role"),
+        ({"messages": [{"role": "user"}]}, "messages.0"),
+        ({"messages": [{"role": "user", "content": None}]}, "messages.0.content"),
+        ({"messages": "hi"}, "messages"),
+        ({"messages": [{"role": "system", "content": [{"type": "tool_addition"}]}]}, "messages.0.content.0.type"),
+        ({"system": [image()]}, "system.0.type"),
+        ({"system": 7}, "system"),
+        ({"tools": [{"name": "f"}, {"type": "web_search_20250305", "name": "web_search"}]}, "tools.1.type"),
+        ({"tools": [{"type": "bash_20250124", "name": "bash"}]}, "tools.0.type"),
+        ({"tools": [{"input_schema": {}}]}, "tools.0.name"),
+        ({"tools": [{"name": "f", "input_schema": "x"}]}, "tools.0.input_schema"),
+        ({"tools": [{"name": "f"}], "tool_choice": {"type": "some"}}, "tool_choice.type"),
+        ({"mcp_servers": [{"type": "url"}]}, "mcp_servers"),
+        ({"container": "c"}, "container"),
+        ({"thread": {"type": "create"}}, "thread"),
+        ({"compaction": {"type": "x"}}, "compaction"),
+        ({"inference_geo": "us"}, "inference_geo"),
+        ({"output_format": {"type": "yaml"}}, "output_format.type"),
+        ({"output_config": {"format": {"type": "yaml"}}}, "output_config.format.type"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"stop_sequences": [7]}, "stop_sequences.0"),
+    ],
+)
+def test_what_cannot_be_carried_is_refused_by_its_name(asked, param):
+    error = refused(asked)
+
+    assert error.param == param
+    assert error.message.startswith(f"{param}: ")
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"), [({"top_k": 5}, "top_k"), ({"stop_sequences": list("abcde")}, "stop_sequences")]
+)
+def test_openai_is_not_asked_for_what_its_api_refuses(asked, param):
+    assert refused(asked, kind="openai").param == param
+
+
+# Whatever JSON stands in the place of any field: an answer or a refusal, never a fault, and always valid JSON.
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2) | st.dictionaries(st.sampled_from(["type", "text", "a"]), inner, max_size=2)
+    ),
+    max_leaves=4,
+)
+_FIELDS = ["type", "text", "source", "title", "content", "input", "id", "name", "tool_use_id", "is_error", "citations"]
+_TYPES = st.sampled_from(["text", "image", "document", "tool_use", "tool_result", "search_result", "thinking"])
+_BLOCKS = st.dictionaries(st.sampled_from(_FIELDS), _JSON, max_size=4).flatmap(
+    lambda block: _TYPES.map(lambda kind: {**block, "type": kind})
+)
+_TURNS = st.fixed_dictionaries(
+    {"role": st.sampled_from(["user", "assistant", "system"]), "content": st.lists(_BLOCKS, max_size=3) | _JSON}
+)
+_TOOLS = st.dictionaries(st.sampled_from(["name", "type", "description", "input_schema", "strict"]), _JSON, max_size=5)
+
+
+@given(
+    st.fixed_dictionaries(
+        {"messages": st.lists(_TURNS, max_size=3)},
+        optional={
+            "system": _JSON,
+            "tools": st.lists(_TOOLS, max_size=2) | _JSON,
+            **dict.fromkeys(
+                ["tool_choice", "thinking", "output_config", "output_format", "metadata", "service_tier", "max_tokens"],
+                _JSON,
+            ),
+        },
+    )
+)
+def test_whatever_a_client_sends_is_translated_or_refused(asked):
+    try:
+        sent = translated(asked, kind="openai")
+    except BadRequest as error:
+        named = error.param
+    else:
+        named = "messages" if isinstance(sent["messages"], list) else ""
+    assert named
