@@ -13,7 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.api.arrival import Arrival
-from gateway.api.chat import OpenAIDialect, parse
+from gateway.api.chat import parse
+from gateway.api.dialects import ClientDialect
 from gateway.background import Tasks
 from gateway.domain import Basis, Caller, Deployment, Endpoint, Meter, Outcome, Provider, Route, Tariff
 from gateway.errors import (
@@ -176,7 +177,7 @@ def path(backend, *deployments, tokens=None):
 def request(model="auto", **fields):
     body = {"model": model, "messages": [{"role": "user", "content": "say hello now"}], **fields}
     parsed = parse(Arrival("req_1", Endpoint.CHAT, json.dumps(body).encode()))
-    return parsed, OpenAIDialect(parsed), CALLER
+    return parsed, ClientDialect(parsed), CALLER
 
 
 async def read(answer):
@@ -315,7 +316,7 @@ async def test_only_model_and_stream_options_change_on_the_way_up():
     pipeline, _, _ = path(backend)
     asked = '{ "model":"auto", "stream" : true,"temperature":1.0,"seed":0,"x":{"b":1,"a":[1e3,null]},"messages":[ ] }'
     parsed = parse(Arrival("r", Endpoint.CHAT, asked.encode()))
-    await read(await pipeline.answer(parsed, OpenAIDialect(parsed), CALLER))
+    await read(await pipeline.answer(parsed, ClientDialect(parsed), CALLER))
     sent = backend.calls[0].body
     assert sent == (
         b'{"model":"real-small","stream":true,"temperature":1.0,"seed":0,"x":{"b":1,"a":[1e3,null]},"messages":[ ],'

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, is_null
+from gateway.translation.chat_over_messages.fields import NULL
 from gateway.translation.chat_over_messages.usage import usage_of
 from gateway.translation.lone_surrogates import leniently
 
@@ -177,5 +177,5 @@ def _chat_message(message: Message) -> dict[str, object]:
 
 
 def _call(block: Block) -> dict[str, object]:
-    arguments = bytes(block.input).decode(errors="replace") if not is_null(block.input) else "{}"
+    arguments = bytes(block.input).decode(errors="replace") if block.input != NULL else "{}"
     return {"id": block.id, "type": "function", "function": {"name": block.name, "arguments": arguments}}

@@ -6,19 +6,21 @@ Texts, arguments and data URLs are copied as the JSON bytes they are.
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, is_null, read, refused, string
+from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing, read, string
 from gateway.translation.chat_over_messages.parts import (
     Block,
     array,
-    blocks_of,
     is_blank,
-    mark_last,
+    late_instructions,
+    marked,
     text_block,
-    texts,
+    text_blocks,
+    user_blocks,
 )
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")  # Anthropic refuses ids with other characters; other servers make some
@@ -73,43 +75,53 @@ class Conversation:
     """The system blocks and turns of one chat."""
 
     def __init__(self, messages: msgspec.Raw) -> None:
-        """Raises BadRequest naming what cannot be carried."""
+        """Raises Refusal naming what cannot be carried."""
         self._turns: list[_Turn] = []
         self._system: list[Block] = []
         for index, message in enumerate(read(_decode_messages, messages, "messages")):
-            place = f"messages.{index}"
-            match message.role:
-                case "system" | "developer":
-                    self._instruct(message, place)
-                case "user":
-                    self._add("user", blocks_of(message.content, place), message)
-                case "assistant":
-                    self._say(message, place)
-                case "tool":
-                    self._return(message, place)
-                case role:
-                    raise refused(f"{place}.role", f"Unsupported role '{role}' in '{place}.role'.")
-        self._turns = [turn for turn in self._turns if turn.blocks]
+            try:
+                self._take(message)
+            except Refusal as refusal:
+                raise refusal.within(f"messages.{index}") from None
         if not self._turns and self._system:
             # A prompt of instructions alone is a question: Anthropic answers users only.
             self._turns, self._system = [_Turn("user", self._system)], []
 
+    def _take(self, message: _Message) -> None:
+        match message.role:
+            case "tool":
+                self._return(message)
+            case "assistant":
+                self._say(message)
+            case "user":
+                self._add("user", user_blocks(message.content, message.cache_control))
+            case "system" | "developer":
+                self._instruct(message)
+            case role:
+                raise Refusal("role", f"Unsupported role '{role[:60]}' in {{}}.", "invalid_value")
+
     def instruct(self, text: str) -> None:
         """Add a text of our own behind the instructions of the client."""
-        self._system.append((text_block(_encode(text)), NULL))
+        self._system.append(text_block(_encode(text)))
 
     @property
     def system(self) -> bytes | None:
         """The value of ``system``, where there is one."""
-        return array(self._system) if self._system else None
+        return b"".join(array(self._system)) if self._system else None
 
     @property
     def messages(self) -> bytes:
         """The value of ``messages``."""
-        turns = (
-            b'{"role":"' + turn.role.encode() + b'","content":' + array(turn.blocks) + b"}" for turn in self._turns
-        )
-        return b"[" + b",".join(turns) + b"]"
+        pieces: list[bytes] = []
+        for turn in self._turns:
+            pieces.append(b',{"role":"user","content":' if turn.role == "user" else b',{"role":"assistant","content":')
+            pieces += array(turn.blocks)
+            pieces.append(b"}")
+        if not pieces:
+            return b"[]"
+        pieces[0] = b"[" + pieces[0][1:]
+        pieces.append(b"]")
+        return b"".join(pieces)
 
     @property
     def can_go_on_thinking(self) -> bool:
@@ -119,85 +131,97 @@ class Conversation:
 
     def _turn(self, role: str) -> _Turn:
         """The turn at hand if it is that role's, else a new one: Anthropic's roles alternate."""
-        if not self._turns or self._turns[-1].role != role:
-            self._turns.append(_Turn(role))
-        return self._turns[-1]
+        if self._turns and (last := self._turns[-1]).role == role:
+            return last
+        turn = _Turn(role)
+        self._turns.append(turn)
+        return turn
 
-    def _add(self, role: str, blocks: list[Block], message: _Message) -> None:
-        mark_last(blocks, message.cache_control)
-        self._turn(role).blocks.extend(blocks)
+    def _add(self, role: str, blocks: list[Block]) -> None:
+        if blocks:
+            self._turn(role).blocks += blocks
 
-    def _instruct(self, message: _Message, place: str) -> None:
-        found = texts(message.content, place)
-        if not self._turns:
-            mark_last(found, message.cache_control)
-            self._system += [(text_block(text), mark) for text, mark in found]
+    def _instruct(self, message: _Message) -> None:
+        if self._turns:
+            # Up with the others it would change the prompt before all turns, and their cached prefix would be lost.
+            self._add("user", late_instructions(message.content, message.cache_control))
+        else:
+            self._system += text_blocks(message.content, message.cache_control)
+
+    def _say(self, message: _Message) -> None:
+        if message.audio != NULL:
+            raise Refusal("audio", "{} cannot be carried: this model has no audio.")
+        if message.function_call != NULL:
+            raise Refusal("function_call", "{} is not supported: use 'tool_calls'.")
+        thoughts = [] if message.thinking_blocks == NULL else _thoughts(message.thinking_blocks)
+        calls, mark = message.tool_calls, message.cache_control
+        blocks = text_blocks(message.content, NULL if calls else mark)
+        if message.refusal != NULL and not is_blank(refusal := string(message.refusal, "refusal")):
+            blocks.append(text_block(refusal))
+        if calls:
+            blocks += _calls(calls, mark)
+        if not (thoughts or blocks):
             return
-        # Moved up to the others it would change the prompt before all turns, and their cached prefix would be lost.
-        blocks = [(text_block(b'"<system>\\n' + text[1:-1] + b'\\n</system>"'), mark) for text, mark in found]
-        self._add("user", blocks, message)
-
-    def _say(self, message: _Message, place: str) -> None:
-        if not is_null(message.audio):
-            raise refused(f"{place}.audio", f"'{place}.audio' cannot be carried: this model has no audio.")
-        if not is_null(message.function_call):
-            raise refused(f"{place}.function_call", f"'{place}.function_call' is not supported: use 'tool_calls'.")
         turn = self._turn("assistant")
-        thoughts = _thoughts(message.thinking_blocks, place)
         turn.has_thinking_first |= bool(thoughts) and not turn.blocks
-        turn.has_calls |= bool(message.tool_calls)
+        turn.has_calls |= bool(calls)
         turn.blocks += thoughts
-        blocks = [(text_block(text), mark) for text, mark in texts(message.content, place)]
-        refusal = bytes(message.refusal)
-        if refusal[:1] == b'"' and not is_blank(refusal):
-            blocks.append((text_block(refusal), NULL))
-        blocks += [_call(call, f"{place}.tool_calls.{index}") for index, call in enumerate(message.tool_calls or ())]
-        self._add("assistant", blocks, message)
+        turn.blocks += blocks
 
-    def _return(self, message: _Message, place: str) -> None:
+    def _return(self, message: _Message) -> None:
         if message.tool_call_id is None:
-            raise refused(f"{place}.tool_call_id", f"Missing '{place}.tool_call_id'.", "missing_required_parameter")
-        block = b'{"type":"tool_result","tool_use_id":' + _encode(_id(message.tool_call_id))
+            raise missing("tool_call_id")
         content = bytes(message.content)
+        said: Block = ()
         if content[:1] == b'"':
-            block += b"" if is_blank(content) else b',"content":' + content
-        elif blocks := blocks_of(message.content, place):
-            block += b',"content":' + array(blocks)
+            if not is_blank(content):
+                said = (b',"content":', content)
+        elif blocks := user_blocks(message.content, NULL):
+            said = (b',"content":', *array(blocks))
+        block = (b'{"type":"tool_result","tool_use_id":', _id(message.tool_call_id), *said, b"}")
         turn = self._turn("user")
         # Results stand before all else that the user says to the calls.
-        turn.blocks.insert(turn.results, (block + b"}", message.cache_control))
+        turn.blocks.insert(turn.results, marked(block, message.cache_control))
         turn.results += 1
 
 
-def _thoughts(raw: msgspec.Raw, place: str) -> list[Block]:
+def _thoughts(raw: msgspec.Raw) -> list[Block]:
     """Blocks that Anthropic takes back: those that it signed or sealed. Others are somebody else's."""
-    if is_null(raw):
-        return []
     found: list[Block] = []
-    for block in read(_decode_thinking, raw, f"{place}.thinking_blocks"):
+    for block in read(_decode_thinking, raw, "thinking_blocks"):
         if block.type == "thinking" and block.signature:
-            thinking = bytes(block.thinking) if not is_null(block.thinking) else b'""'
+            thinking = b'""' if block.thinking == NULL else bytes(block.thinking)
             signature = _encode(block.signature)
-            block_json = b'{"type":"thinking","thinking":' + thinking + b',"signature":' + signature + b"}"
-            found.append((block_json, NULL))
+            found.append((b'{"type":"thinking","thinking":', thinking, b',"signature":', signature, b"}"))
         elif block.type == "redacted_thinking":
-            found.append((b'{"type":"redacted_thinking","data":' + bytes(block.data) + b"}", NULL))
+            found.append((b'{"type":"redacted_thinking","data":', bytes(block.data), b"}"))
     return found
 
 
-def _call(call: _ToolCall, place: str) -> Block:
-    if call.function is None:
-        raise refused(f"{place}.type", f"'{place}' is not a function call, and no other can be carried.")
-    arguments = call.function.arguments.strip() or "{}"
+def _calls(calls: Sequence[_ToolCall], mark: msgspec.Raw) -> list[Block]:
+    blocks: list[Block] = []
+    for index, call in enumerate(calls):
+        try:
+            blocks.append(marked(_call(call), call.cache_control))
+        except Refusal as refusal:
+            raise refusal.within(f"tool_calls.{index}") from None
+    if calls[-1].cache_control == NULL:
+        blocks[-1] = marked(blocks[-1], mark)
+    return blocks
+
+
+def _call(call: _ToolCall) -> Block:
+    function = call.function
+    if function is None:
+        raise Refusal("", "{} is not a function call, and no other can be carried.")
+    arguments = function.arguments.strip() or "{}"
     try:
         _decode_object(arguments)
     except (msgspec.DecodeError, RecursionError):
-        param = f"{place}.function.arguments"
-        raise refused(param, f"'{param}' is not a JSON object.", "invalid_value") from None
-    name = string(call.function.name, f"{place}.function.name")
-    head = b'{"type":"tool_use","id":' + _encode(_id(call.id)) + b',"name":' + name
-    return head + b',"input":' + arguments.encode() + b"}", call.cache_control
+        raise Refusal("function.arguments", "{} is not a JSON object.", "invalid_value") from None
+    name = string(function.name, "function.name")
+    return (b'{"type":"tool_use","id":', _id(call.id), b',"name":', name, b',"input":', arguments.encode(), b"}")
 
 
-def _id(call_id: str) -> str:
-    return _NOT_IN_IDS.sub("_", call_id)
+def _id(call_id: str) -> bytes:
+    return _encode(_NOT_IN_IDS.sub("_", call_id))

@@ -17,36 +17,54 @@ _PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
+class Refusal(Exception):
+    """Something that cannot be carried. Where it stands is put together on its way out, so that all else costs nothing.
+
+    ``text`` says ``{}`` where the name of the field belongs.
+    """
+
+    def __init__(self, place: str, text: str, code: str = "unsupported_value") -> None:
+        super().__init__(text)
+        self._place = place
+        self._text = text
+        self._code = code
+
+    def within(self, place: str) -> Refusal:
+        """The same, seen from further out."""
+        return Refusal(f"{place}.{self._place}" if self._place else place, self._text, self._code)
+
+    def as_bad_request(self) -> BadRequest:
+        return BadRequest(self._text.replace("{}", f"'{self._place}'"), param=self._place, code=self._code)
+
+
+def wrong_type(place: str, expected: str) -> Refusal:
+    return Refusal(place, f"Invalid type for {{}}: expected {expected}.", "invalid_type")
+
+
+def missing(place: str) -> Refusal:
+    return Refusal(place, "Missing {}.", "missing_required_parameter")
+
+
 def read(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, name: str) -> T:
-    """The value that the decoder makes of a field. Raises BadRequest naming the part that is not what it must be."""
+    """The value that the decoder makes of a field. Raises Refusal naming the part that is not what it must be."""
     try:
         return decode(raw)
     except msgspec.ValidationError as exc:
-        found = _PLACE.match(str(exc))
-        said, place = found.groups() if found else (str(exc), None)
-        param = name + _INDEX.sub(r".\1", place or "")
-        raise refused(param, f"Invalid type for '{param}': {said[:1].lower()}{said[1:]}.", "invalid_type") from None
+        said, place = _PLACE.match(str(exc)).groups()  # type: ignore[union-attr]  # it matches everything
+        where = name + _INDEX.sub(r".\1", place or "")
+        raise Refusal(where, f"Invalid type for {{}}: {said[:1].lower()}{said[1:]}.", "invalid_type") from None
     except (msgspec.DecodeError, RecursionError):
-        raise refused(name, f"'{name}' could not be read.", "invalid_type") from None
+        raise Refusal(name, "{} could not be read.", "invalid_type") from None
 
 
-def refused(param: str, message: str, code: str = "unsupported_value") -> BadRequest:
-    """What is raised for a field that cannot be carried."""
-    return BadRequest(message, param=param, code=code)
-
-
-def is_null(raw: msgspec.Raw) -> bool:
-    return len(memoryview(raw)) == len(b"null") and bytes(raw) == b"null"
-
-
-def string(raw: msgspec.Raw, param: str) -> bytes:
+def string(raw: msgspec.Raw, place: str) -> bytes:
     """The JSON of a string, its escapes untouched."""
     data = bytes(raw)
     if data[:1] != b'"':
-        raise refused(param, f"Invalid type for '{param}': expected a string.", "invalid_type")
+        raise missing(place) if raw == NULL else wrong_type(place, "a string")
     return data
 
 
 def json_object(members: Mapping[str, bytes]) -> bytes:
     """An object of values that are JSON already."""
-    return b"{" + b",".join(b'"' + name.encode() + b'":' + value for name, value in members.items()) + b"}"
+    return b"{" + b",".join([b'"%b":%b' % (name.encode(), value) for name, value in members.items()]) + b"}"

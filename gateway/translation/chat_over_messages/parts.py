@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, is_null, json_object, read, refused, string
+from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing, read, string
 
-#: A block of Anthropic's as JSON bytes, and the cache mark that the client put on it (null where it put none).
-Block = tuple[bytes, msgspec.Raw]
+#: A block of Anthropic's as pieces of JSON, the last of which closes it: what is long is copied once, at the end.
+Block = tuple[bytes, ...]
 
 _BLANK_BYTES_MAX = 64  # nobody sends more white space than that for a text
+
+
+_Say = Callable[[bytes], Block]  # how a text is put
 
 
 class _ImageUrl(msgspec.Struct):
@@ -39,24 +42,25 @@ _decode_parts = msgspec.json.Decoder(list[_Part]).decode
 _encode = msgspec.json.encode
 
 
-def text_block(text: bytes) -> bytes:
+def text_block(text: bytes) -> Block:
     """The block of a text that is JSON already."""
-    return b'{"type":"text","text":' + text + b"}"
+    return (b'{"type":"text","text":', text, b"}")
 
 
-def array(blocks: Iterable[Block]) -> bytes:
-    """The JSON of several blocks, each with its cache mark."""
-    return b"[" + b",".join([block if is_null(mark) else _marked(block, mark) for block, mark in blocks]) + b"]"
+def array(blocks: Iterable[Block]) -> list[bytes]:
+    """The pieces of an array of blocks, of which there is at least one."""
+    pieces = []
+    for block in blocks:
+        pieces.append(b",")
+        pieces += block
+    pieces[0] = b"["
+    pieces.append(b"]")
+    return pieces
 
 
-def _marked(block: bytes, mark: msgspec.Raw) -> bytes:
-    return block[:-1] + b',"cache_control":' + bytes(mark) + b"}"
-
-
-def mark_last(blocks: list[Block], mark: msgspec.Raw) -> None:
-    """Put a cache mark that stands behind the blocks on the last of them, unless it has its own."""
-    if blocks and not is_null(mark) and is_null(blocks[-1][1]):
-        blocks[-1] = (blocks[-1][0], mark)
+def marked(block: Block, mark: msgspec.Raw) -> Block:
+    """The block with the cache mark that the client put on it, if it did."""
+    return block if mark == NULL else (*block[:-1], b',"cache_control":', bytes(mark), b"}")
 
 
 def is_blank(text: bytes) -> bool:
@@ -66,106 +70,125 @@ def is_blank(text: bytes) -> bool:
     return not msgspec.json.decode(text, type=str).strip()
 
 
-def texts(content: msgspec.Raw, place: str) -> list[Block]:
-    """The texts, as JSON strings, of a message that holds nothing else; blank ones are left out."""
-    if is_null(content):
-        return []
+def text_blocks(content: msgspec.Raw, mark: msgspec.Raw) -> list[Block]:
+    """The blocks of a message that holds nothing but text; blank ones are left out.
+
+    ``mark`` is the cache mark of the whole message: it stands behind the last of them.
+    """
+    return _blocks(content, mark, text_block, _text_of)
+
+
+def late_instructions(content: msgspec.Raw, mark: msgspec.Raw) -> list[Block]:
+    """The same for instructions that stand among what users say."""
+    return _blocks(content, mark, _late_instruction, _text_of)
+
+
+def user_blocks(content: msgspec.Raw, mark: msgspec.Raw) -> list[Block]:
+    """The blocks of what a user or a tool says."""
+    return _blocks(content, mark, text_block, _other_block)
+
+
+def _blocks(
+    content: msgspec.Raw,
+    mark: msgspec.Raw,
+    say: _Say,
+    translate: Callable[[_Part, _Say], Block],
+) -> list[Block]:
     data = bytes(content)
     if data[:1] == b'"':
-        return [] if is_blank(data) else [(data, NULL)]
+        return [] if is_blank(data) else [marked(say(data), mark)]
     found: list[Block] = []
-    for index, part in enumerate(_parts(content, place)):
-        param = f"{place}.content.{index}"
-        match part.type:
-            case "text":
-                text = string(part.text, f"{param}.text")
-            case "refusal":
-                text = string(part.refusal, f"{param}.refusal")
-            case kind:
-                raise refused(f"{param}.type", f"'{param}' is of type '{kind}', which this role cannot have.")
-        if is_blank(text):
-            mark_last(found, part.cache_control)
-        else:
-            found.append((text, part.cache_control))
+    is_marked = False  # the last of them
+    for index, part in enumerate(() if content == NULL else read(_decode_parts, content, "content")):
+        try:
+            made = translate(part, say)
+        except Refusal as refusal:
+            raise refusal.within(f"content.{index}") from None
+        if made:
+            found.append(made)
+            is_marked = False
+        if part.cache_control != NULL and found and not is_marked:
+            found[-1] = marked(found[-1], part.cache_control)
+            is_marked = True
+    if found and not is_marked:
+        found[-1] = marked(found[-1], mark)
     return found
 
 
-def blocks_of(content: msgspec.Raw, place: str) -> list[Block]:
-    """The blocks of what a user or a tool says."""
-    if bytes(memoryview(content)[:1]) != b"[":
-        return [(text_block(text), mark) for text, mark in texts(content, place)]
-    blocks: list[Block] = []
-    for index, part in enumerate(_parts(content, place)):
-        if block := _block(part, f"{place}.content.{index}"):
-            blocks.append((block, part.cache_control))
-        else:
-            mark_last(blocks, part.cache_control)
-    return blocks
+def _late_instruction(text: bytes) -> Block:
+    return (b'{"type":"text","text":"<system>\\n', text[1:-1], b'\\n</system>"', b"}")
 
 
-def _parts(content: msgspec.Raw, place: str) -> Sequence[_Part]:
-    return read(_decode_parts, content, f"{place}.content")
+def _text_of(part: _Part, say: _Say) -> Block:
+    match part.type:
+        case "text":
+            text = string(part.text, "text")
+        case "refusal":
+            text = string(part.refusal, "refusal")
+        case kind:
+            raise Refusal("type", f"{{}}: a part of type '{kind[:60]}' is not for this role.")
+    return () if is_blank(text) else say(text)
 
 
-def _block(part: _Part, param: str) -> bytes:
+def _other_block(part: _Part, say: _Say) -> Block:
     """The block of a part, none for a blank text."""
     match part.type:
         case "text":
-            text = string(part.text, f"{param}.text")
-            return b"" if is_blank(text) else text_block(text)
-        case "image_url" if part.image_url is not None:
-            return _image(string(part.image_url.url, f"{param}.image_url.url"), f"{param}.image_url.url")
-        case "file" if part.file is not None:
-            return _document(part.file, f"{param}.file")
+            text = string(part.text, "text")
+            return () if is_blank(text) else say(text)
+        case "image_url":
+            if part.image_url is None:
+                raise missing("image_url")
+            return _image(string(part.image_url.url, "image_url.url"))
+        case "file":
+            if part.file is None:
+                raise missing("file")
+            return _document(part.file)
         case "input_audio":
-            raise refused(param, f"'{param}' is audio, which this model does not take.")
+            raise Refusal("", "{} is audio, which this model does not take.")
         case kind:
-            raise refused(f"{param}.type", f"'{param}' of type '{kind}' cannot be carried to this model.")
+            raise Refusal("type", f"{{}}: a part of type '{kind[:60]}' cannot be carried to this model.")
 
 
-def _image(url: bytes, param: str) -> bytes:
+def _image(url: bytes) -> Block:
     if not url.startswith(b'"data:'):
-        source = b'{"type":"url","url":' + url + b"}"
-    else:
-        media_type, data = _data_url(url, param)
-        source = _base64_source(b"image/jpeg" if media_type == b"image/jpg" else media_type, data)
-    return b'{"type":"image","source":' + source + b"}"
+        return (b'{"type":"image","source":{"type":"url","url":', url, b"}", b"}")
+    media_type, data = _data_url(url, "image_url.url")
+    if media_type == b"image/jpg":
+        media_type = b"image/jpeg"
+    return (b'{"type":"image","source":', *_base64_source(media_type, data), b"}")
 
 
-def _document(file: _File, param: str) -> bytes:
-    if is_null(file.file_data):
-        name = f"{param}.file_id" if not is_null(file.file_id) else f"{param}.file_data"
-        raise refused(name, f"'{param}' must hold the file itself in 'file_data': this model knows no uploaded files.")
-    media_type, data = _data_url(string(file.file_data, f"{param}.file_data"), f"{param}.file_data")
+def _document(file: _File) -> Block:
+    if file.file_data == NULL:
+        place = "file.file_data" if file.file_id == NULL else "file.file_id"
+        raise Refusal(place, "{}: a file must come itself, in 'file_data': this model knows no uploaded ones.")
+    media_type, data = _data_url(string(file.file_data, "file.file_data"), "file.file_data")
     if media_type == b"application/pdf":
         source = _base64_source(media_type, data)
     elif media_type.startswith(b"text/"):
-        source = json_object({"type": b'"text"', "media_type": b'"text/plain"', "data": _plain_text(data, param)})
+        source = (b'{"type":"text","media_type":"text/plain","data":', _plain_text(data), b"}")
     else:
-        kind = media_type.decode(errors="replace")
-        raise refused(f"{param}.file_data", f"'{param}' is of type {kind}; this model takes PDF and text.")
-    members = {"type": b'"document"', "source": source}
-    if not is_null(file.filename):
-        members["title"] = string(file.filename, f"{param}.filename")
-    return json_object(members)
+        kind = media_type[:60].decode(errors="replace")
+        raise Refusal("file.file_data", f"{{}} is of type {kind}; this model takes PDF and text.")
+    title = () if file.filename == NULL else (b',"title":', string(file.filename, "file.filename"))
+    return (b'{"type":"document","source":', *source, *title, b"}")
 
 
-def _base64_source(media_type: bytes, data: bytes) -> bytes:
-    return b'{"type":"base64","media_type":"' + media_type + b'","data":"' + data + b'"}'
+def _base64_source(media_type: bytes, data: bytes) -> Block:
+    return (b'{"type":"base64","media_type":"', media_type, b'","data":"', data, b'"}')
 
 
-def _data_url(url: bytes, param: str) -> tuple[bytes, bytes]:
+def _data_url(url: bytes, place: str) -> tuple[bytes, bytes]:
     """Media type and base64 data of a data URL, each as it stands in the JSON string, without quotes."""
     head, found, data = url[1:-1].partition(b";base64,")
     if not found or not head.startswith(b"data:"):
-        raise refused(param, f"'{param}' must be a data URL with base64 data.", "invalid_value")
+        raise Refusal(place, "{} must be a data URL with base64 data.", "invalid_value")
     return head[5:].partition(b";")[0].replace(b"\\/", b"/").lower(), data
 
 
-def _plain_text(data: bytes, param: str) -> bytes:
+def _plain_text(data: bytes) -> bytes:
     try:
         return _encode(base64.b64decode(data.replace(b"\\/", b"/"), validate=True).decode())
     except (binascii.Error, UnicodeDecodeError):
-        raise refused(
-            f"{param}.file_data", f"'{param}.file_data' is not base64 of UTF-8 text.", "invalid_value"
-        ) from None
+        raise Refusal("file.file_data", "{} is not base64 of UTF-8 text.", "invalid_value") from None

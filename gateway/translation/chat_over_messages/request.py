@@ -9,7 +9,7 @@ import msgspec
 
 from gateway.domain import Body, Deployment
 from gateway.translation.chat_over_messages.conversation import Conversation
-from gateway.translation.chat_over_messages.fields import NULL, is_null, json_object, read, refused
+from gateway.translation.chat_over_messages.fields import NULL, Refusal, json_object, missing, read
 from gateway.translation.chat_over_messages.thinking import Thinking, thinking_for
 from gateway.translation.chat_over_messages.tools import is_forced, tool_choice, tools
 
@@ -72,7 +72,13 @@ _decode_format = msgspec.json.Decoder(_Format).decode
 
 def messages_request(body: Body, deployment: Deployment) -> Body:
     """The request as Anthropic's API takes it. Raises BadRequest naming the field that cannot be carried."""
-    fields = body.fields
+    try:
+        return Body({name: msgspec.Raw(value) for name, value in _fields(body.fields, deployment).items()})
+    except Refusal as refusal:
+        raise refusal.as_bad_request() from None
+
+
+def _fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> dict[str, bytes]:
     made: dict[str, bytes] = {}
     for name, raw in fields.items():
         if name in _REFUSED:
@@ -90,18 +96,18 @@ def messages_request(body: Body, deployment: Deployment) -> Body:
     if (system := conversation.system) is not None:
         made["system"] = system
     made["messages"] = conversation.messages
-    return Body({name: msgspec.Raw(value) for name, value in made.items()})
+    return made
 
 
 def _value(fields: Mapping[str, msgspec.Raw], name: str, decode: Callable[[msgspec.Raw], T]) -> T | None:
     raw = fields.get(name, NULL)
-    return None if is_null(raw) else read(decode, raw, name)
+    return None if raw == NULL else read(decode, raw, name)
 
 
 def _check_neutral(name: str, raw: msgspec.Raw) -> None:
-    if not is_null(raw) and read(_decode_any, raw, name) not in _REFUSED[name]:
-        raise refused(
-            name, f"'{name}' cannot be carried to this model, which has nothing of the kind.", "unsupported_parameter"
+    if raw != NULL and read(_decode_any, raw, name) not in _REFUSED[name]:
+        raise Refusal(
+            name, "{} cannot be carried to this model, which has nothing of the kind.", "unsupported_parameter"
         )
 
 
@@ -113,7 +119,7 @@ def _set_tools(made: dict[str, bytes], fields: Mapping[str, msgspec.Raw]) -> Map
         if chosen:
             made["tool_choice"] = json_object(chosen)
     elif is_forced(chosen):
-        raise refused("tool_choice", "'tool_choice' is only allowed when 'tools' are given.", "invalid_value")
+        raise Refusal("tool_choice", "{} is only allowed when 'tools' are given.", "invalid_value")
     return chosen
 
 
@@ -129,7 +135,7 @@ def _set_limits(made: dict[str, bytes], fields: Mapping[str, msgspec.Raw], deplo
         return
     sequences = [stop] if isinstance(stop, str) else stop
     if not all(sequence.strip() for sequence in sequences):
-        raise refused("stop", "'stop' holds nothing but white space, at which this model cannot stop.")
+        raise Refusal("stop", "{} holds nothing but white space, at which this model cannot stop.")
     if sequences:
         made["stop_sequences"] = _encode(sequences)
 
@@ -158,10 +164,10 @@ def _set_thinking(
         )
         if wanted.effort is not None:
             output_config.setdefault("effort", _encode(wanted.effort))
-    thinking = wanted.thinking if is_null(own) else bytes(own)
+    thinking = wanted.thinking if own == NULL else bytes(own)
     if thinking is not None:
         made["thinking"] = thinking
-    if not (is_null(own) and wanted.is_on):
+    if not (own == NULL and wanted.is_on):
         _set_sampling(made, fields)  # while it thinks Anthropic takes no other than its own
     return output_config
 
@@ -174,7 +180,7 @@ def _set_sampling(made: dict[str, bytes], fields: Mapping[str, msgspec.Raw]) -> 
     top_p = _value(fields, "top_p", _decode_number)
     if top_p is not None and top_p != 1:
         made["top_p"] = bytes(fields["top_p"])
-    if not is_null(fields.get("top_k", NULL)):
+    if fields.get("top_k", NULL) != NULL:
         made["top_k"] = bytes(fields["top_k"])
 
 
@@ -186,13 +192,12 @@ def _format(fields: Mapping[str, msgspec.Raw], conversation: Conversation) -> di
         case _Format("json_object"):
             conversation.instruct(_JSON_ONLY)
             return {}
-        case _Format("json_schema", _Schema(schema)) if not is_null(schema):
+        case _Format("json_schema", _Schema(schema)) if schema != NULL:
             return {"format": b'{"type":"json_schema","schema":' + bytes(schema) + b"}"}
         case _Format("json_schema"):
-            param = "response_format.json_schema.schema"
-            raise refused(param, f"Missing '{param}'.", "missing_required_parameter")
+            raise missing("response_format.json_schema.schema")
         case _Format(kind):
-            raise refused("response_format.type", f"Unsupported 'response_format' of type '{kind}'.")
+            raise Refusal("response_format.type", f"Unsupported value for {{}}: '{kind[:60]}'.")
 
 
 def _set_identity(made: dict[str, bytes], fields: Mapping[str, msgspec.Raw]) -> None:
@@ -205,7 +210,5 @@ def _set_identity(made: dict[str, bytes], fields: Mapping[str, msgspec.Raw]) -> 
     tier = _value(fields, "service_tier", _decode_string)
     if tier is not None:
         if tier not in _SERVICE_TIERS:
-            raise refused(
-                "service_tier", f"Unsupported value for 'service_tier': '{tier[:60]}'. This upstream has none such."
-            )
+            raise Refusal("service_tier", f"Unsupported value for {{}}: '{tier[:60]}'. This upstream has none such.")
         made["service_tier"] = _SERVICE_TIERS[tier]

@@ -21,7 +21,7 @@ from gateway.translation.chat_over_messages.answer import (
     signed_thought,
     web_annotations,
 )
-from gateway.translation.chat_over_messages.fields import NULL, is_null
+from gateway.translation.chat_over_messages.fields import NULL
 from gateway.translation.chat_over_messages.usage import MessagesUsage, usage_of
 from gateway.translation.events import DONE, payloads
 from gateway.translation.lone_surrogates import leniently, restored
@@ -134,7 +134,7 @@ class ChunkStream:
                 return self._chunk(b'{"thinking_blocks":[' + sealed_thought(block) + b"]}")
             case "tool_use":
                 opened.call, self._calls = self._calls, self._calls + 1
-                if not is_null(block.input):
+                if block.input != NULL:
                     opened.input = bytes(block.input)
                 return self._chunk(
                     b'{"tool_calls":[{"index":%d,"id":%b,"type":"function","function":{"name":%b,"arguments":""}}]}'
@@ -199,7 +199,7 @@ class ChunkStream:
 
     def _end(self) -> bytes:
         """The reason why it ended, the usage, the end mark."""
-        shown = b"" if is_null(self._refusal) else self._chunk(b'{"refusal":' + bytes(self._refusal) + b"}")
+        shown = b"" if self._refusal == NULL else self._chunk(b'{"refusal":' + bytes(self._refusal) + b"}")
         shown += self._frame + b'{"index":0,"delta":{},"logprobs":null,"finish_reason":"'
         shown += finish_reason(self._stop_reason).encode() + b'"'
         if self._stop_reason == "stop_sequence":

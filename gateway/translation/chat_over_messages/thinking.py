@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.translation.chat_over_messages.fields import refused
+from gateway.translation.chat_over_messages.fields import Refusal
 
 #: Thinking tokens for each effort, on models that think by budget; cut to half of what the answer may have.
 BUDGETS: Mapping[str, int] = {
@@ -52,7 +52,7 @@ def thinks_adaptively(model: str) -> bool:
 def thinking_for(
     effort: str, model: str, *, output_tokens_max: int, is_tool_forced: bool, can_go_on_thinking: bool
 ) -> Thinking:
-    """Raises BadRequest for an effort that is none.
+    """Raises Refusal for an effort that is none.
 
     Where a tool is forced Anthropic refuses thinking, and a budget also where the thoughts of the turn at hand are
     not there: the effort is a wish, so it gives way.
@@ -60,7 +60,7 @@ def thinking_for(
     if effort == "none":
         return Thinking(_OFF)
     if effort not in BUDGETS:
-        raise refused("reasoning_effort", f"Unsupported value for 'reasoning_effort': '{effort[:60]}'.")
+        raise Refusal("reasoning_effort", f"Unsupported value for {{}}: '{effort[:60]}'.")
     if thinks_adaptively(model):
         return Thinking(None if is_tool_forced else b'{"type":"adaptive"}', _EFFORTS[effort])
     budget = min(BUDGETS[effort], output_tokens_max // 2)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, is_null, json_object, read, refused, string
+from gateway.translation.chat_over_messages.fields import NULL, Refusal, json_object, read, string, wrong_type
 
 _NO_PARAMETERS = b'{"type":"object","properties":{}}'
 _NATIVE_CHOICES = frozenset({"auto", "any", "tool", "none"})
@@ -51,39 +51,44 @@ def tools(fields: Mapping[str, msgspec.Raw]) -> list[bytes]:
     found: list[bytes] = []
     verbatim: list[msgspec.Raw] = []
     for index, tool in enumerate(read(_decode_tools, raw, "tools") or ()):
-        if tool.function is not None:
-            found.append(_tool(tool, tool.function, f"tools.{index}"))
-        elif not is_null(tool.custom) or tool.type == "function":
-            raise refused(
-                f"tools.{index}.type", f"'tools.{index}' of type '{tool.type}' cannot be carried to this model."
-            )
-        else:
-            verbatim = verbatim or _decode_verbatim(raw)
-            found.append(bytes(verbatim[index]))
+        try:
+            if (made := _tool(tool)) is not None:
+                found.append(made)
+                continue
+        except Refusal as refusal:
+            raise refusal.within(f"tools.{index}") from None
+        verbatim = verbatim or _decode_verbatim(raw)
+        found.append(bytes(verbatim[index]))
     search = fields.get("web_search_options", NULL)
-    if not is_null(search):
+    if search != NULL:
         found.append(_web_search(search))
     return found
 
 
-def _tool(tool: _Tool, function: _Function, param: str) -> bytes:
-    members = {"name": string(function.name, f"{param}.function.name")}
-    if not is_null(function.description):
-        members["description"] = bytes(function.description)
+def _tool(tool: _Tool) -> bytes | None:
+    """A function as a tool, ``None`` for what is one already."""
+    function = tool.function
+    if function is None:
+        if tool.custom != NULL or tool.type == "function":
+            raise Refusal("type", f"{{}}: a tool of type '{tool.type[:60]}' without a schema cannot be carried.")
+        return None
+    made = b'{"name":' + string(function.name, "function.name")
+    if function.description != NULL:
+        made += b',"description":' + bytes(function.description)
     parameters = bytes(function.parameters)
-    members["input_schema"] = _NO_PARAMETERS if parameters in {b"null", b"{}"} else parameters
+    made += b',"input_schema":' + (_NO_PARAMETERS if parameters in {b"null", b"{}"} else parameters)
     if function.strict:
-        members["strict"] = b"true"
-    if not is_null(tool.cache_control):
-        members["cache_control"] = bytes(tool.cache_control)
-    return json_object(members)
+        made += b',"strict":true'
+    if tool.cache_control != NULL:
+        made += b',"cache_control":' + bytes(tool.cache_control)
+    return made + b"}"
 
 
 def _web_search(raw: msgspec.Raw) -> bytes:
     members = {"type": b'"web_search_20250305"', "name": b'"web_search"'}
     options = read(_decode_search, raw, "web_search_options")
     if options.user_location is not None and options.user_location.approximate:
-        near = {name: bytes(value) for name, value in options.user_location.approximate.items() if not is_null(value)}
+        near = {name: bytes(value) for name, value in options.user_location.approximate.items() if value != NULL}
         members["user_location"] = json_object({"type": b'"approximate"'} | near)
     return json_object(members)
 
@@ -91,14 +96,12 @@ def _web_search(raw: msgspec.Raw) -> bytes:
 def tool_choice(fields: Mapping[str, msgspec.Raw]) -> dict[str, bytes]:
     """Which tool is to be called, member by member; empty where the client leaves it open."""
     raw = fields.get("tool_choice", NULL)
-    chosen = {} if is_null(raw) else _choice(raw)
+    chosen = {} if raw == NULL else _choice(raw)
     parallel = bytes(fields.get("parallel_tool_calls", NULL))
     if parallel == b"false" and chosen.get("type") != b'"none"':
         chosen = {"type": b'"auto"'} | chosen | {"disable_parallel_tool_use": b"true"}
     elif parallel not in {b"true", b"false", b"null"}:
-        raise refused(
-            "parallel_tool_calls", "Invalid type for 'parallel_tool_calls': expected a boolean.", "invalid_type"
-        )
+        raise wrong_type("parallel_tool_calls", "a boolean")
     return chosen
 
 
@@ -121,7 +124,7 @@ def _choice(raw: msgspec.Raw) -> dict[str, bytes]:
             return {name: bytes(value) for name, value in _decode_members(raw).items()}
         case _:
             shown = bytes(raw)[:60].decode(errors="replace")
-            raise refused("tool_choice", f"Unsupported value for 'tool_choice': {shown}.")
+            raise Refusal("tool_choice", f"Unsupported value for {{}}: {shown}.")
 
 
 _decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

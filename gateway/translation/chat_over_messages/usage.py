@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, is_null
+from gateway.translation.chat_over_messages.fields import NULL
 
 
 class _CacheCreation(msgspec.Struct):
@@ -59,7 +59,7 @@ class MessagesUsage(msgspec.Struct):
         if self.output_tokens_details is not None and self.output_tokens_details.thinking_tokens is not None:
             usage["completion_tokens_details"] = {"reasoning_tokens": self.output_tokens_details.thinking_tokens}
         others = {"server_tool_use": self.server_tool_use, "cost": self.cost}
-        return usage | {name: raw for name, raw in others.items() if not is_null(raw)}
+        return usage | {name: raw for name, raw in others.items() if raw != NULL}
 
 
 _decode = msgspec.json.Decoder(MessagesUsage).decode
