@@ -75,6 +75,7 @@ class Unauthorized(GatewayError):
     status = 401
     type = "invalid_request_error"
     code = "invalid_api_key"
+    should_retry = False  # Claude Code otherwise asks ten times more, over minutes, before it tells its user
 
 
 class Forbidden(GatewayError):
