@@ -15,7 +15,7 @@ import aiohttp
 from yarl import URL
 
 from backends import upstream_errors
-from gateway.domain import Call, Endpoint, Provider
+from gateway.domain import AnswerForm, Call, Endpoint, Provider
 from gateway.errors import UpstreamBroken, UpstreamError, UpstreamTimeout
 from gateway.ports import Reply
 
@@ -253,8 +253,8 @@ class OpenAICompatible:
                 response = await self._send(call)
                 if not 200 <= response.status < 300:  # noqa: PLR2004 (HTTP's own class)
                     raise await _refusal(response)  # noqa: TRY301 (one place closes)
-                first, error = await _begin(response, is_stream=call.is_stream)
-            _check_shape(response, first, is_stream=call.is_stream)
+                first, error = await _begin(response, call)
+            _check_shape(response, first, call)
         except upstream_errors.TRANSPORT_ERRORS as exc:
             if response is not None:
                 response.close()
@@ -265,11 +265,16 @@ class OpenAICompatible:
             if response is not None:
                 response.close()
             raise
+        reply: StreamReply | WholeReply
         if call.is_stream:
-            return StreamReply(response, first, error=error, between_s=limits.between_tokens_s, total_at_s=total_at_s)
-        if error is not None:
-            response.close()
-        return WholeReply(first, response.status, *_told(response.headers), error)
+            reply = StreamReply(response, first, error=error, between_s=limits.between_tokens_s, total_at_s=total_at_s)
+        else:
+            if error is not None:
+                response.close()
+            reply = WholeReply(first, response.status, *_told(response.headers), error)
+        if call.form is not AnswerForm.OBJECT:
+            reply.headers = {**reply.headers, "content-type": _content_type(response)}
+        return reply
 
     async def _send(self, call: Call) -> aiohttp.ClientResponse:
         body: bytes | io.BytesIO = call.body if len(call.body) < _LARGE_BODY_BYTES else io.BytesIO(call.body)
@@ -295,8 +300,10 @@ class OpenAICompatible:
     def _headers(self, call: Call) -> dict[str, str]:
         provider = call.deployment.provider
         headers = {name: value for name, value in call.headers.items() if name.lower() not in _NOT_FROM_CLIENTS}
-        headers["content-type"] = "application/json"
+        headers["content-type"] = call.content_type
         headers["accept"] = "text/event-stream" if call.is_stream else "application/json"
+        if call.form is not AnswerForm.OBJECT:
+            headers["accept"] = "*/*"
         # Compression would cost both sides more than the bytes; servers that ignore this are decompressed.
         headers["accept-encoding"] = "identity"
         headers["user-agent"] = "obol"
@@ -357,21 +364,21 @@ async def _refusal(response: aiohttp.ClientResponse) -> UpstreamError:
     return upstream_errors.refusal(response.status, response.headers, body)
 
 
-async def _begin(response: aiohttp.ClientResponse, *, is_stream: bool) -> tuple[bytes, UpstreamError | None]:
+async def _begin(response: aiohttp.ClientResponse, call: Call) -> tuple[bytes, UpstreamError | None]:
     """The first block, or the whole body. What arrived before a break was generated and costs: both are given."""
     content = response.content
     blocks = []
     try:
         while block := await content.readany():
             blocks.append(block)
-            if is_stream:
+            if call.is_stream:
                 break
     except upstream_errors.TRANSPORT_ERRORS as exc:
         blocks.append(_unread(content))
-        if not any(blocks):
+        if not any(blocks) or call.form is AnswerForm.TEXT:  # nothing in a plain text shows that its end is missing
             raise
         # Nothing of a whole answer has been shown yet: another deployment may still give it.
-        error = upstream_errors.interruption(exc) if is_stream else upstream_errors.cut_short()
+        error = upstream_errors.interruption(exc) if call.is_stream else upstream_errors.cut_short()
         return b"".join(blocks), error
     return b"".join(blocks), None
 
@@ -381,14 +388,20 @@ def _unread(content: aiohttp.StreamReader) -> bytes:
     return b"".join(content._buffer)  # noqa: SLF001  # no public way to them; a test fails if this ceases to work
 
 
-def _check_shape(response: aiohttp.ClientResponse, first: bytes, *, is_stream: bool) -> None:
+def _check_shape(response: aiohttp.ClientResponse, first: bytes, call: Call) -> None:
     """Raises UpstreamBroken for a good status whose body cannot be an answer, going by its first characters."""
     start = first[:64].lstrip()[:1] or first.lstrip()[:1]
     if not first:
         raise UpstreamBroken(f"The upstream answered {response.status} with an empty body.")
-    if start == b"<" or response.content_type == "text/html":
+    is_object = call.form is AnswerForm.OBJECT
+    if response.content_type == "text/html" or (is_object and start == b"<"):
         raise UpstreamBroken(f"The upstream answered {response.status} with an HTML page.")
-    if is_stream:
+    if not is_object:
+        if start == b"{" and (refusal := _error_in_good_status(response.status, first)) is not None:
+            raise refusal
+        if call.form is AnswerForm.BYTES and response.content_type == "application/json":
+            raise UpstreamBroken("The upstream answered with JSON where sound was asked for.")
+    elif call.is_stream:
         if start == b"{":
             raise _error_in_good_status(response.status, first) or UpstreamBroken(
                 "The upstream answered with one JSON object where a stream was asked for."
@@ -401,6 +414,11 @@ def _error_in_good_status(http_status: int, first: bytes) -> UpstreamError | Non
     """Some servers refuse a stream with status 200 and a JSON error object."""
     said = upstream_errors.error_object(first)
     return upstream_errors.refusal_in_answer(said, http_status) if said is not None and said.message else None
+
+
+def _content_type(response: aiohttp.ClientResponse) -> str:
+    told = response.headers.get("content-type", "")
+    return told if told and upstream_errors.is_clean(told) else "application/octet-stream"
 
 
 def _told(headers: Mapping[str, str]) -> tuple[str | None, dict[str, str]]:

@@ -11,7 +11,7 @@ from typing import Protocol
 
 import msgspec
 
-from gateway.api import chat, messages, responses
+from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.translated import TranslatedReader
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
@@ -43,6 +43,7 @@ class Api:
 
 
 _OPENAI = Api(chat.parse, chat.OpenAIDialect)
+_MEDIA = Api(media.parse, media.MediaDialect)
 _RESPONSES = Api(responses.parse, responses.ResponsesDialect)
 _MESSAGES = Api(messages.parse, messages.MessagesDialect)
 APIS: Mapping[Endpoint, Api] = {
@@ -54,6 +55,13 @@ APIS: Mapping[Endpoint, Api] = {
     Endpoint.COMPLETIONS: _OPENAI,
     Endpoint.EMBEDDINGS: _OPENAI,
     Endpoint.MODERATIONS: _OPENAI,
+    Endpoint.SPEECH: _MEDIA,
+    Endpoint.TRANSCRIPTIONS: _MEDIA,
+    Endpoint.TRANSLATIONS: _MEDIA,
+    Endpoint.IMAGES: _MEDIA,
+    Endpoint.IMAGE_EDITS: _MEDIA,
+    Endpoint.IMAGE_VARIATIONS: _MEDIA,
+    Endpoint.RERANK: _MEDIA,
 }
 #: From the client's dialect to the upstream's, the client's end first.
 TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {

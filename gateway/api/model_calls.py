@@ -17,7 +17,7 @@ from gateway.api.body import Receive, read_body
 from gateway.api.count_tokens import Counted, count_here
 from gateway.api.dialects import APIS, ClientDialect
 from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
-from gateway.domain import Caller, Endpoint, Outcome, Request, Source
+from gateway.domain import AnswerForm, Caller, Endpoint, Outcome, Request, Source
 from gateway.error_objects import error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
 from gateway.ids import new_request_id
@@ -31,8 +31,8 @@ PATHS: Mapping[str, Endpoint] = {f"/v1/{endpoint}": endpoint for endpoint in API
 
 _log = logging.getLogger("obol.api")
 _JSON = (b"content-type", b"application/json")
-_EVENTS: Headers = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
+_EVENTS = (b"content-type", b"text/event-stream; charset=utf-8")
+_STREAMED: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # proxies such as nginx hold streams back otherwise
 ]
@@ -166,11 +166,13 @@ class _Exchange:
     async def begin(self, request: Request, answer: Answer) -> None:
         headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
         if request.is_stream:
-            headers += _EVENTS  # the cost is not known yet: the usage chunk tells it
+            headers += _STREAMED  # the cost is not known yet: the usage chunk tells it
         else:
-            headers += [_JSON, (b"content-length", b"%d" % answer.ready_bytes)]
+            headers.append((b"content-length", b"%d" % answer.ready_bytes))
             if answer.cost_nusd is not None:  # what the upstream still works on has no cost yet
                 headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
+        if request.form is AnswerForm.OBJECT:  # any other is what its upstream says
+            headers.append(_EVENTS if request.is_stream else _JSON)
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._answer = answer
         await self.send({"type": "http.response.start", "status": 200, "headers": headers})
@@ -183,7 +185,12 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": counted.body, "more_body": False})
 
     async def break_off(self, last: bytes) -> None:
-        """End a stream that has begun with an event that no SDK takes for a good end."""
+        """End a stream that has begun with an event that no SDK takes for a good end.
+
+        In sound nothing can be said. Then the answer is left open, so that the server cuts the connection.
+        """
+        if not last:
+            return
         await self.send({"type": "http.response.body", "body": last, "more_body": False})
 
     async def refuse(self, error: GatewayError) -> None:
