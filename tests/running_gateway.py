@@ -54,7 +54,7 @@ class UpstreamProcess:
         self._client = httpx.Client(timeout=30)
 
     def calls(self, user: str = "") -> list[dict[str, Any]]:
-        """The recorded calls whose ``user`` field begins so."""
+        """The recorded calls whose ``user`` field (with Anthropic ``metadata.user_id``) begins so."""
         calls: list[dict[str, Any]] = self._client.get(f"{self._host}/_calls").json()["calls"]
         return [call for call in calls if user_of(call).startswith(user)]
 
@@ -67,7 +67,9 @@ class UpstreamProcess:
 
 
 def user_of(call: dict[str, Any]) -> str:
-    return str(call["body"].get("user", "")) if isinstance(call["body"], dict) else ""
+    body = call["body"] if isinstance(call["body"], dict) else {}
+    metadata = body.get("metadata")
+    return str(body.get("user") or (metadata.get("user_id", "") if isinstance(metadata, dict) else ""))
 
 
 class Gateway:

@@ -109,6 +109,7 @@ MESSAGES_PRESETS: dict[str, Script] = PRESETS | {
     "error-quota": _anthropic_error(400, "invalid_request_error", "Your credit balance is too low to access the API."),
     "error-500": _anthropic_error(500, "api_error", "Internal server error"),
     "error-529": _anthropic_error(529, "overloaded_error", "Overloaded"),
+    "overloaded-at-once": Script(cut_after=1, error_event={"type": "overloaded_error", "message": "Overloaded"}),
 }
 
 

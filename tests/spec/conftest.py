@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from collections.abc import AsyncIterator, Iterator
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -70,6 +71,13 @@ def client(gateway: Gateway) -> Iterator[openai.OpenAI]:
 @pytest.fixture
 async def async_client(gateway: Gateway) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(base_url=gateway.base_url, api_key=gateway.first_key, max_retries=0) as made:
+        yield made
+
+
+@pytest.fixture
+def claude(gateway: Gateway) -> Iterator[anthropic.Anthropic]:
+    """Anthropic's SDK, which must not hide an error by asking again either."""
+    with anthropic.Anthropic(base_url=gateway.url, api_key=gateway.first_key, max_retries=0) as made:
         yield made
 
 
