@@ -26,23 +26,22 @@ def test_a_whole_answer_that_cannot_be_translated_gives_way_to_another_deploymen
     shown = translated.feed(json.dumps({"choices": [{"message": "Hello"}]}).encode())
     assert shown == b""
     assert isinstance(translated.error, UpstreamBroken)
-    assert not (translated.has_data or translated.is_ended or translated.is_complete)
+    assert [translated.has_data, translated.is_ended, translated.is_complete] == [False, False, False]
 
 
 def test_a_stream_whose_first_event_cannot_be_translated_gives_way_to_another_deployment():
     translated = reader(StreamReader(wants_usage=True), is_stream=True)
     assert translated.feed(FOREIGN + DONE) == b""
     assert isinstance(translated.error, UpstreamBroken)
-    assert not (translated.has_data or translated.is_ended or translated.is_complete)
+    assert [translated.has_data, translated.is_ended, translated.is_complete] == [False, False, False]
 
 
 def test_a_stream_that_breaks_later_is_no_good_end_though_the_upstream_ends_it():
     translated = reader(StreamReader(wants_usage=True), is_stream=True)
     assert b"response.output_text.delta" in translated.feed(GOOD)
     translated.feed(FOREIGN + DONE)
-    assert translated.has_data
     assert isinstance(translated.error, UpstreamBroken)
-    assert not (translated.is_ended or translated.is_complete)
+    assert [translated.has_data, translated.is_ended, translated.is_complete] == [True, False, False]
     assert b"event: response.failed" in translated.failing(translated.error)
 
 
