@@ -43,6 +43,7 @@ _TRAVELLING = {
     for name in (
         *("traceparent", "tracestate", "baggage", "x-client-request-id"),
         *("anthropic-version", "anthropic-beta", "openai-beta"),
+        *("session-id", "thread-id", "session_id", "conversation_id"),  # Codex's: they keep a thread on warm caches
     )
 }
 _TRAVELLING_PARAMETERS = frozenset({"beta"})
