@@ -424,6 +424,9 @@ def test_a_long_name_of_the_user_becomes_a_digest_of_64_characters(user_id):
         ),
         ({"messages": [user(tool_result([{"type": "browser_state"}]))]}, "messages.0.content.0.content.0.type"),
         ({"messages": [user({"type": "image", "source": {"type": "file"}})]}, "messages.0.content.0.source.type"),
+        ({"messages": [user({"type": "image"})]}, "messages.0.content.0.source"),
+        ({"messages": [user({"type": "document"})]}, "messages.0.content.0.source"),
+        ({"messages": [user({"type": "search_result", "source": "s"})]}, "messages.0.content.0.content"),
         ({"messages": [user(document({"type": "url", "url": "https://x"}))]}, "messages.0.content.0.source.type"),
         (
             {"messages": [user(document({"type": "text", "data": "x"}, citations={"enabled": True}))]},

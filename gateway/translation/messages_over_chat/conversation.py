@@ -74,8 +74,10 @@ def read(decode: Callable[[bytes | msgspec.Raw], T], raw: bytes | msgspec.Raw, p
         expected, _, place = str(exc).partition(" - at `$")
         where = param + place.rstrip("`").replace("[", ".").replace("]", "")
         raise BadRequest(f"{where}: {expected}.", param=where, code="invalid_type") from None
+    except msgspec.DecodeError:  # nothing is there: what is there was read as JSON before
+        raise BadRequest(f"{param}: Field required.", param=param, code="missing_required_parameter") from None
     except RecursionError:
-        raise BadRequest(f"{param}: nested too deeply.", param=param) from None
+        raise BadRequest(f"{param}: Nested too deeply.", param=param, code="invalid_value") from None
 
 
 class Conversation:

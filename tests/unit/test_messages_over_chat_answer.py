@@ -1,0 +1,473 @@
+"""What clients of Messages get of an answer in chat completions, whole and however it was cut into chunks.
+
+The official SDK puts the streams together: what it makes of them counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+
+import anthropic
+import httpx2
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gateway.domain import Body
+from gateway.errors import RateLimited, UpstreamBroken
+from gateway.translation.messages_over_chat import MESSAGES_OVER_CHAT
+from gateway.translation.messages_over_chat.names import chat_name
+
+DONE = b"data: [DONE]\n\n"
+USAGE = {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17}
+
+
+def translator(**asked):
+    body = json.dumps({"model": "asked", **asked}).encode()
+    return MESSAGES_OVER_CHAT.answer(Body(msgspec.json.decode(body, type=dict[str, msgspec.Raw])))
+
+
+def whole(message=None, finish_reason="stop", usage=None, **more):
+    """The message that becomes of a whole answer."""
+    choice = {"index": 0, "message": {"role": "assistant", **(message or {})}, "finish_reason": finish_reason}
+    answer = {"id": "chatcmpl-7", "object": "chat.completion", "model": "m-1", "choices": [choice], **more}
+    return json.loads(translator().whole(json.dumps({**answer, "usage": usage or USAGE}).encode()))
+
+
+def event(**fields):
+    return b"data: " + json.dumps({"id": "chatcmpl-7", "model": "m-1", **fields}).encode() + b"\n\n"
+
+
+def chunk(finish_reason=None, index=0, stop_reason=None, **delta):
+    choice = {"index": index, "delta": delta, "finish_reason": finish_reason, "stop_reason": stop_reason}
+    return event(choices=[choice], usage=None)
+
+
+def call(index=0, call_id=None, name=None, arguments=""):
+    function = {"arguments": arguments} if name is None else {"name": name, "arguments": arguments}
+    opener = {"id": call_id, "type": "function"} if call_id else {}
+    return {"index": index, **opener, "function": function}
+
+
+def usage_chunk(usage):
+    return event(choices=[], usage=usage)
+
+
+def told(*blocks, answer=None):
+    """All events of a stream, as name and data."""
+    answer = answer or translator()
+    shown = b"".join(answer.feed(block) for block in blocks).decode()
+    events = [one.split("\n") for one in shown.split("\n\n") if one]
+    return [(name.removeprefix("event: "), json.loads(data.removeprefix("data: "))) for name, data in events]
+
+
+def deltas(events):
+    return [data["delta"] for name, data in events if name == "content_block_delta"]
+
+
+def accumulated(stream: bytes) -> anthropic.types.Message:
+    """What the official SDK makes of a stream."""
+
+    def answer(_: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(200, headers={"content-type": "text/event-stream"}, content=stream)
+
+    with (
+        httpx2.Client(transport=httpx2.MockTransport(answer)) as http,
+        anthropic.Anthropic(api_key="k", base_url="http://x.invalid", http_client=http, max_retries=0) as client,
+        client.messages.stream(model="m", max_tokens=9, messages=[{"role": "user", "content": "x"}]) as events,
+    ):
+        return events.get_final_message()
+
+
+# --- whole answers ----------------------------------------------------------------------------------------------------
+
+
+def test_a_whole_answer_becomes_a_message():
+    assert whole({"content": "Hello."}) == {
+        "id": "msg_7",
+        "type": "message",
+        "role": "assistant",
+        "model": "m-1",
+        "content": [{"type": "text", "text": "Hello."}],
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {
+            "input_tokens": 9,
+            "cache_creation_input_tokens": 0,
+            "cache_read_input_tokens": 0,
+            "output_tokens": 8,
+        },
+    }
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_reasoning_is_a_thinking_block_in_front(name):
+    message = whole({name: "Hm.", "content": "Hello."})
+
+    assert message["content"] == [
+        {"type": "thinking", "thinking": "Hm.", "signature": ""},
+        {"type": "text", "text": "Hello."},
+    ]
+
+
+def test_a_refusal_is_text_that_stops_as_one():
+    message = whole({"content": None, "refusal": "I won't."})
+
+    assert message["content"] == [{"type": "text", "text": "I won't."}]
+    assert message["stop_reason"] == "refusal"
+
+
+def test_tool_calls_become_tool_use_with_their_input_untouched():
+    calls = [call(call_id="call_a", name="f", arguments='{"b": 1.0, "a": "é"}'), call(1, "call_b", "g")]
+
+    message = whole({"content": None, "tool_calls": calls}, "tool_calls")
+
+    assert message["content"] == [
+        {"type": "tool_use", "id": "call_a", "name": "f", "input": {"b": 1.0, "a": "é"}},
+        {"type": "tool_use", "id": "call_b", "name": "g", "input": {}},
+    ]
+    assert message["stop_reason"] == "tool_use"
+
+
+def test_nothing_said_is_empty_content():
+    assert whole({"content": ""})["content"] == []
+
+
+@pytest.mark.parametrize(
+    ("finish_reason", "stop_reason"),
+    [
+        ("stop", "end_turn"),
+        ("length", "max_tokens"),
+        ("content_filter", "refusal"),
+        ("something_new", "end_turn"),
+        (None, "end_turn"),
+    ],
+)
+def test_stop_reasons(finish_reason, stop_reason):
+    events = told(chunk(content="x"), chunk(finish_reason=finish_reason), DONE)
+
+    assert whole({"content": "x"}, finish_reason)["stop_reason"] == stop_reason
+    assert events[-2][1]["delta"] == {"stop_reason": stop_reason, "stop_sequence": None}
+
+
+def test_a_forced_tool_call_that_chat_calls_a_stop_is_tool_use():
+    assert whole({"tool_calls": [call(call_id="c", name="f", arguments="{}")]}, "stop")["stop_reason"] == "tool_use"
+
+
+def test_the_stop_sequence_is_named_where_the_server_names_it():
+    events = told(chunk(content="x"), chunk(finish_reason="stop", stop_reason="END"), DONE)
+
+    assert events[-2][1]["delta"] == {"stop_reason": "stop_sequence", "stop_sequence": "END"}
+
+
+@pytest.mark.parametrize(
+    ("reported", "expected"),
+    [
+        ({"prompt_tokens_details": {"cached_tokens": 6}}, {"input_tokens": 3, "cache_read_input_tokens": 6}),
+        (
+            {"prompt_tokens_details": {"cached_tokens": 2, "cache_write_tokens": 4}},
+            {"input_tokens": 3, "cache_read_input_tokens": 2, "cache_creation_input_tokens": 4},
+        ),
+        (
+            {"prompt_tokens_details": {"cache_write_tokens": 1, "cache_write_long_tokens": 4}},
+            {
+                "input_tokens": 4,
+                "cache_creation_input_tokens": 5,
+                "cache_creation": {"ephemeral_5m_input_tokens": 1, "ephemeral_1h_input_tokens": 4},
+            },
+        ),
+        ({"prompt_cache_hit_tokens": 5}, {"input_tokens": 4, "cache_read_input_tokens": 5}),
+        ({"completion_tokens_details": {"reasoning_tokens": 3}}, {"output_tokens_details": {"thinking_tokens": 3}}),
+        ({"total_tokens": 27}, {"output_tokens": 18, "output_tokens_details": {"thinking_tokens": 10}}),
+        ({"cost": 0.25}, {"cost": 0.25}),
+        (
+            {"server_tool_use": {"web_search_requests": 2}},
+            {"server_tool_use": {"web_search_requests": 2, "web_fetch_requests": 0}},
+        ),
+    ],
+)
+def test_usage_counts_as_anthropic_does(reported, expected):
+    usage = {**USAGE, **reported}
+    plain = {"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 8}
+
+    assert whole({"content": "x"}, usage=usage)["usage"] == {**plain, **expected}
+    assert told(chunk(content="x"), usage_chunk(usage), DONE)[-2][1]["usage"] == {**plain, **expected}
+
+
+@pytest.mark.parametrize("usage", ["null", "{}", '"x"', '{"prompt_tokens":"9"}'])
+def test_usage_that_nobody_reported_is_zero(usage):
+    answer = b'{"id":"chatcmpl-7","model":"m","choices":[{"message":{"content":"x"}}],"usage":%b}' % usage.encode()
+
+    assert json.loads(translator().whole(answer))["usage"]["output_tokens"] == 0
+
+
+def test_a_long_name_of_a_tool_comes_back_as_the_client_gave_it():
+    name = "mcp__" + "x" * 100
+    answer = translator(tools=[{"name": "short"}, {"name": name}])
+
+    events = told(chunk(tool_calls=[call(0, "c", chat_name(name), "{}")]), answer=answer)
+
+    assert events[1][1]["content_block"]["name"] == name
+
+
+def test_an_answer_without_a_model_has_the_one_that_was_asked_for():
+    answer = translator()
+
+    assert json.loads(answer.whole(b'{"choices":[{"message":{"content":"x"}}]}'))["model"] == "asked"
+
+
+def test_answers_without_an_id_get_one_of_their_own():
+    first, other = (
+        json.loads(translator().whole(b'{"choices":[{"message":{"content":"%b"}}]}' % text))["id"]
+        for text in (b"x", b"y")
+    )
+
+    assert first.startswith("msg_")
+    assert first != other
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"not JSON",
+        b"[]",
+        b'{"choices":[]}',
+        b'{"choices":[{"message":{"content":{}}}]}',
+        b'{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"arguments":"{}"}}]}}]}',
+        b'{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"oops"}}]}}]}',
+        b'{"choices":[{"message":{"tool_calls":[{"id":"c","function":{"name":"f","arguments":"[1]"}}]}}]}',
+    ],
+)
+def test_an_answer_that_is_none_is_a_broken_upstream(answer):
+    with pytest.raises(UpstreamBroken):
+        translator().whole(answer)
+
+
+def test_a_call_that_the_limit_cut_off_is_left_out():
+    calls = [call(0, "a", "f", '{"x": 1}'), call(1, "b", "f", '{"x": "unfin')]
+
+    message = whole({"content": "I look.", "tool_calls": calls}, "length")
+
+    assert [block["type"] for block in message["content"]] == ["text", "tool_use"]
+    assert message["stop_reason"] == "max_tokens"
+
+
+# --- streams ----------------------------------------------------------------------------------------------------------
+
+
+def test_a_stream_tells_the_message_event_by_event():
+    events = told(
+        chunk(role="assistant", content=""),
+        chunk(content="Hel"),
+        chunk(content="lo."),
+        chunk(finish_reason="stop"),
+        usage_chunk({**USAGE, "cost": 0.5}) + DONE,
+    )
+
+    assert [name for name, _ in events] == [
+        "message_start",
+        "content_block_start",
+        "content_block_delta",
+        "content_block_delta",
+        "content_block_stop",
+        "message_delta",
+        "message_stop",
+    ]
+    assert all(data["type"] == name for name, data in events)
+    start = events[0][1]["message"]
+    assert (start["id"], start["model"], start["content"], start["stop_reason"]) == ("msg_7", "m-1", [], None)
+    assert deltas(events) == [{"type": "text_delta", "text": "Hel"}, {"type": "text_delta", "text": "lo."}]
+    assert events[-2][1]["usage"]["cost"] == 0.5
+
+
+def test_each_kind_of_text_is_a_block_of_its_own():
+    events = told(chunk(reasoning_content="Hm."), chunk(content="Hello."), chunk(refusal="No."), DONE)
+
+    starts = [(data["index"], data["content_block"]["type"]) for name, data in events if name == "content_block_start"]
+    assert starts == [(0, "thinking"), (1, "text")]
+    assert events[-2][1]["delta"]["stop_reason"] == "refusal"
+
+
+def test_fragments_of_a_tool_call_are_shown_as_they_come():
+    answer = translator()
+
+    answer.feed(chunk(tool_calls=[call(0, "c", "f")]))
+
+    assert deltas(told(chunk(tool_calls=[call(0, arguments='{"x"')]), answer=answer)) == [
+        {"type": "input_json_delta", "partial_json": '{"x"'}
+    ]
+
+
+def test_the_next_call_is_shown_as_it_comes_once_the_one_before_is_whole():
+    answer = translator()
+    answer.feed(chunk(tool_calls=[call(0, "a", "f", '{"x": 1}')]))
+
+    events = told(chunk(tool_calls=[call(1, "b", "g", '{"y"')]), answer=answer)
+
+    assert [name for name, _ in events[:2]] == ["content_block_stop", "content_block_start"]
+    assert "".join(delta["partial_json"] for delta in deltas(events)) == '{"y"'
+
+
+def test_interleaved_calls_become_one_block_after_the_other():
+    events = told(
+        chunk(tool_calls=[call(0, "a", "f", '{"x"'), call(1, "b", "g", '{"y"')]),
+        chunk(tool_calls=[call(1, arguments=": 2}"), call(0, arguments=": 1}")]),
+        chunk(finish_reason="tool_calls"),
+        DONE,
+    )
+
+    by_block = {}
+    for name, data in events:
+        if name == "content_block_delta":
+            by_block.setdefault(data["index"], []).append(data["delta"]["partial_json"])
+    assert {index: "".join(parts) for index, parts in by_block.items()} == {0: '{"x": 1}', 1: '{"y": 2}'}
+
+
+@pytest.mark.parametrize("index", [0, None])
+def test_calls_that_a_server_all_gives_the_same_index_are_told_apart_by_id(index):
+    events = told(
+        chunk(tool_calls=[{**call(0, "a", "f", "{}"), "index": index}]),
+        chunk(tool_calls=[{**call(0, "b", "f", "{}"), "index": index}]),
+        DONE,
+    )
+
+    assert [data["content_block"]["id"] for name, data in events if name == "content_block_start"] == ["a", "b"]
+
+
+def test_text_behind_a_call_comes_after_it():
+    calls = [call(0, "a", "f", '{"x"')], [call(0, arguments=": 1}")]
+
+    events = told(chunk(tool_calls=calls[0]), chunk(content="So."), chunk("tool_calls", tool_calls=calls[1]), DONE)
+
+    kinds = [data["content_block"]["type"] for name, data in events if name == "content_block_start"]
+    assert kinds == ["tool_use", "text"]
+
+
+def test_a_comment_of_the_upstream_keeps_the_client_waiting_too():
+    answer = translator()
+
+    assert answer.feed(b": processing\n\n") == b""
+    answer.feed(chunk(content="x"))
+    assert told(b": processing\n\n", answer=answer) == [("ping", {"type": "ping"})]
+
+
+def test_only_the_first_of_several_choices_is_told():
+    events = told(chunk(content="one"), chunk(content="other", index=1), DONE)
+
+    assert deltas(events) == [{"type": "text_delta", "text": "one"}]
+
+
+def test_half_an_emoji_comes_out_as_it_came():
+    high, low = (chunk(content="HALF").replace(b"HALF", half) for half in (rb"\ud83d", rb"\ude00"))
+
+    shown = b"".join(map(translator().feed, [chunk(content="x") + high, low]))
+
+    assert rb'"text":"\ud83d"' in shown
+    assert rb'"text":"\ude00"' in shown
+
+
+@pytest.mark.parametrize(
+    "blocks",
+    [
+        [b"data: {]\n\n"],
+        [chunk(content={"x": 1})],
+        [chunk(tool_calls=[call(0, "c")])],
+        [chunk(tool_calls=[call(0, "c", "f", "oops")]), chunk(finish_reason="tool_calls")],
+        [
+            chunk(tool_calls=[call(0, "a", "f", "{}"), call(1, "b", "f", "{}")]),
+            chunk(tool_calls=[call(0, arguments="more")]),
+        ],
+    ],
+)
+def test_an_event_that_cannot_be_told_is_a_broken_upstream(blocks):
+    answer = translator()
+
+    with pytest.raises(UpstreamBroken):
+        list(map(answer.feed, blocks))
+
+
+def test_a_call_that_the_limit_cut_off_stays_the_fragment_that_it_is():
+    events = told(chunk(tool_calls=[call(0, "c", "f", '{"x": "unf')]), chunk(finish_reason="length"), DONE)
+
+    assert deltas(events)[-1]["partial_json"] == '{"x": "unf'
+    assert events[-2][1]["delta"]["stop_reason"] == "max_tokens"
+
+
+@pytest.mark.parametrize("blocks", [[], [chunk(content="x")], [chunk(tool_calls=[call(0, "c", "f")])]])
+def test_a_stream_that_breaks_off_ends_in_an_error_event(blocks):
+    answer = translator()
+    list(map(answer.feed, blocks))
+
+    assert answer.failing(RateLimited("Too many.")) == (
+        b'event: error\ndata: {"type":"error","error":{"type":"rate_limit_error","message":"Too many."},'
+        b'"request_id":null}\n\n'
+    )
+
+
+# --- properties -------------------------------------------------------------------------------------------------------
+
+_TEXTS = st.text(max_size=12)
+_ARGUMENTS = st.dictionaries(st.text(max_size=3), st.text(max_size=5) | st.integers(-9, 9), max_size=3)
+
+
+@st.composite
+def answers(draw):
+    """An answer: what it reasons and says, the tools that it calls, why it ends, what it used."""
+    arguments = draw(st.lists(_ARGUMENTS, max_size=3))
+    return {
+        "reasoning_content": draw(_TEXTS),
+        "content": draw(_TEXTS),
+        "calls": [call(n, f"call_{n}", "f", json.dumps(one)) for n, one in enumerate(arguments)],
+        "finish_reason": "tool_calls" if arguments else draw(st.sampled_from(["stop", "length", "content_filter"])),
+    }
+
+
+def pieces(draw, text: str) -> Iterator[str]:
+    while text:
+        cut = draw(st.integers(1, len(text)))
+        yield text[:cut]
+        text = text[cut:]
+
+
+def chunks_of(draw, answer) -> Iterable[bytes]:
+    """The answer cut anywhere, its tool calls interleaved in any way."""
+    yield chunk(role="assistant", content="")
+    for name in ("reasoning_content", "content"):
+        yield from (chunk(**{name: piece}) for piece in pieces(draw, answer[name]))
+    waiting = [
+        [one, *(call(one["index"], arguments=piece) for piece in pieces(draw, one["function"]["arguments"]))]
+        for one in answer["calls"]
+    ]
+    openers = [{**one[0], "function": {"name": "f", "arguments": ""}} for one in waiting]
+    rests = [one[1:] for one in waiting]
+    opened = 0
+    while opened < len(openers) or any(rests[:opened]):
+        choices = [n for n in range(opened) if rests[n]] + ([opened] if opened < len(openers) else [])
+        picked = draw(st.sampled_from(choices))
+        if picked == opened:
+            opened += 1
+            yield chunk(tool_calls=[openers[picked]])
+        else:
+            yield chunk(tool_calls=[rests[picked].pop(0)])
+    yield chunk(finish_reason=answer["finish_reason"])
+    yield usage_chunk(USAGE)
+    yield DONE
+
+
+@given(st.data())
+def test_a_stream_in_any_chunks_is_the_same_message_as_the_whole_answer(data):
+    answer = data.draw(answers())
+    said = {name: answer[name] for name in ("reasoning_content", "content")}
+    expected = whole({**said, "tool_calls": answer["calls"]}, answer["finish_reason"])
+    in_stream, shown, waiting = translator(), b"", b""
+    for one in chunks_of(data.draw, answer):
+        waiting += one
+        if data.draw(st.booleans()):
+            shown, waiting = shown + in_stream.feed(waiting), b""
+    shown += in_stream.feed(waiting)
+
+    message = accumulated(shown)
+
+    assert message.model_dump(exclude_unset=True, exclude={"stop_details"}, mode="json") == expected
