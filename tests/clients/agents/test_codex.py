@@ -28,3 +28,18 @@ def test_codex_edits_a_file_with_a_native_upstream(desk: Desk, model: str) -> No
     assert done.returncode == 0, done.stderr
     assert done.stdout.strip() == coding_upstream.DONE
     desk.assert_edited_and_billed("responses")
+
+
+@pytest.mark.parametrize("model", ["chat/gpt-5.5", "chat/gpt-6.1-sol", "chat/qwen-coder"])
+def test_codex_edits_a_file_with_an_upstream_that_speaks_chat(desk: Desk, model: str) -> None:
+    done = codex(desk, model)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == coding_upstream.DONE
+    desk.assert_edited_and_billed("chat/completions")
+
+
+def test_codex_edits_a_file_with_an_upstream_that_speaks_messages(desk: Desk) -> None:
+    done = codex(desk, "messages/claude-opus")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip() == coding_upstream.DONE
+    desk.assert_edited_and_billed("messages")
