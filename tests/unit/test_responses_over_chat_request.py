@@ -286,6 +286,11 @@ def test_tools_of_a_namespace_become_functions_with_names_of_their_own():
     assert asked["messages"][0]["tool_calls"][0]["function"]["name"] == "mcp__git__log"
 
 
+def test_an_empty_description_of_a_namespace_adds_nothing():
+    tools = [{**GIT, "description": "", "tools": [{**FUNCTION, "name": "log", "description": "Shows."}]}]
+    assert translated(tools=tools)["tools"][0]["function"]["description"] == "Shows."
+
+
 def test_names_that_chat_does_not_take_are_made_fit_and_stay_different():
     long = {"type": "namespace", "name": "a.b" * 30, "tools": [{**FUNCTION, "name": name} for name in ("x", "y")]}
     names = [tool["function"]["name"] for tool in translated(tools=[long])["tools"]]

@@ -119,7 +119,7 @@ class Toolbox:
         if not tool.name:
             name = f"{field}.name"
             raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
-        said = [one for one in (namespace_said, tool.description) if not is_null(one)]
+        said = [one for one in (namespace_said, tool.description) if bytes(one) not in (b"null", b'""')]
         function = _Function("")
         if tool.type == "custom":
             kind, function.parameters = Kind.CUSTOM, _ONE_INPUT
