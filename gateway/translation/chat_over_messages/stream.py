@@ -78,6 +78,8 @@ class ChunkStream:
         self._last = b""  # the end of the one that is
         self._open: dict[int, _OpenBlock] = {}
         self._calls = 0
+        self._thoughts = 0
+        self._annotations = 0
         self._length = 0  # of the content so far, in characters
         self._usage = MessagesUsage()
         self._stop_reason: str | None = None
@@ -131,7 +133,7 @@ class ChunkStream:
                 opened.signature.append(bytes(block.signature))
                 return self._think(opened, bytes(block.thinking))
             case "redacted_thinking":
-                return self._chunk(b'{"thinking_blocks":[' + sealed_thought(block) + b"]}")
+                return self._thought(sealed_thought(block))
             case "tool_use":
                 opened.call, self._calls = self._calls, self._calls + 1
                 if block.input != NULL:
@@ -182,13 +184,19 @@ class ChunkStream:
         if opened is None:
             return b""
         if opened.kind == "thinking":
-            thought = restored(signed_thought(joined(opened.thinking), joined(opened.signature)))
-            return self._chunk(b'{"thinking_blocks":[' + thought + b"]}")
+            return self._thought(restored(signed_thought(joined(opened.thinking), joined(opened.signature))))
         if opened.kind == "tool_use" and not opened.has_arguments:
             return self._argue(opened, _encode(opened.input.decode()))
         if cited := web_annotations(opened.citations, opened.start, self._length):
-            return self._chunk(b'{"annotations":' + _encode(cited) + b"}")
+            numbered = [{"index": number, **one} for number, one in enumerate(cited, self._annotations)]
+            self._annotations += len(cited)
+            return self._chunk(b'{"annotations":' + _encode(numbered) + b"}")
         return b""
+
+    def _thought(self, block: bytes) -> bytes:
+        number, self._thoughts = self._thoughts, self._thoughts + 1
+        # SDKs put lists together by the index of their elements.
+        return self._chunk(b'{"thinking_blocks":[{"index":%d,%b]}' % (number, block[1:]))
 
     def _report(self, event: _Event) -> None:
         self._usage = self._usage.later(usage_of(event.usage))
