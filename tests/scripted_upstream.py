@@ -6,7 +6,7 @@ terminated. In a test: ``async with ScriptedUpstream() as upstream: ... upstream
 A request says what it wants in the body field ``script`` (with the SDKs: ``extra_body={"script": {...}}``; fields in
 ``scripted/script.py``), or by a model named like one of its ``PRESETS``. Without either it gets a plain good answer.
 It answers chat, completions, embeddings and moderations, ``/v1/responses`` (with ``input_tokens`` and what is stored)
-and ``/v1/messages`` (with ``count_tokens``), whole and as streams.
+and ``/v1/messages`` (with ``count_tokens``), whole and as streams; and the endpoints for sound, images and reranking.
 
 Every request is recorded: ``GET /_calls`` returns ``{"calls": [...]}`` (fields in ``scripted/server.py``),
 ``DELETE /_calls`` forgets them.

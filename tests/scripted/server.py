@@ -12,7 +12,7 @@ from typing import Any, Self
 import msgspec
 from aiohttp import web
 
-from scripted import messages, openai_chat
+from scripted import media, messages, openai_chat
 from scripted.responses import ResponsesAnswer, Shelf, token_count
 from scripted.script import PRESETS, Script, framed, script_of
 from scripted.sending import Broken, break_off, pause, send_stream, send_whole
@@ -20,6 +20,7 @@ from scripted.sending import Broken, break_off, pause, send_stream, send_whole
 ENDPOINTS = (
     *("chat/completions", "completions", "embeddings", "moderations"),
     *("responses/input_tokens", "responses", "messages/count_tokens", "messages"),
+    *media.ENDPOINTS,
 )
 _STREAMING = ("chat/completions", "completions", "responses", "messages")
 _OPENAI_HEADERS = {"x-request-id": "req-scripted", "openai-processing-ms": "5"}
@@ -119,7 +120,8 @@ class ScriptedUpstream:
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         try:
-            body = json.loads(raw)
+            is_form = request.content_type == "multipart/form-data"
+            body = media.form_of(request.headers["content-type"], raw) if is_form else json.loads(raw)
         except ValueError:
             body = raw.decode(errors="replace")
         call = self._record(request, body)
@@ -160,6 +162,14 @@ class ScriptedUpstream:
         if script.body is not None or script.status != 200:
             body = script.body if isinstance(script.body, str) else json.dumps(script.body)
             return await send_whole(request, script, body.encode(), headers)
+        if endpoint in media.ENDPOINTS:
+            if media.is_streamed(endpoint, call.body):
+                blocks, script = media.blocks(endpoint, call.body, script)
+                error = framed(json.dumps({"error": script.error_event}), script)
+                return await send_stream(request, script, call, blocks, error, headers)
+            answer, kind = media.whole(endpoint, call.body, script)
+            typed = msgspec.structs.replace(script, content_type=script.content_type or kind)
+            return await send_whole(request, typed, answer, headers)
         if call.body.get("stream") and endpoint in _STREAMING:
             events, error = self._stream(endpoint, call.body, script)
             return await send_stream(request, script, call, events, error, headers)

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import httpx
+from media_parts import MEDIA_DEPLOYMENTS, MEDIA_ROUTES
 from running_gateway import Gateway
 
 UPSTREAM_KEY = "sk-upstream-key-that-nobody-may-see"
@@ -45,6 +46,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "breaks": ("k/error-503", "k/good"),
     "cools-down": ("k/error-429", "j/good"),
     "unpriced-first": ("unpriced", "i/good"),
+    **MEDIA_ROUTES,
     "first-message-fails": ("messages/error-529", "messages/good"),
     "first-message-is-unpaid": ("messages/error-quota", "messages/good"),
     "first-message-errs-at-once": ("messages/overloaded-at-once", "messages/good"),
@@ -103,6 +105,7 @@ deployments:
     + "".join(
         f'  - {{name: "{word}/*", provider: up, model: "*", price: {{input: 1, output: 2}}}}\n' for word in _WILDCARDS
     )
+    + MEDIA_DEPLOYMENTS.lstrip("\n")
     + "routes:\n"
     + "".join(f"  {name}: {{deployments: [{', '.join(names)}]}}\n" for name, names in ROUTES.items())
     + "  with-baseline: {deployments: [a/cheap-one], baseline: dear}\n"
