@@ -5,7 +5,7 @@ from __future__ import annotations
 from backends.openai_compatible import OpenAICompatible, Transport
 from gateway.domain import Call, Provider
 
-#: What is asked for when the client named no version: the only one since 2023; news come as ``anthropic-beta``.
+#: What is asked for when the client named no version. The next one, 2026-10-21, refuses temperature, top_p and top_k.
 API_VERSION = "2023-06-01"
 
 

@@ -33,7 +33,11 @@ ERROR_BODY_BYTES_MAX = 256 * 1024
 MESSAGE_CHARS_MAX = 4096
 
 _QUOTA_CODES = frozenset(
-    {"insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_user_quota"}
+    {
+        *("insufficient_quota", "billing_hard_limit_reached", "billing_not_active", "insufficient_user_quota"),
+        # Anthropic's
+        *("enforced_spend_limit_reached", "contract_spend_limit_reached", "linked_organization_spend_limit_reached"),
+    }
 )
 
 
@@ -212,7 +216,7 @@ def error_object(body: bytes) -> ErrorObject | None:
     """Read the error object out of the shapes that upstreams use; ``None`` when the body is not a JSON object.
 
     OpenAI: ``{"error": {...}}``; vLLM before 0.10: the fields at the top; FastAPI: ``{"detail": ...}``; Gemini: a list
-    of one such object.
+    of one such object; Anthropic: the code in the error's ``details``.
     """
     try:
         found = msgspec.json.decode(body)
@@ -230,7 +234,8 @@ def error_object(body: bytes) -> ErrorObject | None:
     message = inner.get("message", inner.get("detail"))
     if message is not None and not isinstance(message, str):
         message = msgspec.json.encode(message).decode()
-    code = inner.get("code")
+    details = inner.get("details")
+    code = inner.get("code", details.get("error_code") if isinstance(details, dict) else None)
     return ErrorObject(message, _text(inner.get("type")), _text(code), _text(inner.get("param")), _status(code))
 
 

@@ -25,7 +25,7 @@ _ANTHROPIC_TYPES: Mapping[int, str] = {
     404: "not_found_error",
     405: "invalid_request_error",
     408: "timeout_error",
-    409: "invalid_request_error",
+    409: "conflict_error",
     413: "request_too_large",
     429: "rate_limit_error",
     431: "invalid_request_error",
@@ -45,7 +45,9 @@ def error_object(
         kind = error.type if error.type in _ANTHROPIC_TYPES.values() else _ANTHROPIC_TYPES.get(error.status)
         if error.status in {401, 403, 404, 413}:  # OpenAI calls all of these invalid_request_error
             kind = _ANTHROPIC_TYPES[error.status]
-        said = {"type": kind or "api_error", "message": error.message}
+        said: dict[str, object] = {"type": kind or "api_error", "message": error.message}
+        if error.code is not None:
+            said["details"] = {"error_code": error.code}
         return {"type": "error", "error": said, "request_id": request_id}
     return {
         "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},

@@ -154,7 +154,7 @@ def test_a_bad_compression_is_a_400(http: httpx.Client, body: bytes, encoding: s
     ("method", "path", "status", "code"),
     [
         ("GET", "/v1/nothing", 404, "unknown_url"),
-        ("POST", "/v1/responses", 404, "unknown_url"),
+        ("POST", "/v1/batches", 404, "unknown_url"),
         ("GET", "/", 404, "unknown_url"),
         ("GET", "/v1/chat/completions/", 404, "unknown_url"),
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),

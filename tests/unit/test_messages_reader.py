@@ -263,7 +263,7 @@ def test_a_broken_stream_ends_with_an_error_event_of_anthropics_form():
     for reader in (MessageStreamReader("req-1"), WholeMessageReader("req-1")):
         name, _, data = reader.failing(UpstreamInterrupted("It broke.")).strip(b"\n").partition(b"\n")
         assert name == b"event: error"
-        error = {"type": "api_error", "message": "It broke."}
+        error = {"type": "api_error", "message": "It broke.", "details": {"error_code": "upstream_interrupted"}}
         assert json.loads(data[6:]) == {"type": "error", "error": error, "request_id": "req-1"}
 
 

@@ -123,6 +123,17 @@ async def test_a_spent_balance_is_a_quota_and_not_the_clients_mistake(upstream, 
     assert (error.can_retry, error.can_fall_back, error.should_retry) == (False, True, False)
 
 
+async def test_a_spend_limit_is_never_asked_again_and_keeps_its_code(upstream, backend):
+    details = {"error_code": "enforced_spend_limit_reached"}
+    said = {"type": "error", "error": {"type": "rate_limit_error", "message": "Spent.", "details": details}}
+
+    with pytest.raises(UpstreamRefused) as caught:
+        await backend.open(call_to(upstream, {"status": 429, "body": said, "headers": {"retry-after": "1"}}))
+
+    assert (caught.value.code, caught.value.type) == ("enforced_spend_limit_reached", "rate_limit_error")
+    assert (caught.value.can_retry, caught.value.should_retry) == (False, False)
+
+
 async def test_a_prompt_that_is_too_long_has_the_code_that_clients_look_for(upstream, backend):
     message = "prompt is too long: 210000 tokens > 200000 maximum"
     said = {"type": "error", "error": {"type": "invalid_request_error", "message": message}}
