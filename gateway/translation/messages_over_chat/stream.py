@@ -90,6 +90,8 @@ class MessageStream:
         reply = decode_reply(payload)
         out: list[bytes] = []
         if not self._id:
+            if reply.choices is None:
+                raise UpstreamBroken("The upstream streams something else than chat completions.")
             out.append(self._begin(reply, payload))
         if bytes(reply.usage) not in (b"", b"null"):
             self._usage = reply.usage
