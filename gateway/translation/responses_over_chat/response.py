@@ -48,6 +48,7 @@ _TOO_MANY = 429
 class _InputDetails(msgspec.Struct):
     cached_tokens: int | None = None
     cache_write_tokens: int | None = None
+    cache_write_long_tokens: int | None = None  # ours, of writes that last: what Anthropic tells apart
 
 
 class _OutputDetails(msgspec.Struct):
@@ -109,7 +110,7 @@ def usage(raw: msgspec.Raw) -> bytes:
             input_tokens=input_tokens,
             input_tokens_details={
                 "cached_tokens": into.cached_tokens or got.prompt_cache_hit_tokens or 0,
-                "cache_write_tokens": into.cache_write_tokens or 0,
+                "cache_write_tokens": (into.cache_write_tokens or 0) + (into.cache_write_long_tokens or 0),
             },
             output_tokens=output_tokens,
             output_tokens_details={"reasoning_tokens": max(out.reasoning_tokens or 0, unlisted)},
