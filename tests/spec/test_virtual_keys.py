@@ -37,6 +37,49 @@ def test_a_key_is_taken_from_the_headers_of_azure_and_anthropic(gateway: Gateway
     assert books.entry(answer.headers["x-request-id"])["status"] == "succeeded"
 
 
+def test_the_same_key_in_two_headers_is_one_key(gateway: Gateway) -> None:
+    headers = {"authorization": f"Bearer {gateway.first_key}", "x-api-key": gateway.first_key}
+    assert post(gateway, headers).status_code == 200
+
+
+@pytest.mark.parametrize("foreign", ["sk-ant-api03-of-another-service", "sk-obol-" + "C" * 43])
+@pytest.mark.parametrize("names", [("authorization", "x-api-key"), ("x-api-key", "authorization")])
+def test_of_two_keys_the_one_that_is_ours_counts(
+    gateway: Gateway, upstream: UpstreamProcess, foreign: str, names: tuple[str, str], user: str
+) -> None:
+    key = gateway.make_key()
+    secrets = dict(zip(names, (key["key"], foreign), strict=True))
+    headers = {"authorization": f"Bearer {secrets['authorization']}", "x-api-key": secrets["x-api-key"]}
+    answer = httpx.post(f"{gateway.base_url}/chat/completions", json={**BODY, "user": user}, headers=headers)
+    assert answer.status_code == 200
+    (entry,) = gateway.ledger(key=key["id"])
+    assert entry["request_id"] == answer.headers["x-request-id"]
+    assert foreign not in str(upstream.calls(user))
+
+
+def test_two_live_keys_are_refused_since_nobody_knows_whom_to_charge(gateway: Gateway) -> None:
+    keys = [gateway.make_key() for _ in range(2)]
+    headers = {"authorization": f"Bearer {keys[0]['key']}", "x-api-key": keys[1]["key"]}
+    answer = post(gateway, headers)
+    assert answer.status_code == 401
+    error = error_of(answer)
+    assert error["code"] == "conflicting_api_keys"
+    assert "two different api keys" in error["message"].lower()
+    assert all(gateway.ledger(key=key["id"]) == [] for key in keys)
+
+
+def test_two_unknown_keys_are_as_wrong_as_one(gateway: Gateway) -> None:
+    answer = post(gateway, {"authorization": "Bearer sk-obol-" + "D" * 43, "x-api-key": "sk-ant-x"})
+    assert (answer.status_code, error_of(answer)["code"]) == (401, "invalid_api_key")
+
+
+def test_a_stray_key_does_not_stop_a_known_one_while_the_database_is_away(gateway: Gateway) -> None:
+    headers = {"authorization": f"Bearer {gateway.first_key}"}
+    assert post(gateway, headers).status_code == 200
+    with gateway.paused("postgres"):
+        assert post(gateway, {**headers, "x-api-key": "sk-ant-of-another-service"}).status_code == 200
+
+
 @pytest.mark.parametrize("path", ADDRESSES)
 def test_without_a_key_nothing_is_served(gateway: Gateway, path: str) -> None:
     answer = post(gateway, {}, path)
