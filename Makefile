@@ -26,7 +26,7 @@ $(VENV)/installed-dev: $(VENV)/installed requirements-dev.lock
 serve: $(VENV)/installed ## serve on 127.0.0.1:8080 with embedded stores under .obol (settings: OBOL_*)
 	@exec $(BIN)/obol serve
 
-SDK_FOLDERS := .venv-openai-1 .venv-openai-3 .venv-langchain
+SDK_FOLDERS := .venv-openai-1 .venv-openai-1-last .venv-openai-3 .venv-langchain
 NODE        := tests/spec/node
 
 test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test, with all that it needs
@@ -38,14 +38,22 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
 	@touch $@
 
+# Clients are large and little of them is run: what is run is compiled then.
+.venv-clients-%/installed: tests/clients/python/%.lock $(VENV)/installed
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-compile --require-hashes --target $(@D) -r $<
+	@touch $@
+
 %/node_modules/installed: %/package-lock.json
 	@command -v npm >/dev/null || { echo "npm is missing: install Node.js 20 or newer (Debian: nodejs and npm)" >&2; exit 1; }
 	cd $* && npm ci --silent
 	@touch $@
 
-AGENTS := tests/clients/node
+AGENTS     := tests/clients/node
+JAVASCRIPT := tests/clients/javascript
+PYTHONS    := .venv-clients-agents .venv-clients-llamaindex .venv-clients-aider
 
-test-clients: $(VENV)/installed-dev $(AGENTS)/node_modules/installed ## the clients of docs/clients, as their users install them (1 GB)
+test-clients: $(VENV)/installed-dev $(AGENTS)/node_modules/installed $(JAVASCRIPT)/node_modules/installed $(PYTHONS:%=%/installed) ## the clients of docs/clients, as their users install them (1 GB)
 	$(BIN)/pytest -m clients tests/clients
 
 check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter

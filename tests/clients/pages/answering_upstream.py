@@ -2,7 +2,8 @@
 
 No client's page needs anything but what a user would write, so what to answer is read off the request alone, in each
 of the three dialects: offered a tool, it calls the first one once; told what the tool said, it repeats that; asked for
-a JSON schema, it answers with the least that fits; otherwise it says ``TEXT``. Each call costs ``USAGE``.
+a JSON schema, it answers with the least that fits (of objects, strings and numbers); told to edit a file (``TASK``), it
+does so with aider's blocks or Continue's tools; otherwise it says ``TEXT``. Each call costs ``USAGE``.
 
 As a process: prints ``{"port": 12345}`` and serves until it is terminated.
 """
@@ -10,19 +11,22 @@ As a process: prints ``{"port": 12345}`` and serves until it is terminated.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import json
-import signal
+import re
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
 sys.path.insert(0, str(Path(__file__).parents[2]))
 from scripted.script import Script
-from scripted.server import ScriptedUpstream
+from scripted.server import serve
 
 TEXT = "A coin that pays a passage."
+DONE = "The file says it now."
+TASK = re.compile(r"In the file (\S+), replace (\w+) by (\w+)\.")
 WORD, NUMBER = "Rome", 7  # every string and every number of an answer that fits a schema
 # The same call in the words of each dialect: 100 tokens in, of which 60 were cached, and 20 out. Anthropic's API counts
 # the cached ones apart.
@@ -54,6 +58,9 @@ Objects = list[dict[str, Any]]
 def script_of(endpoint: str, body: dict[str, Any]) -> Script:
     usage = USAGE.get(endpoint)
     tools, results = list(_tools(body)), list(_tool_results(body))
+    edit = _edit(body, dict(tools), results)
+    if edit is not None:
+        return msgspec.structs.replace(edit, usage=usage)
     if tools and not results:
         name, schema = tools[0]
         call = {"id": "call_1", "name": name, "arguments": json.dumps(fitting(schema, schema))}
@@ -79,6 +86,26 @@ def fitting(schema: dict[str, Any], root: dict[str, Any]) -> Any:
             return NUMBER
         case _:
             return WORD
+
+
+def _edit(body: dict[str, Any], tools: Mapping[str, Any], results: list[str]) -> Script | None:
+    """What a model does that is told to edit a file, as far as it has got."""
+    texts = [_text(message["content"]) for message in _conversation(body) if message.get("role") in ("user", "system")]
+    task = TASK.search("\n".join(texts))
+    if task is None:
+        return None
+    name, old, new = task.groups()
+    if any("SEARCH/REPLACE" in text for text in texts):
+        line = next(line for text in texts for line in text.splitlines() if old in line and not TASK.search(line))
+        edit = f"<<<<<<< SEARCH\n{line}\n=======\n{line.replace(old, new)}\n>>>>>>> REPLACE"
+        return Script(text=f"{name}\n```python\n{edit}\n```\n")
+    if "Edit" not in tools:
+        return None
+    steps = (("Read", {"filepath": name}), ("Edit", {"file_path": name, "old_string": old, "new_string": new}))
+    if len(results) == len(steps):
+        return Script(text=DONE)
+    tool, arguments = steps[len(results)]
+    return Script(tool_calls=[{"id": f"call_{tool}", "name": tool, "arguments": json.dumps(arguments)}])
 
 
 def _tools(body: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -127,15 +154,5 @@ def _schema(body: dict[str, Any]) -> dict[str, Any] | None:
     return None
 
 
-async def serve(script_of: Callable[[str, dict[str, Any]], Script]) -> None:
-    stop = asyncio.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    async with ScriptedUpstream(script_of=script_of) as upstream:
-        print(json.dumps({"port": upstream.port}), flush=True)  # noqa: T201 (its parent reads the port here)
-        await stop.wait()
-
-
 if __name__ == "__main__":
-    with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(serve(script_of))
+    asyncio.run(serve(script_of=script_of))

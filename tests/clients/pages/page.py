@@ -14,7 +14,6 @@ import pytest
 
 ROOT = Path(__file__).parents[3]
 PAGES = ROOT / "docs" / "clients"
-JAVASCRIPT = ROOT / "tests" / "clients" / "javascript"
 SECONDS_MAX = 100  # a client that waits for something that never comes
 
 
@@ -53,7 +52,14 @@ def run(command: list[str], folder: Path, **environment: str) -> str:
     """What a command says, in an environment that has nothing of ours but what is given."""
     plain = {"PATH": os.environ["PATH"], "HOME": str(folder), "LANG": "C.UTF-8", **environment}
     done = subprocess.run(
-        command, cwd=folder, env=plain, capture_output=True, text=True, check=False, timeout=SECONDS_MAX
+        command,
+        cwd=folder,
+        env=plain,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=SECONDS_MAX,
     )
     assert done.returncode == 0, f"{done.stdout}\n{done.stderr}"
     return done.stdout
@@ -66,6 +72,11 @@ def python_command(page: str, folder: Path) -> list[str]:
     return [sys.executable, "-P", "-W", "default", str(program)]
 
 
+def shell_command(page: str) -> list[str]:
+    """All shell lines of a page, the first failure ending them."""
+    return ["bash", "-euc", "\n".join(blocks(page, "sh"))]
+
+
 def packages(name: str) -> str:
     """The folder of packages that goes before all others."""
     folder = ROOT / f".venv-clients-{name}"
@@ -76,10 +87,14 @@ def packages(name: str) -> str:
 
 def javascript_command(page: str, folder: Path) -> list[str]:
     """All JavaScript blocks of a page as one program, beside the packages that it imports."""
-    node = shutil.which("node")
-    if node is None or not (JAVASCRIPT / "node_modules" / "installed").exists():
-        pytest.fail("Node.js 20 or newer and the packages are needed: `make test-clients` installs them", pytrace=False)
     program = folder / "page.mjs"
     program.write_text("\n".join(blocks(page, "js")))
-    (folder / "node_modules").symlink_to(JAVASCRIPT / "node_modules")
-    return [node, str(program)]
+    (folder / "node_modules").symlink_to(node_packages())
+    return ["node", str(program)]
+
+
+def node_packages() -> Path:
+    folder = ROOT / "tests" / "clients" / "javascript" / "node_modules"
+    if shutil.which("node") is None or not (folder / "installed").exists():
+        pytest.fail("Node.js 20 or newer and the packages are needed: `make test-clients` installs them", pytrace=False)
+    return folder

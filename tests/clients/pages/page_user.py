@@ -24,7 +24,7 @@ class User:
 
     @property
     def settings(self) -> dict[str, str]:
-        return {"OBOL_URL": self.gateway.url, "OBOL_KEY": self.key["key"]}
+        return {"OBOL_URL": self.gateway.url, "OBOL_API_KEY": self.key["key"]}
 
     def paid_for(self, **calls: int) -> list[dict[str, Any]]:
         """The ledger rows, which are as many of each endpoint as told (``chat`` for chat/completions), each at the
