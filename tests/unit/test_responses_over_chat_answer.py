@@ -236,6 +236,13 @@ def test_an_answer_that_is_none_is_the_upstreams_fault(answer):
         writer().whole(answer)
 
 
+def test_sources_stay_with_their_text():
+    place = {"start_index": 0, "end_index": 3, "title": "Yes", "url": "https://x"}
+    message = {"content": "Yes", "annotations": [{"type": "url_citation", "url_citation": place}, {"type": "new"}]}
+    (item,) = json.loads(writer().whole(whole_answer(message)))["output"]
+    assert item["content"][0]["annotations"] == [{"type": "url_citation", **place}]
+
+
 # Streams.
 
 
@@ -258,6 +265,17 @@ def test_reasoning_is_streamed_as_a_summary():
         "reasoning_summary_text.delta", "reasoning_summary_text.done", "reasoning_summary_part.done",
     ]  # fmt: skip
     assert final(found)["output"][0]["summary"] == [{"type": "summary_text", "text": "Hm."}]
+
+
+def test_sources_are_streamed_as_they_come():
+    places = [{"start_index": 0, "end_index": end, "title": "Yes", "url": "https://x"} for end in (2, 3)]
+    sources = [chunk({"annotations": [{"type": "url_citation", "url_citation": place}]}) for place in places]
+    found = streamed(chunk({"content": "Ye"}), sources[0], chunk({"content": "s"}), sources[1], END)
+    told = [event for event in found if event["type"] == "response.output_text.annotation.added"]
+    assert [event["annotation_index"] for event in told] == [0, 1]
+    assert [event["annotation"] for event in told] == final(found)["output"][0]["content"][0]["annotations"]
+    for event in found:
+        _EVENT.validate_python(event)
 
 
 def test_parallel_calls_keep_apart_even_when_their_pieces_mix():

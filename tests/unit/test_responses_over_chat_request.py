@@ -330,6 +330,27 @@ def test_a_web_search_that_may_be_left_out_is_left_out():
     assert [tool["function"]["name"] for tool in asked["tools"]] == ["f"]
 
 
+def test_a_web_search_travels_to_an_upstream_behind_the_hub_that_has_one():
+    place = {"type": "approximate", "city": "Kyōto", "country": None}
+    search = {"type": "web_search", "search_context_size": "low", "user_location": place}
+    options = translated(ANTHROPIC, tools=[search])["web_search_options"]
+    assert options == {
+        "search_context_size": "low",
+        "user_location": {"type": "approximate", "approximate": {"city": "Kyōto"}},
+    }
+
+
+@pytest.mark.parametrize("limit", [{"external_web_access": False}, {"filters": {"allowed_domains": ["x.org"]}}])
+def test_a_web_search_with_limits_that_it_could_not_keep_is_left_out(limit):
+    assert "web_search_options" not in translated(ANTHROPIC, tools=[{"type": "web_search", **limit}])
+
+
+def test_a_web_search_that_is_not_allowed_is_left_out():
+    choice = {"type": "allowed_tools", "mode": "auto", "tools": [{"type": "function", "name": "f"}]}
+    asked = translated(ANTHROPIC, tools=[FUNCTION, {"type": "web_search"}], tool_choice=choice)
+    assert "web_search_options" not in asked
+
+
 @pytest.mark.parametrize("kind", ["file_search", "code_interpreter", "mcp", "image_generation", "local_shell", "new"])
 def test_tools_that_only_a_provider_runs_are_refused(kind):
     assert refusal(tools=[FUNCTION, {"type": kind}]).param == "tools.1.type"

@@ -46,6 +46,11 @@ class _Delta(msgspec.Struct, gc=False):
     reasoning: msgspec.Raw = NULL
     thinking_blocks: msgspec.Raw = NULL
     tool_calls: list[_CallPiece] | None = None
+    annotations: msgspec.Raw = NULL
+
+
+class _Annotation(msgspec.Struct):
+    url_citation: dict[str, object] | None = None
 
 
 class _Choice(msgspec.Struct, gc=False):
@@ -78,6 +83,7 @@ class _ContentPart(msgspec.Struct):
 _decode_chat = msgspec.json.Decoder(_Chat).decode
 _decode_parts = msgspec.json.Decoder(list[_ContentPart]).decode
 _decode_blocks = msgspec.json.Decoder(list[Thinking]).decode
+_decode_annotations = msgspec.json.Decoder(list[_Annotation]).decode
 _decode_logprobs = msgspec.json.Decoder(dict[str, object]).decode
 _INCOMPLETE = {"length": b"max_output_tokens", "content_filter": b"content_filter"}
 
@@ -178,6 +184,8 @@ class ResponseWriter:
             self._grow_by_parts(delta.content)
         elif _says_something(delta.content):
             self._message().add_text(bytes(delta.content), _elements(logprobs))
+        if not is_null(delta.annotations):
+            self._annotate(delta.annotations)
         if _says_something(delta.refusal):
             self._message().add_refusal(bytes(delta.refusal))
         for number, call in enumerate(delta.tool_calls or ()):
@@ -191,6 +199,12 @@ class ResponseWriter:
                 for thought in _parts(part.thinking):
                     if _says_something(thought.text):
                         self._reasoning().add_text(bytes(thought.text))
+
+    def _annotate(self, annotations: msgspec.Raw) -> None:
+        with contextlib.suppress(msgspec.DecodeError):  # sources of a vendor's own form have none in this API
+            for one in _decode_annotations(annotations):
+                if one.url_citation is not None:
+                    self._message().add_annotation(_encode({"type": "url_citation", **one.url_citation}))
 
     def _reasoning(self) -> ReasoningItem:
         if not isinstance(self._open, ReasoningItem):

@@ -21,6 +21,7 @@ from gateway.translation.responses_over_chat.raw import (
 from gateway.translation.responses_over_chat.thinking import opened
 from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox
 
+_SEND_ITEMS = "its answers are not stored, so send the items themselves, and 'store': false so that your SDK does"
 _PARAGRAPH = b"\\n\\n"
 _IMAGES_FOLLOW = text("The tool's images follow.")
 
@@ -145,7 +146,7 @@ class Conversation:
             case "additional_tools" | "web_search_call":
                 pass  # tools are read before; what a search found is in the message that follows it
             case "item_reference":
-                raise unsupported(field, "answers of this model are not stored, so that no item can be referred to")
+                raise unsupported(field, _SEND_ITEMS)
             case other:
                 raise unsupported(f"{field}.type", f"its upstream cannot be given '{other}' items")
 

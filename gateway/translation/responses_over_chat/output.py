@@ -80,6 +80,12 @@ class _Part:
         self.place = place
         self._pieces: list[bytes] = []
         self._logprobs: list[bytes] = []
+        self._annotations: list[bytes] = []
+
+    def annotate(self, events: Events, annotation: bytes) -> None:
+        members = b'%b,"annotation_index":%d,"annotation":%b' % (self.place, len(self._annotations), annotation)
+        self._annotations.append(annotation)
+        events.add(b"response.output_text.annotation.added", members)
 
     def add(self, events: Events, piece: bytes, logprobs: bytes) -> None:
         self._pieces.append(piece[1:-1])
@@ -102,7 +108,8 @@ class _Part:
         value = b'"%b":"%b"' % (self._name, b"".join(self._pieces))
         if self.kind == b"refusal":
             return b'{"type":"refusal",%b}' % value
-        return b'{"type":"output_text","annotations":[],"logprobs":[%b],%b}' % (b",".join(self._logprobs), value)
+        annotations, logprobs = b",".join(self._annotations), b",".join(self._logprobs)
+        return b'{"type":"output_text","annotations":[%b],"logprobs":[%b],%b}' % (annotations, logprobs, value)
 
 
 class MessageItem(OutputItem):
@@ -118,6 +125,10 @@ class MessageItem(OutputItem):
     def add_text(self, piece: bytes, logprobs: bytes) -> None:
         """A JSON string, and the elements of the list of its tokens' log probabilities."""
         self._part(b"output_text", b"text").add(self._events, piece, logprobs)
+
+    def add_annotation(self, annotation: bytes) -> None:
+        """A source of the text, as this API has it."""
+        self._part(b"output_text", b"text").annotate(self._events, annotation)
 
     def add_refusal(self, piece: bytes) -> None:
         self._part(b"refusal", b"refusal").add(self._events, piece, b"")

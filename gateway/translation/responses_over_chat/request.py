@@ -82,6 +82,8 @@ def chat_request(body: Body, deployment: Deployment) -> Body:
     )
     written["messages"] = _messages(fields, items, conversation)
     written |= toolbox.chat_fields(fields.get("tool_choice", NULL))
+    if is_for_messages:
+        written |= toolbox.web_search_options()
     if "tools" in written:
         _copy(fields, "parallel_tool_calls", written)
     _copy(fields, "max_output_tokens", written, "max_completion_tokens" if is_openai else "max_tokens")

@@ -37,6 +37,10 @@ class Tool(msgspec.Struct):
     format: _Format | None = None
     tools: list[Tool] = []
     execution: str | None = None
+    external_web_access: bool | None = None
+    filters: msgspec.Raw = NULL
+    search_context_size: msgspec.Raw = NULL
+    user_location: msgspec.Raw = NULL
 
 
 class _Function(msgspec.Struct, omit_defaults=True):
@@ -83,7 +87,9 @@ class _Choice(msgspec.Struct):
 
 decode_tools = msgspec.json.Decoder(list[Tool]).decode
 _decode_choice = msgspec.json.Decoder(str | _Choice).decode
+_decode_location = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 TOOL_SEARCH = "tool_search"
+_WEB_SEARCH = "web_search"
 
 
 class Toolbox:
@@ -93,6 +99,7 @@ class Toolbox:
         self._functions: dict[str, _Function] = {}
         self._origins: dict[str, Origin] = {}
         self._flat: dict[tuple[str | None, str], str] = {}
+        self._web_search: Tool | None = None
 
     def add(self, tools: Iterable[Tool], field: str) -> None:
         """Take a list of tools, which stands at that field. Raises BadRequest for a tool that chat cannot have."""
@@ -112,7 +119,9 @@ class Toolbox:
         elif tool.type == TOOL_SEARCH and tool.execution == "client":
             tool.name = TOOL_SEARCH
             self._put(tool, field, None, NULL)
-        elif not tool.type.startswith("web_search"):
+        elif tool.type.startswith(_WEB_SEARCH):
+            self._web_search = tool
+        else:
             raise unsupported(f"{field}.type", f"its provider has no tool '{tool.type}'")
 
     def _put(self, tool: Tool, field: str, namespace: str | None, namespace_said: msgspec.Raw) -> None:
@@ -158,6 +167,8 @@ class Toolbox:
         if isinstance(wanted, _Choice):
             if wanted.type == "allowed_tools":
                 allowed = {self._allowed(one) for one in wanted.tools}
+                if not any(one.type.startswith(_WEB_SEARCH) for one in wanted.tools):
+                    self._web_search = None
                 functions = [one for one in functions if not allowed.isdisjoint(self._handles(one.name))]
                 wanted = wanted.mode
             elif wanted.type in ("function", "custom"):
@@ -175,6 +186,19 @@ class Toolbox:
                 "tool_choice": msgspec.Raw(msgspec.json.encode(_ChatTool("function", _Function(name)))),
             }
         return {"tools": tools} if is_null(choice) else {"tools": tools, "tool_choice": text(wanted)}
+
+    def web_search_options(self) -> Mapping[str, msgspec.Raw]:
+        """The parameter by which chat asks for searches, unless the client restricts them in ways it cannot say."""
+        search = self._web_search
+        if search is None or search.external_web_access is False or not is_null(search.filters):
+            return {}
+        options = {} if is_null(search.search_context_size) else {"search_context_size": search.search_context_size}
+        location = read(_decode_location, search.user_location, "tools")
+        if location is not None:
+            place = {name: raw for name, raw in location.items() if name != "type" and not is_null(raw)}
+            wrapped = {"type": "approximate", "approximate": place}
+            options["user_location"] = msgspec.Raw(msgspec.json.encode(wrapped))
+        return {"web_search_options": msgspec.Raw(msgspec.json.encode(options))}
 
     def _allowed(self, one: _Allowed) -> tuple[str | None, str | None]:
         return (one.name, None) if one.type == "namespace" else (one.namespace, one.name)
