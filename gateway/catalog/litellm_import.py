@@ -179,7 +179,7 @@ def _provider(carried: _Import, deployment: str, owner: str, parameters: Mapping
     elif url is None and provider["kind"] in {"azure", "vllm"}:
         url = f"${{{owner.upper()}_API_BASE}}"  # the variable that LiteLLM itself reads then
     if url is not None:
-        provider["base_url"] = url
+        provider["base_url"] = _with_version(url) if owner == "anthropic" else url
     key = parameters.get("api_key")
     if isinstance(key, str):
         provider["api_key"] = _secret(carried, key, f"{deployment}_API_KEY")
@@ -209,12 +209,18 @@ def _provider(carried: _Import, deployment: str, owner: str, parameters: Mapping
 def _kind(owner: str, url: str | None) -> str:
     if owner in _OWN_SERVERS:
         return "vllm"
-    if owner == "azure":
-        return "azure"
+    if owner in {"azure", "anthropic"}:
+        return owner
     if owner == "openai":
         host = (url or "").partition("://")[2].partition("/")[0]
         return "openai" if url is None or PROVIDER_OF_HOST.get(host) == "openai" else "openai_compatible"
     return "openai_compatible" if owner in _KNOWN_URLS else "litellm"
+
+
+def _with_version(url: str) -> str:
+    """Anthropic's address up to and with ``/v1``, which LiteLLM adds by itself; what a variable holds is not known."""
+    bare = url.rstrip("/").removesuffix("/messages").removesuffix("/v1")
+    return url if url.startswith("${") else f"{bare}/v1"
 
 
 def _ours(text: str) -> str:

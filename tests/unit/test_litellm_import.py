@@ -72,6 +72,24 @@ def test_known_providers_are_spoken_to_directly_and_others_through_litellm(catal
     assert kinds == {"llama": "vllm", "groq-oss": "openai_compatible", "bedrock-claude": "litellm", "embed": "openai"}
 
 
+def test_anthropic_is_spoken_to_in_its_own_dialect(catalog):
+    deployment = catalog.deployment("claude-sonnet-1")
+    assert (deployment.provider.kind, deployment.provider.base_url) == ("anthropic", "https://api.anthropic.com/v1")
+    assert deployment.tariff is not None
+
+
+@pytest.mark.parametrize("written", ["", "/", "/v1", "/v1/messages"])
+def test_an_address_of_anthropics_gets_the_version_that_litellm_adds(imported, written):
+    text = imported(
+        f"""\
+        model_list:
+          - model_name: m
+            litellm_params: {{model: anthropic/claude-sonnet-4-5, api_base: "https://own.example/claude{written}"}}
+        """
+    )
+    assert loaded(text).deployment("m").provider.base_url == "https://own.example/claude/v1"
+
+
 def test_timeouts_and_cloud_settings_are_carried(catalog):
     timeouts = catalog.deployment("llama").provider.timeouts
     assert (timeouts.total_s, timeouts.first_token_s) == (600, 30)
