@@ -12,7 +12,7 @@ from dataclasses import replace
 from gateway.decide import nothing_left
 from gateway.domain import Caller, Decision, Deployment, Outcome, Request
 from gateway.entries import Attempt
-from gateway.errors import BadRequest, UpstreamBroken, UpstreamError, UpstreamTimeout
+from gateway.errors import BadRequest, UpstreamError, UpstreamTimeout
 from gateway.ports import Dialect, Pending, ReplyReader, Services
 from gateway.settlement import Settlement
 
@@ -95,6 +95,6 @@ async def _done(services: Services, pending: Pending) -> ReplyReader:
         reader = pending.reader()
         reader.feed(reply.first)
         reply.finish()
-        if reader.pending is None and not isinstance(reader.error, UpstreamBroken):
+        if reader.pending is None and reader.finish_reason is not None:
             return reader
     raise UpstreamTimeout("The upstream did not finish its answer in time.")
