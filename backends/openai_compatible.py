@@ -26,6 +26,9 @@ _KEEPALIVE_S = 75.0
 #: How long a finished stream may keep its connection until the upstream ends the body as well.
 _END_WAIT_S = 1.0
 _AZURE_API_VERSION = "2024-10-21"
+_MAY_IGNORE_STREAM = frozenset(
+    {Endpoint.TRANSCRIPTIONS, Endpoint.TRANSLATIONS, Endpoint.IMAGES, Endpoint.IMAGE_EDITS, Endpoint.IMAGE_VARIATIONS}
+)
 #: Never taken over from a client, whatever the caller put into ``Call.headers``.
 _NOT_FROM_CLIENTS = frozenset(
     {"authorization", "api-key", "x-api-key", "cookie", "host", "content-length", "transfer-encoding", "connection"}
@@ -272,7 +275,7 @@ class OpenAICompatible:
             if error is not None:
                 response.close()
             reply = WholeReply(first, response.status, *_told(response.headers), error)
-        if call.form is not AnswerForm.OBJECT:
+        if call.form is not AnswerForm.OBJECT or _is_whole_for_stream(call, response):
             reply.headers = {**reply.headers, "content-type": _content_type(response)}
         return reply
 
@@ -403,9 +406,11 @@ def _check_shape(response: aiohttp.ClientResponse, first: bytes, call: Call) -> 
             raise UpstreamBroken("The upstream answered with JSON where sound was asked for.")
     elif call.is_stream:
         if start == b"{":
-            raise _error_in_good_status(response.status, first) or UpstreamBroken(
-                "The upstream answered with one JSON object where a stream was asked for."
-            )
+            refusal = _error_in_good_status(response.status, first)
+            if refusal is not None or not _is_whole_for_stream(call, response):
+                raise refusal or UpstreamBroken(
+                    "The upstream answered with one JSON object where a stream was asked for."
+                )
     elif start not in (b"{", b"["):
         raise UpstreamBroken(f"The upstream answered {response.status} with a body that is not JSON.")
 
@@ -414,6 +419,11 @@ def _error_in_good_status(http_status: int, first: bytes) -> UpstreamError | Non
     """Some servers refuse a stream with status 200 and a JSON error object."""
     said = upstream_errors.error_object(first)
     return upstream_errors.refusal_in_answer(said, http_status) if said is not None and said.message else None
+
+
+def _is_whole_for_stream(call: Call, response: aiohttp.ClientResponse) -> bool:
+    """Whether it ignores ``stream``, as OpenAI does for models that cannot (whisper-1): no fault of an upstream."""
+    return call.is_stream and call.endpoint in _MAY_IGNORE_STREAM and response.content_type == "application/json"
 
 
 def _content_type(response: aiohttp.ClientResponse) -> str:

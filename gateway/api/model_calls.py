@@ -17,7 +17,7 @@ from gateway.api.body import Receive, read_body
 from gateway.api.count_tokens import Counted, count_here
 from gateway.api.dialects import APIS, ClientDialect
 from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
-from gateway.domain import AnswerForm, Caller, Endpoint, Outcome, Request, Source
+from gateway.domain import Caller, Endpoint, Outcome, Request, Source
 from gateway.error_objects import error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
 from gateway.ids import new_request_id
@@ -172,7 +172,7 @@ class _Exchange:
             headers.append((b"content-length", b"%d" % answer.ready_bytes))
             if answer.cost_nusd is not None:  # what the upstream still works on has no cost yet
                 headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
-        if request.form is AnswerForm.OBJECT:  # any other is what its upstream says
+        if "content-type" not in answer.headers:  # what is not JSON or events is what its upstream says
             headers.append(_EVENTS if request.is_stream else _JSON)
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
         self._answer = answer

@@ -300,6 +300,16 @@ def test_the_sdk_reads_a_streamed_transcript_to_its_end(client: openai.OpenAI) -
     assert set(kinds[:-1]) == {"transcript.text.delta"}
 
 
+def test_a_stream_that_the_upstream_ignores_is_answered_with_what_it_gives(http: httpx.Client, books: Books) -> None:
+    given = {"text": TEXT, "usage": {"type": "duration", "seconds": 3}}
+    form = {"model": "hear/whisper-1", "stream": "true", "script": json.dumps({"body": given})}
+    heard = http.post("/v1/audio/transcriptions", data=form, files={"file": sound()})
+    assert heard.json() == given
+    assert heard.headers["content-type"] == "application/json"
+    entry = books.entry(heard.headers["x-request-id"])
+    assert (entry["status"], entry["basis"], entry["cost_nusd"]) == ("succeeded", "reported", 3 * SECOND_NUSD)
+
+
 def test_a_streamed_transcript_that_the_upstream_cuts_ends_with_an_error(
     client: openai.OpenAI, gateway: Gateway
 ) -> None:

@@ -104,6 +104,20 @@ def test_an_error_before_anything_else_costs_nothing():
     assert (reader.has_data, reader.usage) == (False, None)
 
 
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_one_object_in_place_of_events_is_shown_when_it_is_whole(size):
+    answer = b'{"text": "Hello",\n\n "usage": {"seconds": 3}}\n'
+    reader = EventReader(transcript())
+    assert read(reader, answer, size) == answer
+    assert (reader.is_ended, reader.closing(1), reader.usage) == (True, b"", Usage(seconds=3))
+
+
+def test_one_object_that_is_cut_is_an_error_and_costs_nothing():
+    reader = EventReader(transcript())
+    assert read(reader, b'{"text": "Hel') == b""
+    assert (reader.error is not None, reader.usage) == (True, None)
+
+
 def test_comments_are_no_answer_yet():
     reader = EventReader(transcript())
     assert reader.feed(b": wait\n\n") == b": wait\n\n"
