@@ -91,7 +91,7 @@ class TestMessages:
     def test_later_instructions_stay_in_their_place_so_that_the_cached_prefix_holds(self):
         asked = translated({"messages": [system("A"), user("Hi"), system("B"), assistant("Yes"), user("Go")]})
         assert asked["system"] == [part("A")]
-        first = user(part("Hi"), part("<system>\nB\n</system>"))
+        first = user(part("Hi"), part("<system-reminder>\nB\n</system-reminder>"))
         assert asked["messages"] == [first, assistant([part("Yes")]), user(part("Go"))]
 
     def test_instructions_alone_are_a_question(self):

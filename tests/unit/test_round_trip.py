@@ -150,7 +150,7 @@ def test_later_instructions_come_back_in_place_as_a_users_in_tags(said, late):
     asked = [user(part(said)), {"role": "system", "content": late}, user(part("Go"))]
     (message,) = there_and_back({"model": "m", "messages": asked})["messages"]
     assert message["role"] == "user"
-    assert pieces(message["content"]) == [JOINT.join([said, f"<system>\n{late}\n</system>", "Go"])]
+    assert pieces(message["content"]) == [JOINT.join([said, f"<system-reminder>\n{late}\n</system-reminder>", "Go"])]
 
 
 SCHEMAS = st.dictionaries(NAMES, VALUES, max_size=3).map(

@@ -116,7 +116,7 @@ def _blocks(
 
 
 def _late_instruction(text: bytes) -> Block:
-    return (b'{"type":"text","text":"<system>\\n', text[1:-1], b'\\n</system>"', b"}")
+    return (b'{"type":"text","text":"<system-reminder>\\n', text[1:-1], b'\\n</system-reminder>"', b"}")
 
 
 def _text_of(part: _Part, say: _Say) -> Block:
