@@ -22,8 +22,8 @@ class Content:
         self.media: list[bytes] = []  # content parts of chat that are no text
         self._parts: list[bytes] = []  # all of them, once one is no text
 
-    def __bool__(self) -> bool:
-        return bool(self.texts or self.media)
+    def __len__(self) -> int:
+        return len(self.texts) + len(self.media)
 
     def add_text(self, text: bytes) -> None:
         """A text as the bytes between its quotes; an empty one says nothing."""

@@ -86,12 +86,12 @@ class Conversation:
     def __init__(self, *, takes_later_system: bool) -> None:
         """``takes_later_system``: the upstream takes system messages anywhere, not only in front."""
         self._takes_later_system = takes_later_system
-        self._done: list[bytes] = []
+        self._done: list[bytes] = []  # pieces of JSON; each message begins with a comma
         self._role = ""  # of the turn at hand
         self._said = Content()
-        self._calls: list[bytes] = []
-        self._results: list[bytes] = []
-        self._last = b""  # the role of the last chat message
+        self._calls: list[bytes] = []  # pieces of an array that is still open
+        self._results: list[bytes] = []  # pieces, as in _done
+        self._last = ""  # the role of the last chat message
         self._number = 0  # of the message at hand
 
     def add_system(self, raw: msgspec.Raw) -> None:
@@ -99,7 +99,7 @@ class Conversation:
         said = Content()
         self._add_system_text(said, read(_system, raw, "system"), "system")
         if said:
-            self._emit(b"system", said.encoded())
+            self._done += (b',{"role":"system","content":', said.encoded(), b"}")
 
     def add(self, raw: msgspec.Raw) -> None:
         """All messages of the request. Raises BadRequest naming what chat cannot say."""
@@ -125,32 +125,32 @@ class Conversation:
 
     def unfinished(self) -> str | None:
         """The last message, if it is the assistant's: the answer is to go on from there."""
-        return f"messages.{self._number}" if self._last == b"assistant" else None
+        return f"messages.{self._number}" if self._last == "assistant" else None
 
     def encoded(self) -> bytes:
         """The array of chat messages as JSON."""
-        return b"[" + b",".join(self._done) + b"]"
-
-    def _emit(self, role: bytes, content: bytes, rest: bytes = b"}") -> None:
-        self._done.append(b'{"role":"' + role + b'","content":' + content + rest)
-        self._last = role
+        first, *rest = self._done or [b","]
+        return b"".join((b"[", first[1:], *rest, b"]"))
 
     def _close_turn(self) -> None:
-        said = self._said
+        said, done = self._said, self._done
+        is_silent = not (said.texts or said.media)
         if self._role == "user":
-            if self._results:
-                self._done += self._results
-                self._last = b"tool"
-            if said or not self._results:
-                self._emit(b"user", said.encoded())
+            done += self._results
+            if not (is_silent and self._results):
+                done += (b',{"role":"user","content":', said.encoded(), b"}")
             self._results = []
         elif self._calls:
-            content = said.encoded() if said.texts else b"null"
-            self._emit(b"assistant", content, b',"tool_calls":[' + b",".join(self._calls) + b"]}")
+            content = b"null" if is_silent else said.encoded()
+            done += (b',{"role":"assistant","content":', content, b',"tool_calls":', *self._calls, b"]}")
             self._calls = []
-        elif said:
-            self._emit(self._role.encode(), said.encoded())
-        self._said = Content()
+        elif is_silent:
+            return
+        else:
+            done += (b',{"role":"', self._role.encode(), b'","content":', said.encoded(), b"}")
+        self._last = self._role
+        if not is_silent:
+            self._said = Content()
 
     def _add_later_system(self, content: list[_Block] | str) -> None:
         """A system message between turns, or where templates refuse it there, what Claude Code writes in its place."""
@@ -200,26 +200,29 @@ class Conversation:
         if arguments[:1] != b"{":
             param = f"{self._place(m)}.input"
             raise BadRequest(f"{param}: Expected an object.", param=param, code="invalid_type")
-        self._calls.append(
-            b'{"id":%b,"type":"function","function":{"name":%b,"arguments":%b}}'
-            % (bytes(block.id), chat_name_json(bytes(block.name)), encode(arguments.decode()))
+        self._calls += (
+            b',{"id":' if self._calls else b'[{"id":',
+            bytes(block.id),
+            b',"type":"function","function":{"name":',
+            chat_name_json(bytes(block.name)),
+            b',"arguments":',
+            encode(arguments.decode()),
+            b"}}",
         )
 
     def _add_result(self, block: _Block, m: int) -> None:
         """A tool message. What is no text goes into the user message behind it: tool messages carry text only."""
         content = bytes(block.content)
-        if content[:1] == b'"':
-            text = content[1:-1]
-        else:
+        if content[:1] != b'"':
             texts: list[bytes] = []
             if content and content != b"null":
                 where = f"{self._place(m)}.content"
                 for k, item in enumerate(read(_blocks, content, where)):
                     texts += self._result_texts(item, where, k)
-            text = JOINT.join(texts)
+            content = b'"' + JOINT.join(texts) + b'"'
         if block.is_error:
-            text = b"Error: " + text
-        self._results.append(b'{"role":"tool","tool_call_id":%b,"content":"%b"}' % (bytes(block.tool_use_id), text))
+            content = b'"Error: ' + content[1:]
+        self._results += (b',{"role":"tool","tool_call_id":', bytes(block.tool_use_id), b',"content":', content, b"}")
 
     def _result_texts(self, item: _Block, where: str, k: int) -> list[bytes]:
         if item.type == "text" and (text := bytes(item.text))[:1] == b'"':

@@ -8,9 +8,9 @@ import msgspec
 
 from gateway.domain import Body, Deployment
 from gateway.errors import BadRequest
-from gateway.translation.messages_over_chat.content import encode, refuse
+from gateway.translation.messages_over_chat.content import encode, inner_text, refuse
 from gateway.translation.messages_over_chat.conversation import Conversation, read
-from gateway.translation.messages_over_chat.names import chat_name, chat_user
+from gateway.translation.messages_over_chat.names import chat_name, chat_name_json, chat_user
 
 Fields = dict[str, msgspec.Raw]
 
@@ -43,7 +43,7 @@ _EFFORTS = ((16_384, "high"), (8_192, "medium"), (0, "low"))
 
 
 class _Tool(msgspec.Struct, gc=False):
-    name: str = ""
+    name: msgspec.Raw = _ABSENT
     type: str | None = None
     description: msgspec.Raw = _ABSENT
     input_schema: msgspec.Raw = _ABSENT
@@ -85,6 +85,7 @@ _integer = msgspec.json.Decoder(int).decode
 _string = msgspec.json.Decoder(str).decode
 _strings = msgspec.json.Decoder(list[str]).decode
 
+_STRICT = {True: b',"strict":true', False: b',"strict":false', None: b""}
 _TOOL_CHOICES = {"auto": b'"auto"', "any": b'"required"', "none": b'"none"'}
 _TIERS = {"auto": b'"auto"', "standard_only": b'"default"'}
 
@@ -153,17 +154,18 @@ def _function(tool: _Tool, n: int) -> bytes | None:
         if tool.type.startswith("tool_search_tool"):
             return None
         refuse(f"tools.{n}.type", f"A tool of type '{tool.type}'")
-    if not tool.name:
-        raise BadRequest(f"tools.{n}.name: Field required.", param=f"tools.{n}.name", code="missing_required_parameter")
-    function = [b'{"type":"function","function":{"name":', encode(chat_name(tool.name))]
-    if (description := bytes(tool.description)) and description != b"null":
-        function += (b',"description":', description)
-    if schema := bytes(tool.input_schema):
-        function += (b',"parameters":', _with_properties(schema, n))
-    if tool.strict is not None:
-        function.append(b',"strict":true' if tool.strict else b',"strict":false')
-    function.append(b"}}")
-    return b"".join(function)
+    name = chat_name_json(b'"' + inner_text(tool.name, f"tools.{n}.name") + b'"')
+    description, schema = bytes(tool.description), bytes(tool.input_schema)
+    if description == b"null":
+        description = b""
+    return b'{"type":"function","function":{"name":%b%b%b%b%b%b}}' % (
+        name,
+        b',"description":' if description else b"",
+        description,
+        b',"parameters":' if schema else b"",
+        _with_properties(schema, n) if schema else b"",
+        _STRICT[tool.strict],
+    )
 
 
 def _with_properties(schema: bytes, n: int) -> bytes:
