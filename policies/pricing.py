@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from gateway.domain import MILLION, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 
 STANDARD = "standard"
-SERVICE_TIERS = ("batch", "flex", "priority")
+SERVICE_TIERS = ("batch", "flex", "priority", "fast")
 
 PARENTS: Mapping[Meter, Meter] = {
     Meter.CACHED_INPUT: Meter.INPUT,
@@ -114,7 +114,7 @@ def free_tariff() -> Tariff:
 def charge(tariff: Tariff, usage: Usage, service_tier: str | None) -> Charge:
     """Price one call: only meters with a quantity make lines; the sum is divided once and rounded up.
 
-    ``service_tier`` is the upstream's word for what it served ("flex", "batch", "priority"); every other word
+    ``service_tier`` is the upstream's word for what it served ("flex", "batch", "priority", "fast"); every other word
     ("default", "auto", an unknown one, none) is the standard tier. The context tier follows from all input tokens.
     Token meters are disjoint: parts that exceed their whole are cut (cached first, then writes, audio, images), so
     no token is counted twice whatever an upstream reports.

@@ -37,6 +37,7 @@ class _Message(msgspec.Struct):
 
 class _Tier(msgspec.Struct):
     service_tier: object = None
+    speed: object = None
 
 
 _decode_message = msgspec.json.Decoder(_Message).decode
@@ -44,11 +45,12 @@ _decode_tier = msgspec.json.Decoder(_Tier).decode
 
 
 def _service_tier(usage: bytes | msgspec.Raw) -> str | None:
-    """The tier that served, which stands in the usage."""
+    """The tier that served, which stands in the usage; the fast mode has prices of its own, as a tier has."""
     try:
-        return text_or_none(_decode_tier(usage).service_tier)
+        served = _decode_tier(usage)
     except msgspec.DecodeError:
         return None
+    return "fast" if served.speed == "fast" else text_or_none(served.service_tier)
 
 
 def _failing(error: GatewayError, request_id: str | None) -> bytes:

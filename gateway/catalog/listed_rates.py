@@ -34,6 +34,8 @@ _METERS: Mapping[str, Meter] = {
     "input_cost_per_query": Meter.QUERY,
     "code_interpreter_cost_per_session": Meter.CODE_SESSION,
 }
+# What a faster answer costs more of; the rest of the input follows from it.
+_GENERATION = frozenset({Meter.INPUT, Meter.OUTPUT})
 # "hd/1024-x-1792/dall-e-3": the price of one size of a model's images.
 _SIZED = re.compile(r"(?:(?P<quality>[a-z]+)/)?(?P<width>\d+)-x-(?P<height>\d+)/(?P<model>.+)")
 _TIERS = {"": "standard", "batches": "batch", "flex": "flex", "priority": "priority"}
@@ -95,7 +97,20 @@ def stated_tiers(entry: Mapping[str, object]) -> Mapping[str, StatedRates]:
             del rates[Meter.CACHE_WRITE]
     if "standard" not in bases:
         return {}
+    if (fast := _times_as_fast(entry)) is not None:
+        bases["fast"] = {meter: int(rate * fast) for meter, rate in bases["standard"].items() if meter in _GENERATION}
     return {tier: StatedRates(bases.get(tier, {}), contexts.get(tier, {})) for tier in {**bases, **contexts}}
+
+
+def _times_as_fast(entry: Mapping[str, object]) -> Decimal | None:
+    """How many times the standard price Anthropic asks for its fast mode. Raises ValueError."""
+    factors = entry.get("provider_specific_entry")
+    factor = factors.get("fast") if isinstance(factors, dict) else None
+    if factor is None:
+        return None
+    if isinstance(factor, bool) or not isinstance(factor, int | Decimal) or factor <= 0:
+        raise ValueError("provider_specific_entry.fast is not a positive number")
+    return Decimal(factor)
 
 
 @lru_cache(maxsize=512)

@@ -198,6 +198,7 @@ class Price(TierPrice):
     batch: TierPrice | None = None
     flex: TierPrice | None = None
     priority: TierPrice | None = None
+    fast: TierPrice | None = None
 
     @model_validator(mode="after")
     def _states_a_rate(self) -> Price:

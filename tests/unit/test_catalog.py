@@ -98,14 +98,15 @@ def test_all_price_keys_are_known():
         "output: 4, reasoning: 5, audio_input: 6, audio_output: 7, image: 8, above_200k: {input: 2, output: 6}, "
         "above_1000k: {input: 3}, usd_per_web_search: 0.01, usd_per_second: 0.0001, usd_per_character: 0.00001, "
         "usd_per_image_generated: 0.04, usd_per_code_session: 0.03, batch: {input: 0.5, above_200k: {input: 1}}, "
-        "flex: {input: 0.5}, priority: {input: 2}}}"
+        "flex: {input: 0.5}, priority: {input: 2}, fast: {input: 6}}}"
     ).deployment("m")
     card = deployment.tariff.cards["standard"]
     assert card.rates[Meter.CACHE_WRITE_LONG] == 2 * 10**9
     assert card.rates[Meter.WEB_SEARCH] == 10**13
     assert [limit for limit, _ in card.context_tiers] == [200_000, 1_000_000]
     assert card.context_tiers[0][1][Meter.CACHED_INPUT] == 2 * 10**8
-    assert set(deployment.tariff.cards) == {"standard", "batch", "flex", "priority"}
+    assert set(deployment.tariff.cards) == {"standard", "batch", "flex", "priority", "fast"}
+    assert deployment.tariff.cards["fast"].rates[Meter.CACHED_INPUT] == 6 * 10**8
     assert deployment.tariff.cards["batch"].context_tiers[0][1][Meter.INPUT] == 10**9
 
 
@@ -768,3 +769,13 @@ def test_merges_of_merges_cost_no_more_than_what_is_left_of_them():
     levels = ["a0: &a0 {k: 1}"]
     levels += [f"a{n}: &a{n} {{<<: [{', '.join([f'*a{n - 1}'] * 9)}]}}" for n in range(1, 30)]
     assert parse("\n".join(levels), "catalog.yaml", {}).data["a29"] == {"k": 1}
+
+
+def test_a_wildcard_over_litellm_makes_only_what_litellm_is_asked_for():
+    def modes(provider):
+        text = f'providers: {{p: {provider}}}\ndeployments: [{{name: "c/*", provider: p, model: "*"}}]'
+        return {one.mode for one in snapshot(text).deployments.values()}
+
+    cohere = 'base_url: "https://api.cohere.com/v2", api_key: x, litellm_provider: cohere'
+    assert "rerank" in modes(f"{{kind: openai_compatible, {cohere}}}")
+    assert "rerank" not in modes("{kind: litellm, litellm_provider: cohere}")

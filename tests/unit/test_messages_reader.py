@@ -154,6 +154,15 @@ def test_what_the_answer_says_of_itself_is_known():
     assert search.finish_reason == "end_turn"
 
 
+def test_the_fast_mode_is_a_tier_of_its_own():
+    start = START.replace(b'"input_tokens":7', b'"input_tokens":7,"service_tier":"standard","speed":"fast"')
+    reader, _ = read(start + TEXT + delta(usage={"output_tokens": 3}) + STOP)
+    assert reader.service_tier == "fast"
+    whole = WholeMessageReader()
+    whole.feed(b'{"content":[],"usage":{"input_tokens":1,"service_tier":"standard","speed":"standard"}}')
+    assert whole.service_tier == "standard"
+
+
 def test_nothing_of_the_end_is_shown_before_it_is_asked_for():
     reader = MessageStreamReader()
     shown = reader.feed(START + TEXT + delta(usage={"output_tokens": 3}) + STOP)

@@ -141,6 +141,23 @@ def test_context_and_service_tiers_and_their_combinations_are_found():
     assert tiers["flex"].context_tiers == {272_000: {Meter.INPUT: 1_500_000_000}}
 
 
+def test_anthropics_fast_mode_is_a_tier_at_a_multiple_of_the_price():
+    listed = chat(
+        input_cost_per_token=5e-6,
+        output_cost_per_token=25e-6,
+        cache_read_input_token_cost=5e-7,
+        provider_specific_entry={"us": 1.1, "fast": 2.0},
+    )
+    tiers = listing(m=listed).get("m").tiers
+    assert tiers["fast"].base == {Meter.INPUT: 10 * 10**9, Meter.OUTPUT: 50 * 10**9}
+
+
+@pytest.mark.parametrize("factor", [0, -1, "2", True])
+def test_a_multiple_that_is_none_is_refused(factor):
+    with pytest.raises(PriceListError, match="fast is not a positive number"):
+        listing(m=chat(provider_specific_entry={"fast": factor})).get("m")
+
+
 def test_unknown_service_tiers_of_the_list_are_no_rates_of_ours():
     assert set(listing(m=chat(input_cost_per_token_ultrafast=9)).get("m").tiers) == {"standard"}
 
