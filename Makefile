@@ -73,7 +73,7 @@ lock: ## write the lock files anew from pyproject.toml (needs the registry, no h
 	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
 
-test-vllm: $(VENV)/installed-dev $(VLLM)/model/made ## bill a real vLLM server: installs it (about 3 minutes, 2.5 GB)
+test-vllm: $(VENV)/installed-dev $(VLLM)/model/made $(AGENTS)/node_modules/installed ## bill a real vLLM server: installs it (about 3 minutes, 2.5 GB)
 	$(BIN)/pytest -m vllm tests/vllm
 
 # torch comes first and without a hash: which build of 2.13.0 is a CPU build depends on where pip is told to look, and

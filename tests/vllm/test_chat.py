@@ -111,7 +111,7 @@ def test_prompt_that_does_not_fit_is_refused_by_vllm_and_billed_nothing(
     client: OpenAI, books: Books, gateway: Gateway
 ) -> None:
     with pytest.raises(BadRequestError, match="maximum context length") as refused:
-        client.chat.completions.create(model="tiny-llama", messages=said("hello " * 5000), max_tokens=4)
+        client.chat.completions.create(model="tiny-llama", messages=said("hello " * 70_000), max_tokens=4)
 
     assert refused.value.code is None or isinstance(refused.value.code, str)
     entry = gateway.entry(refused.value.response.headers["x-request-id"])

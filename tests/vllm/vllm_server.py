@@ -39,7 +39,7 @@ SETTINGS = {
 }
 COMMON = ("--host", "127.0.0.1", "--dtype", "bfloat16", "--enforce-eager", "--max-num-seqs", "16", "--block-size", "32")
 CHAT = (
-    *("--served-model-name", "tiny", "--max-model-len", "4096"),
+    *("--served-model-name", "tiny", "--max-model-len", "65536"),
     *("--enable-prefix-caching", "--enable-prompt-tokens-details"),
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     # A random model would spend all its tokens on spaces.
