@@ -40,6 +40,7 @@ from gateway.domain import Call, Endpoint, Timeouts
 from gateway.errors import UpstreamBroken, UpstreamInterrupted, UpstreamTimeout
 from gateway.ports import Reply
 
+_ANSWERED = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS, Endpoint.EMBEDDINGS, Endpoint.MODERATIONS})
 _CREATED = 1_700_000_000  # a fixed moment: answers are the same whenever they are asked for
 _TOKENS_PER_MESSAGE = 3
 _OUTPUT_TOKENS = 32
@@ -120,6 +121,11 @@ class Simulator:
 
     async def open(self, call: Call) -> Reply:
         """Answer from nothing but the request. Raises UpstreamError where the request asks for one."""
+        if call.endpoint not in _ANSWERED:
+            said = upstream_errors.ErrorObject(
+                message=f"Obol's simulator has no {call.endpoint.value}.", code="not_found"
+            )
+            raise upstream_errors.refusal_of(404, {}, said)
         limits = call.deployment.provider.timeouts
         try:
             question = msgspec.json.decode(call.body, type=Question)

@@ -96,7 +96,7 @@ class BytesReader(MediaReader):
         return self.has_data
 
     def feed(self, block: bytes) -> bytes:
-        self.has_data = True
+        self.has_data = self.has_data or bool(block)
         return block
 
     def failing(self, error: GatewayError) -> bytes:  # noqa: ARG002 - nothing can be said in it

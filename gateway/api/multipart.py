@@ -160,6 +160,10 @@ def _disposition(head: bytes) -> tuple[str, bool]:
     named = [line.partition(":") for line in lines]
     if any(line[:1] in {" ", "\t"} or "\n" in line or "\r" in line or ":" not in line for line in lines):
         raise BadRequest("A part of the form has a malformed header.")
+    if any(
+        name.strip().lower() == "content-transfer-encoding" and value.strip() != "binary" for name, _, value in named
+    ):
+        raise BadRequest("A part of the form has a content-transfer-encoding, which forms must not have.")
     values = [value.strip() for name, _, value in named if name.strip().lower() == "content-disposition"]
     if len(values) != 1 or not values[0].lower().startswith("form-data"):
         raise BadRequest("Each part of the form needs one content-disposition: form-data.")

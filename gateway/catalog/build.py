@@ -8,7 +8,7 @@ from decimal import Decimal
 from urllib.parse import urlsplit
 
 from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
-from gateway.catalog.pricelist import ListedModel, PriceList, PriceListError
+from gateway.catalog.pricelist import SERVED_MODES, TEXT_MODES, ListedModel, PriceList, PriceListError
 from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, TierPrice, did_you_mean
 from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
@@ -127,7 +127,8 @@ class _Builder:
         """Make a deployment of every priced model of the provider that the wildcard covers. Raises PriceListError."""
         prefix = part.model[:-1]
         made = []
-        for model, listed in self.prices().of_provider(listed_as):
+        modes = TEXT_MODES if provider.kind == "litellm" else SERVED_MODES  # litellm is asked for nothing else
+        for model, listed in self.prices().of_provider(listed_as, modes):
             name = part.name[:-1] + model.removeprefix(prefix)
             if model.startswith(prefix) and not self._is_taken(name):
                 deployment = self._deployment(path, part, provider, listed)

@@ -34,10 +34,8 @@ from gateway.domain import Meter
 OVERRIDE_FILE = "prices.json"
 PACKAGED_FILE = "model_prices_and_context_window_backup.json"
 # What the gateway's endpoints can call. A model without a mode is a chat model.
-SERVED_MODES = (
-    frozenset({"chat", "completion", "embedding", "moderation", "audio_speech", "audio_transcription", "rerank"})
-    | IMAGE_MODES
-)
+TEXT_MODES = frozenset({"chat", "completion", "embedding", "moderation"})
+SERVED_MODES = TEXT_MODES | IMAGE_MODES | {"audio_speech", "audio_transcription", "rerank"}
 
 # What must be priced so that a call can be charged: all meters of one of the alternatives.
 _TOKENS = frozenset({Meter.INPUT, Meter.OUTPUT})
@@ -181,8 +179,8 @@ class PriceList:
         one = next(iter(sizes.values()))
         return replace(one, key=model, tiers=with_sizes({"standard": StatedRates()}, rates))
 
-    def of_provider(self, provider: str) -> Iterator[tuple[str, ListedModel]]:
-        """All priced models of a provider that our endpoints can call, as ``(name to call it by, entry)``.
+    def of_provider(self, provider: str, modes: frozenset[str] = SERVED_MODES) -> Iterator[tuple[str, ListedModel]]:
+        """All priced models of a provider in these modes, as ``(name to call it by, entry)``.
 
         A name is the key without the provider's prefix; keys with further qualifiers of region or size
         ("us/gpt-5", "1024-x-1024/...") are other prices of the same models, so they are left out.
@@ -197,7 +195,7 @@ class PriceList:
             if peek is None or not _fits(peek, provider) or name in seen or name.startswith("ft:"):
                 continue
             entry = self.find(name, provider)
-            if entry is not None and entry.mode in SERVED_MODES:
+            if entry is not None and entry.mode in modes:
                 seen.add(name)
                 yield name, entry
 

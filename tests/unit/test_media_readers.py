@@ -135,6 +135,7 @@ def test_the_text_is_kept_where_content_is_logged():
 
 def test_sound_passes_untouched_and_has_nothing_to_say_of_a_failure():
     reader = BytesReader(SpeechGauge(Usage(characters=7), priced(Meter.CHARACTER)))
+    assert reader.feed(b"") == b""
     assert (reader.usage, reader.is_complete) == (None, False)
     assert reader.feed(b'{"error": \xff') == b'{"error": \xff'
     assert (reader.is_complete, reader.usage) == (True, Usage(characters=7))
@@ -264,7 +265,13 @@ def test_reranking_costs_units_or_tokens(deployment, answer, usage):
     assert whole(gauge, {"results": [{}], **answer}, "results", "data").usage == usage
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), st.lists, max_leaves=5))
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),
+        st.lists,
+        max_leaves=5,
+    )
+)
 def test_whatever_stands_for_usage_breaks_nothing_and_is_never_negative(value):
     for name in ("seconds", "input_tokens", "output_tokens", "total_tokens", "input_token_details"):
         reader = whole(transcript(BY_TOKEN), {"text": "x", "usage": {name: value}, "duration": value})

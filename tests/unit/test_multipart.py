@@ -155,10 +155,11 @@ DEAR = part("model", b"dear")
         body(part("x", b"y", head="no colon\r\n"), MODEL),
         body(part("x", b"y", head="a: " + "b" * 8192 + "\r\n"), MODEL),
         body(part("x", b"\xff"), MODEL),
+        body(part("n", b"MTA=", head="content-transfer-encoding: base64\r\n"), MODEL),
         body(part("x", b"y" * 1_048_577), MODEL),
         body(*[part("x", b"y")] * 257),
     ],
-    ids=range(34),
+    ids=range(35),
 )
 def test_what_two_readers_could_read_in_two_ways_is_refused(data):
     with pytest.raises(BadRequest):

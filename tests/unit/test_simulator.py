@@ -282,3 +282,10 @@ async def test_text_completions_stream_too():
     chunks = await events(call({"prompt": "x"}, endpoint=Endpoint.COMPLETIONS, stream=True, output_tokens=9))
     text = "".join(choice["text"] for chunk in chunks for choice in chunk["choices"])
     assert count_tokens(text) == 9
+
+
+@pytest.mark.parametrize("endpoint", [Endpoint.SPEECH, Endpoint.TRANSCRIPTIONS, Endpoint.IMAGES, Endpoint.RERANK])
+async def test_what_it_cannot_do_it_refuses(endpoint):
+    with pytest.raises(UpstreamRefused, match="simulator has no") as refused:
+        await Simulator().open(call({"input": "x"}, endpoint=endpoint))
+    assert refused.value.status == 404
