@@ -76,6 +76,7 @@ def test_a_whole_answer_is_the_upstreams_and_its_charge_is_on_the_ledger(
     assert (entry["cost_nusd"], entry["finish_reason"]) == (COST_NUSD, "end_turn")
     assert (entry["end_user"], entry["service_tier"]) == (user, "standard")
     assert (entry["model_asked"], entry["model"]) == (model, "claude-sonnet-x")
+    assert entry["upstream_request_id"] == "req-scripted"
 
 
 def test_its_headers_tell_the_cost_and_who_answered(claude: anthropic.Anthropic, model: str) -> None:

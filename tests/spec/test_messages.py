@@ -90,6 +90,25 @@ def test_version_betas_and_query_go_up_as_the_client_said_them(
     assert call["headers"]["anthropic-version"] == version or "2023-06-01"
 
 
+@pytest.mark.parametrize(
+    "messages",
+    [
+        [],
+        [{"role": "user", "content": ""}],
+        [{"role": "user", "content": []}],
+        [{"role": "system", "content": [{"type": "a_part_of_tomorrow", "cache_control": None}]}],
+        [{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "x" * 2_000_000}]}],
+    ],
+    ids=["none", "empty text", "no parts", "unknown", "huge"],
+)
+def test_what_messages_hold_is_the_upstreams_to_judge(
+    http: httpx.Client, upstream: UpstreamProcess, user: str, messages: list[Any]
+) -> None:
+    body = {**asked(GOOD, metadata={"user_id": user}), "messages": messages}
+    assert http.post(PATH, json=body).status_code == 200
+    assert upstream.calls(user)[0]["body"]["messages"] == messages
+
+
 def test_a_missing_max_tokens_is_the_upstreams_to_judge(
     http: httpx.Client, upstream: UpstreamProcess, user: str
 ) -> None:
