@@ -17,10 +17,6 @@ from gateway.translation.chat_over_messages.stream import ChunkStream
 from gateway.translation.contract import AnswerTranslator, Translation
 
 
-class _StreamOptions(msgspec.Struct):
-    include_usage: bool | None = None
-
-
 class _Answer:
     """One answer on its way to a chat client."""
 
@@ -52,8 +48,8 @@ class ChatOverMessages:
 
 
 def _wants_usage(body: Body) -> bool:
-    options = msgspec.json.decode(body.fields.get("stream_options", b"null"), type=_StreamOptions | None)
-    return bool(options and options.include_usage)
+    options = msgspec.json.decode(body.fields.get("stream_options", b"null"))
+    return bool(isinstance(options, dict) and options.get("include_usage"))
 
 
 CHAT_OVER_MESSAGES: Translation = ChatOverMessages()
