@@ -7,11 +7,10 @@ import logging
 import re
 import time
 from collections.abc import Callable
-from dataclasses import asdict
 from datetime import timedelta
 
-from sqlalchemy import delete, func, select
-from sqlalchemy.dialects.postgresql import insert
+import msgspec
+from sqlalchemy import delete, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.domain import StoredResponse
@@ -25,6 +24,14 @@ REMEMBER_S = 1.0  # what an answer waits at most for its id to be written down
 AWAY_S = 5.0  # after a failure, answers do not wait for Postgres for so long
 _ID = re.compile(r"[A-Za-z0-9_.:-]{1,512}")  # what upstreams make; anything else could not stand in a path either
 _PURGED_AT_ONCE = 10_000
+# One statement for any number of rows, so that it is compiled once.
+_INSERT = text("""
+    INSERT INTO stored_responses (id, organization_id, team_id, key_id, deployment)
+    SELECT id, organization_id, team_id, key_id, deployment
+    FROM json_to_recordset(CAST(:rows AS json))
+        AS row (id text, organization_id text, team_id text, key_id text, deployment text)
+    ON CONFLICT DO NOTHING
+""")
 
 
 class StoredResponseStore:
@@ -32,6 +39,7 @@ class StoredResponseStore:
 
     def __init__(self, engine: AsyncEngine, *, monotonic_s: Callable[[], float] = time.monotonic) -> None:
         self._engine = engine
+        self._at_once = engine.execution_options(isolation_level="AUTOCOMMIT")  # one statement needs no transaction
         self._monotonic_s = monotonic_s
         self._away_until_s = float("-inf")
         self._waiting: list[tuple[StoredResponse, asyncio.Future[None]]] = []
@@ -63,15 +71,12 @@ class StoredResponseStore:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting, []
-                rows = {
-                    response.id: asdict(response) for response, _ in reversed(batch)
-                }  # the first one of an id counts
+                rows = {response.id: response for response, _ in reversed(batch)}  # the first one of an id counts
+                encoded = msgspec.json.encode(list(rows.values())).decode()
                 try:
                     with translated():
-                        async with self._engine.begin() as connection:
-                            await connection.execute(
-                                insert(stored_responses).values(list(rows.values())).on_conflict_do_nothing()
-                            )
+                        async with self._at_once.connect() as connection:
+                            await connection.execute(_INSERT, {"rows": encoded})
                 except StoreUnavailable:
                     self._is_away()
                 finally:
