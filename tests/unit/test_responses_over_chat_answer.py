@@ -357,6 +357,10 @@ def test_comments_and_answers_nobody_asked_for_are_passed_over():
     assert final(found)["output"][0]["content"][0]["text"] == "yes"
 
 
+def test_a_comment_that_keeps_the_connection_open_passes():
+    assert writer().feed(b": thinking\n\n") == b": thinking\n\n"
+
+
 def test_a_request_written_in_many_lines_is_repeated_in_one():
     found = streamed(chunk({"content": "Hey"}), END)
     assert final(found)["tools"] == REQUEST["tools"]
@@ -406,6 +410,32 @@ def test_a_failure_before_anything_came_is_a_response_all_the_same():
 
 
 # What holds for every answer.
+
+names = st.sampled_from(
+    ("choices", "delta", "message", "content", "tool_calls", "function", "name", "arguments", "index", "id", "usage",
+     "finish_reason", "reasoning_content", "thinking_blocks", "logprobs", "annotations", "created", "model", "text",
+     "type")
+)  # fmt: skip
+values = st.none() | st.booleans() | st.integers(-5, 5) | st.floats(-5, 5) | st.text(max_size=5)
+anything = st.recursive(
+    values, lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=4), max_leaves=12
+)
+pieces_of_chat = st.fixed_dictionaries({}, optional={"delta": st.dictionaries(names, anything), "logprobs": anything})
+chats = st.dictionaries(names, anything) | st.fixed_dictionaries({"choices": st.lists(pieces_of_chat)})
+
+
+@settings(deadline=None)
+@given(chats)
+def test_whatever_an_upstream_sends_is_translated_or_its_fault(chat):
+    data = json.dumps(chat).encode()
+    made = writer()
+    try:
+        found = events(made.feed(b"data: " + data + b"\n\n" + DONE))
+    except UpstreamBroken as broken:
+        found = events(made.failing(broken))
+    assert [event["sequence_number"] for event in found] == list(range(len(found)))
+    assert found[-1]["type"] in {"response.completed", "response.failed"}
+
 
 texts = st.text(max_size=30)
 words = st.text(min_size=1, max_size=30)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gateway.api.wire import parse_body
@@ -506,3 +506,40 @@ def test_every_text_arrives_as_it_was(said_before, asked, found, instructed):
     assert question["content"] == asked
     assert answer["content"] == said_before
     assert result["content"] == found
+
+
+_words = st.sampled_from(
+    (
+        "type", "role", "content", "text", "name", "arguments", "output", "call_id", "tools", "format", "function",
+        "summary", "encrypted_content", "message", "input_text", "input", "strict", "image_url", "mode", "schema",
+    )
+)  # fmt: skip
+anything = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers(-5, 5)
+    | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(max_size=5),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_words, inner, max_size=4),
+    max_leaves=12,
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    value=anything,
+    field=st.sampled_from(
+        ("input", "tools", "tool_choice", "text", "reasoning", "include", "instructions", "top_logprobs")
+    ),
+    kind=st.sampled_from(("message", "function_call", "function_call_output", "reasoning", "custom", "namespace", "")),
+    deployment=st.sampled_from((COMPATIBLE, OPENAI, ANTHROPIC)),
+)
+def test_whatever_a_client_sends_is_translated_or_refused_by_name(value, field, kind, deployment):
+    if isinstance(value, dict) and kind:
+        value = [{**value, "type": kind}]
+    named = "no refusal"
+    try:
+        translated(deployment, **{"tools": [FUNCTION], field: value})
+    except BadRequest as error:
+        named = error.param
+    assert named

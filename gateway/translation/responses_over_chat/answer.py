@@ -113,6 +113,8 @@ class ResponseWriter:
         return restored(self._finished()[1])
 
     def feed(self, events: bytes) -> bytes:
+        if events.startswith(b":") and b"\ndata:" not in events:
+            return events  # comments alone, by which an upstream that thinks long keeps the connection open
         for payload in payloads(events):
             if payload == DONE:
                 kind, response = self._finished()
@@ -135,7 +137,7 @@ class ResponseWriter:
         if self._head:
             return
         model = _encode(chat.model) if isinstance(chat.model, str) else bytes(self._fields.get("model", NULL))
-        created = chat.created if isinstance(chat.created, int) else 0
+        created = int(chat.created) if isinstance(chat.created, int | float) else 0
         self._head = b'"id":"resp_%b","created_at":%d,"model":%b' % (self._token, created, model)
         self._echoed = objects.echo(self._fields)
         begun = b'"response":' + self._response(b"in_progress")
