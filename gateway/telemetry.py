@@ -184,3 +184,9 @@ def configure_logging(level: str, stream: TextIO = sys.stderr) -> None:
     logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
     for chatty in ("uvicorn", "asyncio", "aiohttp"):  # starts and stops are the supervisor's to tell
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    logging.getLogger("uvicorn.error").addFilter(_is_no_cut_of_ours)
+
+
+def _is_no_cut_of_ours(record: logging.LogRecord) -> bool:
+    """An answer is left open on purpose where nothing else tells that it broke off; the path has logged why."""
+    return record.msg != "ASGI callable returned without completing response."

@@ -137,6 +137,7 @@ def test_speech_that_the_upstream_cuts_never_looks_like_a_good_end(
     (entry,) = until(lambda: gateway.ledger(key=key["id"]), "the call was charged")
     assert (entry["status"], entry["error_code"]) == ("interrupted", "upstream_interrupted")
     assert (entry["basis"], entry["cost_nusd"]) == ("reported", SPEECH_NUSD)
+    assert "ASGI" not in gateway.logged()  # an upstream that breaks off is no fault of the gateway's
 
 
 @pytest.mark.parametrize(
