@@ -368,9 +368,26 @@ def test_half_an_emoji_comes_out_as_it_came():
     assert rb'"text":"\ude00"' in shown
 
 
+def test_an_emoji_that_was_cut_in_a_tool_call_is_whole_again():
+    opener = chunk(tool_calls=[call(0, "a", "f", '{"x": "'), call(1, "b", "f", '{"x": "HALF')])
+    rest = chunk(tool_calls=[call(1, arguments='HALF"}'), call(0, arguments='"}')])
+    cut = [opener.replace(b"HALF", rb"\ud83d"), rest.replace(b"HALF", rb"\ude00")]
+
+    events = told(*cut, chunk(finish_reason="tool_calls"), DONE)
+
+    assert json.loads(deltas(events)[-1]["partial_json"]) == {"x": "\N{GRINNING FACE}"}
+
+
+def test_half_an_emoji_in_a_whole_answer_comes_out_as_it_came():
+    answer = translator().whole(rb'{"id":"c","choices":[{"message":{"content":"cut \ud83d"}}]}')
+
+    assert rb'"text":"cut \ud83d"' in answer
+
+
 @pytest.mark.parametrize(
     "blocks",
     [
+        [event(type="message_start")],
         [b"data: {]\n\n"],
         [chunk(content={"x": 1})],
         [chunk(tool_calls=[call(0, "c")])],

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 
 import msgspec
+import pydantic
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from openai.types.chat import ChatCompletionContentPartParam
+from openai.types.chat.completion_create_params import CompletionCreateParamsNonStreaming
 
 from gateway.domain import Body, Deployment, Provider
 from gateway.errors import BadRequest
@@ -406,6 +409,34 @@ def test_a_long_name_of_the_user_becomes_a_digest_of_64_characters(user_id):
     assert len(first) == 64
     assert translated({"metadata": {"user_id": user_id}})["user"] == first
     assert translated({"metadata": {"user_id": user_id + "x"}})["user"] != first
+
+
+def test_what_goes_up_is_a_chat_request_in_openais_own_types():
+    asked = {
+        "model": "m",
+        "max_tokens": 9,
+        "system": [text("a"), text("b")],
+        "messages": [
+            user(text("q"), image(), document({"type": "base64", "media_type": "application/pdf", "data": PDF})),
+            assistant(text("I look."), tool_use("toolu_1", "f", a=[1, None]), tool_use("toolu_2", "g")),
+            user(tool_result([text("r"), image()], "toolu_1"), tool_result("no", "toolu_2", is_error=True)),
+            {"role": "system", "content": "New rule."},
+        ],
+        "tools": [{"name": "f", "description": None, "input_schema": {"type": "object"}}, {"name": "g"}],
+        "tool_choice": {"type": "tool", "name": "f", "disable_parallel_tool_use": True},
+        "thinking": {"type": "enabled", "budget_tokens": 9000},
+        "output_config": {"format": {"type": "json_schema", "schema": {"type": "object"}}},
+    }
+
+    sent = translated(asked, kind="openai")
+
+    part = pydantic.TypeAdapter(ChatCompletionContentPartParam)
+    for message in sent["messages"]:
+        if isinstance(message["content"], list):  # read apart: inside of a message these types are read lazily
+            assert [part.validate_python(one) for one in message["content"]] == message["content"]
+            message["content"] = "parts"
+    chat = pydantic.TypeAdapter(CompletionCreateParamsNonStreaming)
+    assert json.loads(chat.dump_json(chat.validate_python(sent))) == sent  # all of it is read, and all is known
 
 
 # --- refusals ---------------------------------------------------------------------------------------------------------
