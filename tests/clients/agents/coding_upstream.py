@@ -4,7 +4,9 @@ Asked "In the file PATH, replace OLD by NEW.", it reads the file with the agent'
 ``DONE``. Where it stands it sees from the tool results in the conversation; which tools it has, from the request.
 Anything else that an agent asks (titles, summaries) is answered with ``ASIDE``. What each answer costs: ``usage``.
 
-A model whose name holds ``busy`` refuses its first two calls, as an overloaded upstream does.
+A model whose name holds ``busy-2-`` is overloaded for its first two calls; one with ``limited-2-`` answers those that
+they came too fast, and when to come again; one with ``curt-2-`` does not say when; one with ``down`` is overloaded for
+ever.
 
 As a process: prints ``{"port": 12345}`` and serves until it is terminated.
 """
@@ -16,21 +18,32 @@ import json
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 sys.path.insert(0, str(Path(__file__).parents[2]))
-from scripted.script import MESSAGES_PRESETS, PRESETS, Script
+from scripted.script import MESSAGES_PRESETS, Script
 from scripted.server import serve
 
+Object = dict[str, Any]
 DONE = "The file now says what you want."
 ASIDE = "Aside."
 LOST = "The tool did not show the file."
-REFUSALS = 2  # of a busy model: one that the gateway tries again, one that the client must
+THOUGHT = "I must look first."
+_REFUSING = re.compile(r"(busy|limited|curt)-(\d)-|(down)")
+_SOON = {"retry-after": "1"}
+_TOO_FAST: Object = {"error": {"message": "Slow down.", "code": "rate_limit_exceeded"}}
+_REFUSALS: Mapping[tuple[str, bool], Script] = {  # by kind of trouble, and whether it is Anthropic who says so
+    ("busy", False): Script(status=503, body={"error": {"message": "Overloaded.", "type": "server_error"}}),
+    ("busy", True): MESSAGES_PRESETS["error-529"],
+    ("limited", False): Script(status=429, headers=_SOON, body=_TOO_FAST),
+    ("limited", True): Script(status=429, headers=_SOON, body=MESSAGES_PRESETS["error-429"].body),
+    ("curt", False): Script(status=429, body=_TOO_FAST),
+    ("curt", True): Script(status=429, body=MESSAGES_PRESETS["error-429"].body),
+}
 _TASK = re.compile(r"In the file (/\S+), replace (\w+) by (\w+)\.")
-Object = dict[str, Any]
 
 
 def usage(endpoint: str, step: int) -> Object:
@@ -92,9 +105,10 @@ class Model:
 
     def script_of(self, endpoint: str, body: Object) -> Script:
         model = str(body.get("model"))
-        if "busy" in model and self._refused[model] < REFUSALS:
+        trouble = _REFUSING.search(model)
+        if trouble and (trouble[3] or self._refused[model] < int(trouble[2])):
             self._refused[model] += 1
-            return MESSAGES_PRESETS["error-529"] if endpoint == "messages" else PRESETS["error-500"]
+            return _REFUSALS[trouble[1] or "busy", endpoint == "messages"]
         task = _TASK.search("\n".join(_asked(body)))
         results = list(_results(body))
         if task is None:
@@ -102,7 +116,7 @@ class Model:
         step = min(len(results), 2)
         reported = usage(endpoint, step + 1)
         if step == 0:
-            return Script(reasoning="I must look first.", tool_calls=[_reading(body, *task.groups())], usage=reported)
+            return Script(reasoning=THOUGHT, tool_calls=[_reading(body, *task.groups())], usage=reported)
         if task[2] not in results[0]:
             return Script(text=f"{LOST} {results[0]}", usage=reported)
         if step == 1:

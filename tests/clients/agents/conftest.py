@@ -21,6 +21,9 @@ deployments:
   - {{name: "responses/*", provider: speaks-responses, model: "*", price: {_PRICE}}}
   - {{name: "messages/*", provider: speaks-messages, model: "*", price: {_PRICE}}}
   - {{name: "chat/*", provider: speaks-chat, model: "*", price: {_PRICE}}}
+routes:
+  codex: {{deployments: [responses/gpt-5.5-down, chat/gpt-5.5]}}
+  claude: {{deployments: [messages/claude-down, chat/claude-sonnet-5]}}
 """
 
 
