@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -391,6 +392,36 @@ class TestStreams:
         error = json.loads(shown.removeprefix(b"data: "))["error"]
         assert (error["message"], error["code"]) == ("Cut.", "upstream_interrupted")
         assert b"[DONE]" not in shown
+
+
+class TestRecordedStreams:
+    """Streams of the forms that Anthropic's API is known to send."""
+
+    def test_thoughts_text_and_a_call(self):
+        said = recorded("thinking_and_tool")
+        assert said["reasoning_content"]
+        assert said["thinking_blocks"][0]["thinking"] == said["reasoning_content"]
+        assert said["thinking_blocks"][0]["signature"]
+        assert said["content"]
+        (call,) = said["tool_calls"]
+        json.loads(call["function"]["arguments"])
+
+    def test_a_search_of_the_web_is_cited(self):
+        said = recorded("web_search")
+        (note,) = said["annotations"]
+        assert note["url_citation"]["url"].startswith("https://")
+        assert said["content"][note["url_citation"]["start_index"] : note["url_citation"]["end_index"]]
+        assert not said.get("tool_calls")
+
+
+def recorded(name):
+    """The assistant's message of a recorded stream, put together by the official SDK."""
+    answer, state = translator(), ChatCompletionStreamState()
+    shown = answer.feed((Path(__file__).parent / "data" / "messages" / f"{name}.sse").read_bytes())
+    for event in shown.split(b"\n\n"):
+        if event.startswith(b"data: {"):
+            state.handle_chunk(ChatCompletionChunk.model_validate_json(event[6:]))
+    return state.current_completion_snapshot.model_dump()["choices"][0]["message"]
 
 
 TEXTS = st.text(max_size=30)

@@ -542,6 +542,20 @@ class TestSettings:
         news = {"container": {"skills": []}, "context_management": {"edits": []}, "x": 1.0, "stream": True}
         assert news.items() <= translated(news).items()
 
+    def test_null_is_nothing(self):
+        names = (
+            "stream",
+            "stop",
+            "tools",
+            "tool_choice",
+            "user",
+            "reasoning_effort",
+            "response_format",
+            "x",
+            "thinking",
+        )
+        assert translated(dict.fromkeys(names)) == translated({})
+
     @pytest.mark.parametrize(
         "asked",
         [

@@ -7,14 +7,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import msgspec
 
 from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing, read, string
 from gateway.translation.chat_over_messages.parts import (
     Block,
-    array,
+    add_array,
     is_blank,
     late_instructions,
     marked,
@@ -62,10 +61,9 @@ _decode_object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _encode = msgspec.json.encode
 
 
-@dataclass(slots=True)
-class _Turn:
+class _Turn(msgspec.Struct):
     role: str
-    blocks: list[Block] = field(default_factory=list)
+    blocks: list[Block] = []
     results: int = 0  # how many of the blocks, the first ones, are results of tools
     has_calls: bool = False
     has_thinking_first: bool = False
@@ -107,7 +105,11 @@ class Conversation:
     @property
     def system(self) -> bytes | None:
         """The value of ``system``, where there is one."""
-        return b"".join(array(self._system)) if self._system else None
+        if not self._system:
+            return None
+        pieces: list[bytes] = []
+        add_array(self._system, pieces)
+        return b"".join(pieces)
 
     @property
     def messages(self) -> bytes:
@@ -115,7 +117,7 @@ class Conversation:
         pieces: list[bytes] = []
         for turn in self._turns:
             pieces.append(b',{"role":"user","content":' if turn.role == "user" else b',{"role":"assistant","content":')
-            pieces += array(turn.blocks)
+            add_array(turn.blocks, pieces)
             pieces.append(b"}")
         if not pieces:
             return b"[]"
@@ -172,16 +174,17 @@ class Conversation:
         if message.tool_call_id is None:
             raise missing("tool_call_id")
         content = bytes(message.content)
-        said: Block = ()
+        pieces = [b'{"type":"tool_result","tool_use_id":', _id(message.tool_call_id)]
         if content[:1] == b'"':
             if not is_blank(content):
-                said = (b',"content":', content)
+                pieces += (b',"content":', content)
         elif blocks := user_blocks(message.content, NULL):
-            said = (b',"content":', *array(blocks))
-        block = (b'{"type":"tool_result","tool_use_id":', _id(message.tool_call_id), *said, b"}")
+            pieces.append(b',"content":')
+            add_array(blocks, pieces)
+        pieces.append(b"}")
         turn = self._turn("user")
         # Results stand before all else that the user says to the calls.
-        turn.blocks.insert(turn.results, marked(block, message.cache_control))
+        turn.blocks.insert(turn.results, marked(tuple(pieces), message.cache_control))
         turn.results += 1
 
 
@@ -202,10 +205,10 @@ def _calls(calls: Sequence[_ToolCall], mark: msgspec.Raw) -> list[Block]:
     blocks: list[Block] = []
     for index, call in enumerate(calls):
         try:
-            blocks.append(marked(_call(call), call.cache_control))
+            blocks.append(_call(call))
         except Refusal as refusal:
             raise refusal.within(f"tool_calls.{index}") from None
-    if calls[-1].cache_control == NULL:
+    if call.cache_control == NULL:
         blocks[-1] = marked(blocks[-1], mark)
     return blocks
 
@@ -220,7 +223,8 @@ def _call(call: _ToolCall) -> Block:
     except (msgspec.DecodeError, RecursionError):
         raise Refusal("function.arguments", "{} is not a JSON object.", "invalid_value") from None
     name = string(function.name, "function.name")
-    return (b'{"type":"tool_use","id":', _id(call.id), b',"name":', name, b',"input":', arguments.encode(), b"}")
+    block = (b'{"type":"tool_use","id":', _id(call.id), b',"name":', name, b',"input":', arguments.encode(), b"}")
+    return block if call.cache_control == NULL else marked(block, call.cache_control)
 
 
 def _id(call_id: str) -> bytes:

@@ -14,6 +14,8 @@ from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing
 Block = tuple[bytes, ...]
 
 _BLANK_BYTES_MAX = 64  # nobody sends more white space than that for a text
+_SPACE = 0x20
+_UNCLEAR = b'"\\'  # the end of the string, or an escape
 
 
 _Say = Callable[[bytes], Block]  # how a text is put
@@ -47,15 +49,14 @@ def text_block(text: bytes) -> Block:
     return (b'{"type":"text","text":', text, b"}")
 
 
-def array(blocks: Iterable[Block]) -> list[bytes]:
-    """The pieces of an array of blocks, of which there is at least one."""
-    pieces = []
+def add_array(blocks: Iterable[Block], pieces: list[bytes]) -> None:
+    """Add the pieces of an array of blocks, of which there is at least one."""
+    joint = b"["
     for block in blocks:
-        pieces.append(b",")
+        pieces.append(joint)
         pieces += block
-    pieces[0] = b"["
+        joint = b","
     pieces.append(b"]")
-    return pieces
 
 
 def marked(block: Block, mark: msgspec.Raw) -> Block:
@@ -65,7 +66,8 @@ def marked(block: Block, mark: msgspec.Raw) -> Block:
 
 def is_blank(text: bytes) -> bool:
     """Whether the JSON string holds nothing but white space, which Anthropic refuses in text blocks."""
-    if len(text) > _BLANK_BYTES_MAX or (text[1:2] > b" " and text[1:2] not in b'\\"'):
+    first = text[1]
+    if (first > _SPACE and first not in _UNCLEAR) or len(text) > _BLANK_BYTES_MAX:
         return False
     return not msgspec.json.decode(text, type=str).strip()
 

@@ -83,7 +83,7 @@ def _fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> dict[s
     for name, raw in fields.items():
         if name in _REFUSED:
             _check_neutral(name, raw)
-        elif name not in _TRANSLATED and name not in _DROPPED:
+        elif name not in _TRANSLATED and name not in _DROPPED and raw != NULL:
             made[name] = bytes(raw)  # Anthropic's own, or news: the upstream says itself what it does not take
     conversation = Conversation(fields["messages"])
     chosen = _set_tools(made, fields)

@@ -9,6 +9,7 @@ import msgspec
 from gateway.translation.chat_over_messages.fields import NULL, Refusal, json_object, read, string, wrong_type
 
 _NO_PARAMETERS = b'{"type":"object","properties":{}}'
+_NOTHING = frozenset({b"null", b"{}"})
 _NATIVE_CHOICES = frozenset({"auto", "any", "tool", "none"})
 
 
@@ -72,16 +73,17 @@ def _tool(tool: _Tool) -> bytes | None:
         if tool.custom != NULL or tool.type == "function":
             raise Refusal("type", f"{{}}: a tool of type '{tool.type[:60]}' without a schema cannot be carried.")
         return None
-    made = b'{"name":' + string(function.name, "function.name")
-    if function.description != NULL:
-        made += b',"description":' + bytes(function.description)
     parameters = bytes(function.parameters)
-    made += b',"input_schema":' + (_NO_PARAMETERS if parameters in {b"null", b"{}"} else parameters)
+    pieces = [b'{"name":', string(function.name, "function.name")]
+    if function.description != NULL:
+        pieces += (b',"description":', bytes(function.description))
+    pieces += (b',"input_schema":', _NO_PARAMETERS if parameters in _NOTHING else parameters)
     if function.strict:
-        made += b',"strict":true'
+        pieces.append(b',"strict":true')
     if tool.cache_control != NULL:
-        made += b',"cache_control":' + bytes(tool.cache_control)
-    return made + b"}"
+        pieces += (b',"cache_control":', bytes(tool.cache_control))
+    pieces.append(b"}")
+    return b"".join(pieces)
 
 
 def _web_search(raw: msgspec.Raw) -> bytes:
