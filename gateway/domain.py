@@ -43,6 +43,7 @@ class Endpoint(StrEnum):
     CHAT = "chat/completions"
     RESPONSES = "responses"
     INPUT_TOKENS = "responses/input_tokens"
+    COMPACT = "responses/compact"
     MESSAGES = "messages"
     COUNT_TOKENS = "messages/count_tokens"
     COMPLETIONS = "completions"
@@ -68,11 +69,17 @@ class AnswerForm(StrEnum):
 _DIALECT_OF: Mapping[Endpoint, Endpoint] = {
     Endpoint.RESPONSES: Endpoint.RESPONSES,
     Endpoint.INPUT_TOKENS: Endpoint.RESPONSES,
+    Endpoint.COMPACT: Endpoint.RESPONSES,
     Endpoint.MESSAGES: Endpoint.MESSAGES,
     Endpoint.COUNT_TOKENS: Endpoint.MESSAGES,
 }
-# Other servers of the Responses API cannot say how many tokens an input has.
-_KINDS_THAT_COUNT = frozenset({"openai", "azure"})
+# What other servers of the same dialect mostly do not have, and the kinds of those that do.
+_OPENAIS_KINDS = frozenset({"openai", "azure"})
+_KINDS_THAT_HAVE: Mapping[Endpoint, frozenset[str]] = {
+    Endpoint.INPUT_TOKENS: _OPENAIS_KINDS,
+    Endpoint.COMPACT: _OPENAIS_KINDS,
+    Endpoint.COUNT_TOKENS: frozenset({"anthropic", "vllm"}),
+}
 # Ours that are translated where an upstream does not speak them, and what they become, in order of preference.
 _TRANSLATED: Mapping[Endpoint, tuple[Endpoint, ...]] = {
     Endpoint.CHAT: (Endpoint.MESSAGES,),
@@ -243,7 +250,7 @@ class Deployment:
 
         All endpoints that belong to no other dialect are OpenAI's, and go with chat.
         """
-        if endpoint is Endpoint.INPUT_TOKENS and self.provider.kind not in _KINDS_THAT_COUNT:
+        if endpoint in _KINDS_THAT_HAVE and self.provider.kind not in _KINDS_THAT_HAVE[endpoint]:
             return None
         if _DIALECT_OF.get(endpoint, Endpoint.CHAT) in self.speaks:
             return endpoint

@@ -14,6 +14,7 @@ _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.CHAT: frozenset({"chat", "responses"}),
     Endpoint.RESPONSES: frozenset({"chat", "responses"}),
     Endpoint.INPUT_TOKENS: frozenset({"chat", "responses"}),
+    Endpoint.COMPACT: frozenset({"chat", "responses"}),
     Endpoint.MESSAGES: frozenset({"chat", "responses"}),
     Endpoint.COUNT_TOKENS: frozenset({"chat", "responses"}),
     Endpoint.COMPLETIONS: frozenset({"chat", "completion"}),

@@ -50,6 +50,7 @@ APIS: Mapping[Endpoint, Api] = {
     Endpoint.CHAT: _OPENAI,
     Endpoint.RESPONSES: _RESPONSES,
     Endpoint.INPUT_TOKENS: _RESPONSES,
+    Endpoint.COMPACT: _RESPONSES,
     Endpoint.MESSAGES: _MESSAGES,
     Endpoint.COUNT_TOKENS: _MESSAGES,
     Endpoint.COMPLETIONS: _OPENAI,

@@ -81,7 +81,8 @@ class ResponsesDialect:
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.endpoint is Endpoint.INPUT_TOKENS:
             return TokenCountReader(deployment)
-        is_stored = not self._says("store", b"false")
+        # A conversation that was made shorter comes back to the client, and is kept by it alone.
+        is_stored = self._request.endpoint is Endpoint.RESPONSES and not self._says("store", b"false")
         if self._request.is_stream:
             is_background = self._says("background", b"true")
             return ResponseStreamReader(

@@ -38,6 +38,18 @@ def token_count(script: Script) -> dict[str, Any]:
     return {"object": "response.input_tokens", "input_tokens": count, **script.extra}
 
 
+def compaction(script: Script) -> dict[str, Any]:
+    item = {"id": "cmp_1", "type": "compaction", "encrypted_content": ENCRYPTED}
+    usage = usage_of(script, len(pieces_of(script.text)))
+    return {
+        "id": "resp_compacted",
+        "object": "response.compaction",
+        "created_at": CREATED,
+        "output": [item],
+        "usage": usage,
+    }
+
+
 class ResponsesAnswer:
     """One answer: the object as it is at the end, and the events that lead there."""
 

@@ -13,13 +13,13 @@ import msgspec
 from aiohttp import web
 
 from scripted import media, messages, openai_chat
-from scripted.responses import ResponsesAnswer, Shelf, token_count
+from scripted.responses import ResponsesAnswer, Shelf, compaction, token_count
 from scripted.script import PRESETS, Script, framed, script_of
 from scripted.sending import Broken, break_off, pause, send_stream, send_whole
 
 ENDPOINTS = (
     *("chat/completions", "completions", "embeddings", "moderations"),
-    *("responses/input_tokens", "responses", "messages/count_tokens", "messages"),
+    *("responses/input_tokens", "responses/compact", "responses", "messages/count_tokens", "messages"),
     *media.ENDPOINTS,
 )
 _STREAMING = ("chat/completions", "completions", "responses", "messages")
@@ -182,6 +182,8 @@ class ScriptedUpstream:
                 return messages.whole_answer(body, script)
             case "messages/count_tokens":
                 return messages.token_count(script)
+            case "responses/compact":
+                return compaction(script)
             case "responses/input_tokens":
                 return token_count(script)
             case "responses":

@@ -266,3 +266,31 @@ def test_the_tokens_of_an_input_are_counted_by_the_upstream_at_no_cost(
     assert answer.parse().input_tokens == INPUT_TOKENS
     entry = books.entry(answer.headers["x-request-id"])
     assert (entry["endpoint"], entry["cost_nusd"], entry["input_tokens"]) == ("responses/input_tokens", 0, 0)
+
+
+def test_a_conversation_is_made_shorter_by_the_upstream_and_charged(
+    client: openai.OpenAI, books: Books, model: str
+) -> None:
+    answer = client.responses.with_raw_response.compact(model=model, input="What now?")
+    compacted = answer.parse()
+    assert (compacted.object, [item.type for item in compacted.output]) == ("response.compaction", ["compaction"])
+    entry = books.entry(answer.headers["x-request-id"])
+    assert (entry["endpoint"], entry["cost_nusd"]) == ("responses/compact", COST_NUSD)
+    with pytest.raises(openai.NotFoundError):
+        client.responses.retrieve(compacted.id)
+
+
+def test_a_model_that_cannot_make_conversations_shorter_says_so(http: httpx.Client) -> None:
+    answer = http.post("/v1/responses/compact", json={"model": "any/x", "input": "What now?"})
+    assert answer.status_code == 400
+    assert "not /v1/responses/compact" in error_of(answer)["message"]
+
+
+def test_a_model_without_a_counter_has_its_input_counted_here(
+    http: httpx.Client, upstream: UpstreamProcess, user: str
+) -> None:
+    asked = {"model": "any/x", "input": "What now?", "user": user}
+    answer = http.post("/v1/responses/input_tokens", json=asked)
+    assert answer.json()["object"] == "response.input_tokens"
+    assert answer.json()["input_tokens"] > 0
+    assert upstream.calls(user) == []
