@@ -59,7 +59,7 @@ async def count_here(request: Request, caller: Caller, services: Services) -> Co
     if form is None:
         return None
     asked = replace(request, endpoint=form.counted_for)
-    candidates = decide(services.catalog(), asked, caller, _is_available).candidates
+    candidates = decide(services.catalog(), asked, caller, _why_unavailable).candidates
     if any(deployment.asked_as(request.endpoint) is not None for deployment in candidates):
         return None
     fields = request.body.fields
@@ -76,7 +76,7 @@ async def count_here(request: Request, caller: Caller, services: Services) -> Co
     return Counted(msgspec.json.encode({**form.answer, "input_tokens": tokens}), candidates[0].name)
 
 
-def _is_available(deployment: str) -> Reason | None:
+def _why_unavailable(deployment: str) -> Reason | None:
     """Nobody is called, so it does not matter who is away."""
     del deployment
     return None

@@ -69,10 +69,12 @@ providers:
   gone: {{kind: openai_compatible, base_url: "http://127.0.0.1:9/v1", api_key: {UPSTREAM_KEY}}}
   cheap: {{kind: openai_compatible, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}, discount_pct: 12.5}}
   speaks-messages: {{kind: anthropic, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
+  speaks-messages-too: {{kind: openai_compatible, dialects: [messages], base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
   speaks-responses: {{kind: openai, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
   speaks-responses-too: {{kind: openai, base_url: UPSTREAM, api_key: {UPSTREAM_KEY}}}
 deployments:
   - {{name: "messages/*", provider: speaks-messages, model: "*", price: {_AGENT_PRICE}}}
+  - {{name: "more-messages/*", provider: speaks-messages-too, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "responses/*", provider: speaks-responses, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "more-responses/*", provider: speaks-responses-too, model: "*", price: {_AGENT_PRICE}}}
   - {{name: "slow/*", provider: slow, model: "*", price: {{input: 1, output: 2}}}}

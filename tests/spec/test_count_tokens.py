@@ -96,6 +96,18 @@ def test_an_image_counts_as_much_as_the_largest_and_its_bytes_as_nothing(http: h
     assert counted({"type": "thinking", "thinking": "", "signature": "EqQB" * 500}) < without + 5
 
 
+def test_a_server_with_anthropics_api_that_is_not_anthropics_is_not_asked_to_count(
+    http: httpx.Client, upstream: UpstreamProcess, books: Books, user: str
+) -> None:
+    body = {"model": "more-messages/x", "messages": PROMPT, "metadata": {"user_id": user}}
+    assert 6 <= http.post(MESSAGES, json=body).json()["input_tokens"] <= 12
+    assert upstream.calls(user) == []
+    answer = http.post("/v1/messages", json={**body, "max_tokens": 9})
+    assert (answer.status_code, len(upstream.calls(user))) == (200, 1)
+    assert upstream.calls(user)[0]["headers"]["authorization"].startswith("Bearer ")
+    assert books.entry(answer.headers["request-id"])["status"] == "succeeded"
+
+
 def test_a_route_with_one_deployment_that_counts_asks_that_one(http: httpx.Client, books: Books) -> None:
     answer = http.post(MESSAGES, json={"model": "first-does-not-count", "messages": PROMPT})
     assert answer.json() == {"input_tokens": 9}
