@@ -20,6 +20,7 @@ class _InputDetails(msgspec.Struct):
 class _OutputDetails(msgspec.Struct):
     reasoning_tokens: int | None = None
     audio_tokens: int | None = None
+    image_tokens: int | None = None
 
 
 class _ServerTools(msgspec.Struct):
@@ -69,6 +70,7 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
             output_tokens=output_tokens + unlisted,
             reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
             audio_output_tokens=out.audio_tokens or 0,
+            image_output_tokens=out.image_tokens or 0,
             web_searches=tools.web_search_requests or 0,
             code_sessions=tools.code_execution_requests or 0,
         )

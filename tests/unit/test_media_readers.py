@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.api.gauges import ImageGauge, RerankGauge, SpeechGauge, TranscriptGauge
 from gateway.api.media_readers import BytesReader, EventReader, ObjectReader, TextReader
+from gateway.api.usage import parse_usage
 from gateway.domain import Deployment, Meter, Provider, Tariff, Usage
 from gateway.errors import UpstreamInterrupted
 from policies.pricing import make_rate_card
@@ -242,6 +243,11 @@ def test_the_answer_says_better_than_the_request_which_size_it_has(asked, answer
     sizes = {"standard/1024x1024": 1, "256x256": 2, "high/1024x1536": 3}
     gauge = ImageGauge(Usage(images=1), priced(Meter.IMAGE_GENERATED, **sizes), *asked)
     assert whole(gauge, {"data": [{}], **answered}, "data").service_tier == tier
+
+
+def test_images_that_a_chat_answers_with_are_tokens_of_their_own():
+    told = {"prompt_tokens": 5, "completion_tokens": 1300, "completion_tokens_details": {"image_tokens": 1290}}
+    assert parse_usage(json.dumps(told).encode()) == Usage(input_tokens=5, output_tokens=1300, image_output_tokens=1290)
 
 
 def test_images_charged_by_their_tokens_have_no_tier_of_their_size():
