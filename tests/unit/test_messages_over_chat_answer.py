@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from chat_answer_parts import DONE, USAGE, call, chunk, told, translator, usage_chunk, whole
+from chat_answer_parts import DONE, USAGE, call, chunk, deltas, told, translator, usage_chunk, whole
 
 from gateway.errors import UpstreamBroken
 from gateway.translation.messages_over_chat.names import chat_name
@@ -37,6 +37,14 @@ def test_reasoning_is_a_thinking_block_in_front(name):
         {"type": "thinking", "thinking": "Hm.", "signature": ""},
         {"type": "text", "text": "Hello."},
     ]
+
+
+def test_content_in_parts_is_told_part_by_part():
+    parts = [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}, {"type": "text", "text": "Hello."}]
+    expected = [{"type": "thinking", "thinking": "Hm.", "signature": ""}, {"type": "text", "text": "Hello."}]
+
+    assert whole({"content": parts})["content"] == expected
+    assert [delta["type"] for delta in deltas(told(chunk(content=parts), DONE))] == ["thinking_delta", "text_delta"]
 
 
 def test_a_refusal_is_text_that_stops_as_one():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import groupby
+from operator import itemgetter
+
 import msgspec
 
 from gateway.domain import Body
@@ -9,6 +12,8 @@ from gateway.errors import UpstreamBroken
 from gateway.translation.lone_surrogates import leniently
 from gateway.translation.messages_over_chat.names import ToolNames
 from gateway.translation.messages_over_chat.reply import (
+    TEXT,
+    THINKING,
     Choice,
     Said,
     decode_reply,
@@ -20,6 +25,10 @@ from gateway.translation.messages_over_chat.reply import (
 from gateway.translation.messages_over_chat.usage import message_usage
 
 _encode = msgspec.json.encode
+_BLOCKS = {
+    TEXT: b'{"type":"text","text":"%b"}',
+    THINKING: b'{"type":"thinking","thinking":"%b","signature":""}',
+}
 
 
 def message(answer: bytes, asked: Body) -> bytes:
@@ -51,11 +60,12 @@ def _message(answer: bytes, asked: Body) -> bytes:
 
 
 def _texts(said: Said) -> list[bytes]:
+    """One block for each run of thoughts or text."""
     blocks = []
-    if thought := said.thought:
-        blocks.append(b'{"type":"thinking","thinking":"' + thought + b'","signature":""}')
-    if text := text_of(said.content) + text_of(said.refusal):
-        blocks.append(b'{"type":"text","text":"' + text + b'"}')
+    for kind, run in groupby(said.texts(), key=itemgetter(0)):
+        text = b"".join(text for _, text in run)
+        if text:
+            blocks.append(_BLOCKS[kind] % text)
     return blocks
 
 

@@ -16,7 +16,7 @@ class _Tool(msgspec.Struct):
     name: object = None
 
 
-_tools = msgspec.json.Decoder(list[_Tool]).decode
+_tools = msgspec.json.Decoder(list[_Tool] | None).decode
 
 
 def chat_name(name: str) -> str:
@@ -51,6 +51,6 @@ class ToolNames:
         if len(name) != _CHARS_MAX:
             return name
         if self._long is None:
-            names = [tool.name for tool in _tools(self._body.fields.get("tools", b"[]"))]
+            names = [tool.name for tool in _tools(self._body.fields.get("tools", b"[]")) or ()]
             self._long = {chat_name(one): one for one in names if isinstance(one, str)}
         return self._long.get(name, name)

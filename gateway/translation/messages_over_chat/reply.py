@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterator
 
 import msgspec
 
 from gateway.errors import UpstreamBroken
 from gateway.translation.lone_surrogates import HALF_A_PAIR
 
+TEXT, THINKING = b"text", b"thinking"
 ABSENT = msgspec.Raw()
 _ID_CHARS = 24
 
@@ -33,10 +35,23 @@ class Said(msgspec.Struct):
     reasoning: msgspec.Raw = ABSENT
     tool_calls: list[ToolCall] | None = None
 
-    @property
-    def thought(self) -> bytes:
-        """The reasoning, under either of the names that servers give it."""
-        return text_of(self.reasoning_content) or text_of(self.reasoning)
+    def texts(self) -> Iterator[tuple[bytes, bytes]]:
+        """What is reasoned and said, in order: the type of its block, and the bytes between its quotes."""
+        if thought := text_of(self.reasoning_content) or text_of(self.reasoning):
+            yield THINKING, thought
+        if bytes(self.content)[:1] == b"[":
+            yield from _texts_of_parts(self.content)
+        elif text := text_of(self.content):
+            yield TEXT, text
+        if refusal := text_of(self.refusal):
+            yield TEXT, refusal
+
+
+class _Part(msgspec.Struct):
+    """Of servers that give content as a list (Mistral): a text, or thoughts that are a list again."""
+
+    text: msgspec.Raw = ABSENT
+    thinking: list[_Part] = []
 
 
 class Choice(msgspec.Struct):
@@ -60,6 +75,7 @@ class Reply(msgspec.Struct):
 
 decode_reply = msgspec.json.Decoder(Reply).decode
 _string = msgspec.json.Decoder(str).decode
+_parts = msgspec.json.Decoder(list[_Part]).decode
 _object = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
 _STOP_REASONS = {"length": "max_tokens", "content_filter": "refusal"}
@@ -73,6 +89,13 @@ def text_of(raw: msgspec.Raw) -> bytes:
     if text in (b"", b"null"):
         return b""
     raise UpstreamBroken("The upstream's answer has something else in place of a text.")
+
+
+def _texts_of_parts(raw: msgspec.Raw) -> Iterator[tuple[bytes, bytes]]:
+    for part in _parts(raw):
+        for thought in part.thinking:
+            yield THINKING, text_of(thought.text)
+        yield TEXT, text_of(part.text)
 
 
 def decode_text(inner: bytes) -> str:

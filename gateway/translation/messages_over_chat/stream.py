@@ -15,6 +15,8 @@ from gateway.translation.lone_surrogates import leniently, restored
 from gateway.translation.messages_over_chat.names import ToolNames
 from gateway.translation.messages_over_chat.reply import (
     ABSENT,
+    TEXT,
+    THINKING,
     Choice,
     Reply,
     Said,
@@ -30,7 +32,6 @@ from gateway.translation.messages_over_chat.usage import message_usage
 
 _encode = msgspec.json.encode
 
-TEXT, THINKING = b"text", b"thinking"
 _PING = b'event: ping\ndata: {"type":"ping"}\n\n'
 _START = b'event: content_block_start\ndata: {"type":"content_block_start","index":%d,"content_block":%b}\n\n'
 _STOP = b'event: content_block_stop\ndata: {"type":"content_block_stop","index":%d}\n\n'
@@ -120,17 +121,16 @@ class MessageStream:
         return typed("message_start", {"type": "message_start", "message": message})
 
     def _say(self, out: list[bytes], said: Said) -> None:
-        if thought := said.thought:
-            self._add_text(out, THINKING, thought)
-        if text := text_of(said.content):
-            self._add_text(out, TEXT, text)
-        if refusal := text_of(said.refusal):
+        for kind, text in said.texts():
+            self._add_text(out, kind, text)
+        if text_of(said.refusal):
             self._has_refused = True
-            self._add_text(out, TEXT, refusal)
         for call in said.tool_calls or ():
             self._add_call(out, call)
 
     def _add_text(self, out: list[bytes], kind: bytes, text: bytes) -> None:
+        if not text:
+            return
         if self._calls:
             self._late.append((kind, restored(text)))
             return
