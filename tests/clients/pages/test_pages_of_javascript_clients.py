@@ -50,8 +50,8 @@ def test_the_vercel_ai_sdk_page(
     user_of: Callable[[str], User], says: Callable[[User, str], list[str]], upstream: str
 ) -> None:
     user = user_of(upstream)
-    once = [TEXT, TEXT, "tokens: 120", TOLD, CITY]
+    once = [TEXT, TEXT, TEXT, "tokens: 120", TOLD, CITY]
     assert says(user, "vercel-ai-sdk.md") == [*once * 4, COST]
-    entries = user.paid_for(responses=5, chat=11, messages=5)
+    entries = user.paid_for(responses=6, chat=13, messages=6)
     assert all(entry["tags"] == ["docs", "vercel"] for entry in entries)
     assert [entry["end_user"] for entry in entries if entry["end_user"]] == ["ada"]

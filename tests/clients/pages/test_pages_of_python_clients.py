@@ -18,6 +18,8 @@ TOLD = f"The tool said: {RESULT}"
 CITY = "name='Rome' people=7"
 COST = f"cost in USD: {COST_USD}"
 EVERY = pytest.mark.parametrize("upstream", ["every dialect", "chat alone", "messages alone"])
+# Frameworks take seconds to import; what is translated for them is what is translated for the SDKs that they use.
+SOME = pytest.mark.parametrize("upstream", ["every dialect", "chat alone"])
 
 
 class Reader:
@@ -62,24 +64,26 @@ def test_the_anthropic_page(reader_of: Callable[[str], Reader], upstream: str) -
     assert users_in(entries) == ["ada"]
 
 
-@EVERY
+@SOME
 def test_the_openai_agents_page(reader_of: Callable[[str], Reader], upstream: str) -> None:
     reader = reader_of(upstream)
     tokens = "tokens of both calls: 240"
     assert reader.says("openai-agents.md", "agents") == [TEXT, TEXT, TOLD, tokens, CITY, TOLD]
     entries = reader.user.paid_for(responses=5, chat=2)
     assert all(entry["tags"] == ["docs", "openai-agents"] for entry in entries)
+    assert users_in(entries) == ["ada"] * 2
 
 
-@EVERY
+@SOME
 def test_the_pydantic_ai_page(reader_of: Callable[[str], Reader], upstream: str) -> None:
     reader = reader_of(upstream)
     assert reader.says("pydantic-ai.md", "agents") == [TEXT, TEXT, TOLD, CITY] * 3
     entries = reader.user.paid_for(chat=5, responses=5, messages=5)
     assert all(entry["tags"] == ["docs", "pydantic-ai"] for entry in entries)
+    assert users_in(entries) == ["ada"] * 6
 
 
-@EVERY
+@SOME
 def test_the_langchain_page(reader_of: Callable[[str], Reader], upstream: str) -> None:
     reader = reader_of(upstream)
     assert reader.says("langchain.md", "agents") == [TEXT, TEXT, TOLD, CITY] * 3 + [COST]
