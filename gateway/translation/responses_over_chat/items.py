@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import TypeVar
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.translation.refusal import Refusal
 from gateway.translation.responses_over_chat.raw import (
     NULL,
     as_string,
     is_null,
     is_string,
     joined,
+    missing,
     read,
     string,
     text,
@@ -21,8 +23,11 @@ from gateway.translation.responses_over_chat.raw import (
 from gateway.translation.responses_over_chat.thinking import opened
 from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox
 
+T = TypeVar("T")
 _SEND_ITEMS = "its answers are not stored, so send the items themselves, and 'store': false so that your SDK does"
 _PARAGRAPH = b"\\n\\n"
+_TEXTS = frozenset(("input_text", "output_text", "text"))
+_ORIGINAL, _HIGH = text("original"), text("high")  # the finest details: of this API, and of chat
 _IMAGES_FOLLOW = text("The tool's images follow.")
 
 
@@ -114,11 +119,11 @@ class Conversation:
         self._images: list[_ChatPart] = []  # of tool outputs, which chat carries in a user message behind them
 
     def messages(self) -> msgspec.Raw:
-        """All of them as JSON. Raises BadRequest if there are none."""
+        """All of them as JSON. Raises Refusal if there are none."""
         self._end_turn()
         self._show_images()
         if not self._messages:
-            raise BadRequest("'input' is empty.", param="input", code="invalid_value")
+            raise Refusal("input", "{} is empty.", "invalid_value")
         return msgspec.Raw(msgspec.json.encode(self._messages))
 
     def instruct(self, content: msgspec.Raw) -> None:
@@ -131,38 +136,38 @@ class Conversation:
             case _:
                 self._messages.append(_Message(self._system_role, content=content))
 
-    def add(self, item: Item, field: str) -> None:
-        """Take one item, which stands at that field. Raises BadRequest for one that chat cannot carry."""
+    def add(self, item: Item) -> None:
+        """Take one item. Raises Refusal for one that chat cannot carry."""
         match item.type or ("message" if item.role else "item_reference"):
             case "message":
-                self._message(item, field)
+                self._message(item)
             case "function_call" | "custom_tool_call" | "tool_search_call":
-                self._call(item, field)
+                self._call(item)
             case "function_call_output" | "custom_tool_call_output" | "tool_search_output":
-                self._output(item, field)
+                self._output(item)
             case "reasoning":
                 if self._is_for_messages:
-                    self._reasoning(item, field)
+                    self._reasoning(item)
             case "additional_tools" | "web_search_call":
                 pass  # tools are read before; what a search found is in the message that follows it
             case "item_reference":
-                raise unsupported(field, _SEND_ITEMS)
+                raise unsupported("", _SEND_ITEMS)
             case other:
-                raise unsupported(f"{field}.type", f"its upstream cannot be given '{other}' items")
+                raise unsupported("type", f"its upstream cannot be given '{other}' items")
 
-    def _message(self, item: Item, field: str) -> None:
+    def _message(self, item: Item) -> None:
         match item.role:
             case "user":
                 self._end_turn()
                 self._show_images()
-                self._messages.append(_Message("user", content=_content(item.content, f"{field}.content")))
+                self._messages.append(_Message("user", content=_content(item.content, "content")))
             case "system" | "developer":
-                self.instruct(_plain_text(item.content, f"{field}.content"))
+                self.instruct(_plain_text(item.content))
             case "assistant":
-                self._say(item.content, f"{field}.content")
+                self._say(item.content)
             case _:
-                raise BadRequest(
-                    f"Invalid value for '{field}.role': {item.role!r}.", param=f"{field}.role", code="invalid_value"
+                raise Refusal(
+                    "role", "Invalid value for {}: it must be user, assistant, system or developer.", "invalid_value"
                 )
 
     def _assistant(self) -> _Message:
@@ -171,8 +176,8 @@ class Conversation:
             self._turn = _Message("assistant", content=NULL)
         return self._turn
 
-    def _say(self, content: msgspec.Raw, field: str) -> None:
-        said, refused = (content, []) if is_string(content) else _said(content, field)
+    def _say(self, content: msgspec.Raw) -> None:
+        said, refused = (content, []) if is_string(content) else _said(content)
         turn = self._turn
         if turn is not None and turn.tool_calls is msgspec.UNSET and not _is_silent(turn):
             self._end_turn()  # another message of the assistant's
@@ -180,25 +185,26 @@ class Conversation:
         if refused:
             turn.refusal = joined(refused)
         if said is not None:
-            before = turn.content
-            turn.content = (
-                joined((before, said), _PARAGRAPH) if isinstance(before, msgspec.Raw) and not is_null(before) else said
-            )
+            before = _raw(turn.content)
+            turn.content = said if is_null(before) else joined((before, said), _PARAGRAPH)
 
-    def _call(self, item: Item, field: str) -> None:
+    def _call(self, item: Item) -> None:
         name, arguments = self._toolbox.name_of(item.namespace, item.name), item.arguments
         if item.type == "custom_tool_call":
-            arguments = as_string(msgspec.Raw(b'{"input":' + bytes(string(item.input, f"{field}.input")) + b"}"))
+            arguments = as_string(msgspec.Raw(b'{"input":' + bytes(string(item.input, "input")) + b"}"))
         elif item.type == "tool_search_call":
             name = TOOL_SEARCH
             arguments = arguments if is_string(arguments) else as_string(arguments)
-        function = {"name": text(name), "arguments": string(arguments, f"{field}.arguments")}
+        function = {"name": text(name), "arguments": string(arguments, "arguments")}
+        call = _ChatCall(_call_id(item), "function", function)
         turn = self._assistant()
-        calls = [] if turn.tool_calls is msgspec.UNSET else turn.tool_calls
-        turn.tool_calls = [*calls, _ChatCall(_call_id(item, field), "function", function)]
+        if turn.tool_calls is msgspec.UNSET:
+            turn.tool_calls = [call]
+        else:
+            turn.tool_calls.append(call)
 
-    def _output(self, item: Item, field: str) -> None:
-        call_id = _call_id(item, field)
+    def _output(self, item: Item) -> None:
+        call_id = _call_id(item)
         self._end_turn()
         if item.type == "tool_search_output":
             names = [self._toolbox.name_of(*one) for one in _names(item.tools)]
@@ -208,11 +214,11 @@ class Conversation:
         elif is_string(item.output):
             said = item.output
         else:
-            said = self._listed_output(item.output, f"{field}.output")
+            said = self._listed_output(item.output)
         self._messages.append(_Message("tool", content=said, tool_call_id=call_id))
 
-    def _listed_output(self, output: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
-        parts = _content(output, field)
+    def _listed_output(self, output: msgspec.Raw) -> msgspec.Raw | list[_ChatPart]:
+        parts = _content(output, "output")
         if self._is_for_messages or not isinstance(parts, list):
             return parts
         texts = [part.text for part in parts if isinstance(part.text, msgspec.Raw)]
@@ -220,14 +226,14 @@ class Conversation:
         self._images += others
         return joined([*texts, _IMAGES_FOLLOW] if others else texts, b"\\n")
 
-    def _reasoning(self, item: Item, field: str) -> None:
+    def _reasoning(self, item: Item) -> None:
         turn = self._turn
         if turn is not None and turn.tool_calls is msgspec.UNSET and not is_null(_raw(turn.content)):
             self._end_turn()
         blocks = opened(item.encrypted_content)
-        said = [] if is_null(item.summary) else read(_decode_texts, item.summary, f"{field}.summary")
+        said = [] if is_null(item.summary) else read(_decode_texts, item.summary, "summary")
         if not is_null(item.content):
-            said += read(_decode_texts, item.content, f"{field}.content")
+            said += read(_decode_texts, item.content, "content")
         texts = [one.text for one in said if is_string(one.text)]
         if not (blocks or texts):
             return
@@ -258,10 +264,9 @@ def _is_silent(turn: _Message) -> bool:
     return is_null(_raw(turn.content)) and turn.refusal is msgspec.UNSET
 
 
-def _call_id(item: Item, field: str) -> str:
+def _call_id(item: Item) -> str:
     if not item.call_id:
-        name = f"{field}.call_id"
-        raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
+        raise missing("call_id")
     return item.call_id
 
 
@@ -284,58 +289,68 @@ def _content(content: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
     """What a user or a tool says: one text as a string, which every server understands, else a list of parts."""
     if is_string(content):
         return content
-    parts = [_chat_part(part, f"{field}.{number}") for number, part in enumerate(_parts(content, field))]
+    parts = _each(_chat_part, content, field)
     if not parts:
         return text("")
     only = parts[0].text if len(parts) == 1 else msgspec.UNSET
     return only if isinstance(only, msgspec.Raw) else parts
 
 
-def _chat_part(part: _Part, field: str) -> _ChatPart:
+def _each(translate: Callable[[_Part], T], content: msgspec.Raw, field: str) -> list[T]:
+    """All parts of a field, translated."""
+    done: list[T] = []
+    parts = _parts(content, field)
+    try:
+        done.extend(map(translate, parts))
+    except Refusal as refusal:  # the list holds what was translated before
+        raise refusal.within(f"{field}.{len(done)}") from None
+    return done
+
+
+def _chat_part(part: _Part) -> _ChatPart:
+    if part.type in _TEXTS:
+        return _ChatPart("text", text=string(part.text, "text"))
     for name in ("file_id", "file_url"):
         if not is_null(getattr(part, name)):
-            raise unsupported(f"{field}.{name}", "only data in the request itself reaches its upstream")
+            raise unsupported(name, "only data in the request itself reaches its upstream")
     match part.type:
-        case "input_text" | "output_text" | "text":
-            return _ChatPart("text", text=string(part.text, f"{field}.text"))
         case "input_image":
-            image = {"url": string(part.image_url, f"{field}.image_url")}
+            image = {"url": string(part.image_url, "image_url")}
             if not is_null(part.detail):
-                # "original" is the finest that only this API has.
-                image["detail"] = text("high") if bytes(part.detail) == b'"original"' else part.detail
+                image["detail"] = _HIGH if part.detail == _ORIGINAL else part.detail
             return _ChatPart("image_url", image_url=image)
         case "input_file":
-            file = {"file_data": string(part.file_data, f"{field}.file_data")}
+            file = {"file_data": string(part.file_data, "file_data")}
             if not is_null(part.filename):
                 file["filename"] = part.filename
             return _ChatPart("file", file=file)
         case "input_audio":
             return _ChatPart("input_audio", input_audio=part.input_audio)
         case other:
-            raise unsupported(f"{field}.type", f"its upstream cannot be given '{other}' parts")
+            raise unsupported("type", f"its upstream cannot be given '{other}' parts")
 
 
-def _plain_text(content: msgspec.Raw, field: str) -> msgspec.Raw:
+def _plain_text(content: msgspec.Raw) -> msgspec.Raw:
     """What the system says, which is text alone."""
-    if is_string(content):
-        return content
-    texts = []
-    for number, part in enumerate(_parts(content, field)):
-        if part.type not in ("input_text", "output_text", "text"):
-            raise unsupported(f"{field}.{number}.type", "the system can only say text")
-        texts.append(string(part.text, f"{field}.{number}.text"))
-    return joined(texts, _PARAGRAPH)
+    return content if is_string(content) else joined(_each(_text_of, content, "content"), _PARAGRAPH)
 
 
-def _said(content: msgspec.Raw, field: str) -> tuple[msgspec.Raw | None, list[msgspec.Raw]]:
+def _text_of(part: _Part) -> msgspec.Raw:
+    if part.type not in _TEXTS:
+        raise unsupported("type", f"neither the system nor the assistant can say '{part.type}' parts")
+    return string(part.text, "text")
+
+
+def _said(content: msgspec.Raw) -> tuple[msgspec.Raw | None, list[msgspec.Raw]]:
     """The text of the assistant, if any, and its refusals."""
     texts: list[msgspec.Raw] = []
     refusals: list[msgspec.Raw] = []
-    for number, part in enumerate(_parts(content, field)):
+
+    def take(part: _Part) -> None:
         if part.type == "refusal":
-            refusals.append(string(part.refusal, f"{field}.{number}.refusal"))
-        elif part.type in ("output_text", "input_text", "text"):
-            texts.append(string(part.text, f"{field}.{number}.text"))
+            refusals.append(string(part.refusal, "refusal"))
         else:
-            raise unsupported(f"{field}.{number}.type", f"the assistant cannot have said '{part.type}' parts")
+            texts.append(_text_of(part))
+
+    _each(take, content, "content")
     return (joined(texts) if texts or not refusals else None), refusals

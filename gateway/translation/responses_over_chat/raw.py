@@ -2,24 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.translation.refusal import Refusal
 
 T = TypeVar("T")
 NULL = msgspec.Raw(b"null")
 EMPTY_LIST = msgspec.Raw(b"[]")
+_QUOTE = ord('"')
 
 
 def is_null(raw: msgspec.Raw) -> bool:
-    return bytes(raw) == b"null"
+    return raw == NULL
 
 
 def is_string(raw: msgspec.Raw) -> bool:
-    return bytes(raw)[:1] == b'"'
+    return memoryview(raw)[0] == _QUOTE
 
 
 def text(value: str) -> msgspec.Raw:
@@ -27,9 +28,11 @@ def text(value: str) -> msgspec.Raw:
     return msgspec.Raw(msgspec.json.encode(value))
 
 
-def joined(strings: Iterable[msgspec.Raw], separator: bytes = b"") -> msgspec.Raw:
+def joined(strings: Sequence[msgspec.Raw], separator: bytes = b"") -> msgspec.Raw:
     """JSON strings as one; the separator is written as it stands inside a JSON string."""
-    return msgspec.Raw(b'"' + separator.join(bytes(one)[1:-1] for one in strings) + b'"')
+    if len(strings) == 1:
+        return strings[0]
+    return msgspec.Raw(b'"' + separator.join([bytes(one)[1:-1] for one in strings]) + b'"')
 
 
 def as_string(raw: msgspec.Raw) -> msgspec.Raw:
@@ -38,20 +41,24 @@ def as_string(raw: msgspec.Raw) -> msgspec.Raw:
 
 
 def read(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, field: str) -> T:
-    """A value of the client's. Raises BadRequest naming the field whose type is wrong."""
+    """A value of the client's. Raises Refusal naming the field whose type is wrong."""
     try:
         return decode(raw)
     except (msgspec.DecodeError, RecursionError) as exc:
-        raise BadRequest(f"Invalid type for '{field}': {exc}.", param=field, code="invalid_type") from None
+        raise Refusal(field, f"Invalid type for {{}}: {exc}.", "invalid_type") from None
 
 
 def string(raw: msgspec.Raw, field: str) -> msgspec.Raw:
-    """The value itself. Raises BadRequest unless it is a string."""
+    """The value itself. Raises Refusal unless it is a string."""
     if not is_string(raw):
-        raise BadRequest(f"Invalid type for '{field}': expected a string.", param=field, code="invalid_type")
+        raise Refusal(field, "Invalid type for {}: expected a string.", "invalid_type")
     return raw
 
 
-def unsupported(field: str, why: str) -> BadRequest:
+def missing(field: str) -> Refusal:
+    return Refusal(field, "Missing required parameter: {}.", "missing_required_parameter")
+
+
+def unsupported(field: str, why: str) -> Refusal:
     """The refusal of a field that cannot be carried to a chat upstream."""
-    return BadRequest(f"'{field}' cannot be used with this model: {why}.", param=field, code="unsupported_parameter")
+    return Refusal(field, f"{{}} cannot be used with this model: {why}.", "unsupported_parameter")

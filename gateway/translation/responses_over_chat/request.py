@@ -7,21 +7,22 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Body, Deployment, Endpoint
-from gateway.errors import BadRequest
+from gateway.translation.refusal import Refusal
 from gateway.translation.responses_over_chat.items import Conversation, Item, read_items
 from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, is_null, read, string, unsupported
 from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools
 
+_FALSE, _TRUE, _EMPTY = (msgspec.Raw(raw) for raw in (b"false", b"true", b'""'))
 _STORED = "answers of this model are not stored"
 #: What a client relies on when it sends it: refused unless null, or the value that asks for nothing.
-_REFUSED: Mapping[str, tuple[bytes, str]] = {
-    "previous_response_id": (b"null", _STORED),
-    "conversation": (b"null", _STORED),
-    "prompt": (b"null", "its upstream has no stored prompts"),
-    "background": (b"false", _STORED),
-    "moderation": (b"null", "its upstream does not moderate"),
-    "messages": (b"null", "the Responses API calls it 'input'"),
-    "n": (b"1", "the Responses API gives one answer"),
+_REFUSED: Mapping[str, tuple[msgspec.Raw, str]] = {
+    "previous_response_id": (NULL, _STORED),
+    "conversation": (NULL, _STORED),
+    "prompt": (NULL, "its upstream has no stored prompts"),
+    "background": (_FALSE, _STORED),
+    "moderation": (NULL, "its upstream does not moderate"),
+    "messages": (NULL, "the Responses API calls it 'input'"),
+    "n": (msgspec.Raw(b"1"), "the Responses API gives one answer"),
 }
 #: Written anew, or dropped as ``docs/translation.md`` says.
 _OURS = frozenset(
@@ -33,7 +34,6 @@ _OURS = frozenset(
 )  # fmt: skip
 #: Known to OpenAI alone, and refused by servers that are strict.
 _OPENAI_ONLY = frozenset(("prompt_cache_key", "prompt_cache_retention", "prompt_cache_options", "safety_identifier"))
-_TRUE = msgspec.Raw(b"true")
 
 
 class _Reasoning(msgspec.Struct):
@@ -60,10 +60,16 @@ _decode_include = msgspec.json.Decoder(list[str] | None).decode
 
 def chat_request(body: Body, deployment: Deployment) -> Body:
     """The client's request as chat. Raises BadRequest naming the field that cannot be carried."""
-    fields = body.fields
+    try:
+        return Body(_chat_fields(body.fields, deployment))
+    except Refusal as refusal:
+        raise refusal.as_bad_request() from None
+
+
+def _chat_fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> Mapping[str, msgspec.Raw]:
     for name, (harmless, why) in _REFUSED.items():
         raw = fields.get(name, NULL)
-        if not is_null(raw) and bytes(raw) != harmless:
+        if raw not in (NULL, harmless):
             raise unsupported(name, why)
     is_openai = deployment.provider.kind in ("openai", "azure")
     items = read_items(fields.get("input", EMPTY_LIST))
@@ -89,11 +95,11 @@ def chat_request(body: Body, deployment: Deployment) -> Body:
     _copy(fields, "max_output_tokens", written, "max_completion_tokens" if is_openai else "max_tokens")
     for settings in (_reasoning(fields), _text(fields), _logprobs(fields)):
         written |= settings
-    return Body(written)
+    return written
 
 
 def described_tools(fields: Mapping[str, msgspec.Raw], items: Sequence[Item]) -> Toolbox:
-    """The request's tools: those it lists, and those that the conversation brought. Raises BadRequest."""
+    """The request's tools: those it lists, and those that the conversation brought. Raises Refusal."""
     toolbox = Toolbox()
     raw = fields.get("tools", NULL)
     if not is_null(raw):
@@ -106,10 +112,13 @@ def described_tools(fields: Mapping[str, msgspec.Raw], items: Sequence[Item]) ->
 
 def _messages(fields: Mapping[str, msgspec.Raw], items: Sequence[Item], conversation: Conversation) -> msgspec.Raw:
     instructions = fields.get("instructions", NULL)
-    if bytes(instructions) not in (b"null", b'""'):
+    if instructions not in (NULL, _EMPTY):
         conversation.instruct(string(instructions, "instructions"))
     for number, item in enumerate(items):
-        conversation.add(item, f"input.{number}")
+        try:
+            conversation.add(item)
+        except Refusal as refusal:
+            raise refusal.within(f"input.{number}") from None
     return conversation.messages()
 
 
@@ -135,7 +144,9 @@ def _text(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
     if form.type == "json_object":
         return {**written, "response_format": msgspec.Raw(b'{"type":"json_object"}')}
     if form.type != "json_schema":
-        raise BadRequest(f"Invalid value for 'text.format.type': {form.type!r}.", param="text.format.type")
+        raise Refusal(
+            "text.format.type", "Invalid value for {}: it must be text, json_object or json_schema.", "invalid_value"
+        )
     schema = {
         name: raw
         for name, raw in (

@@ -10,8 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.errors import BadRequest
-from gateway.translation.responses_over_chat.raw import NULL, is_null, joined, read, text, unsupported
+from gateway.translation.refusal import Refusal
+from gateway.translation.responses_over_chat.raw import NULL, is_null, joined, missing, read, text, unsupported
 
 _NAME_CHARS_MAX = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -90,6 +90,7 @@ _decode_choice = msgspec.json.Decoder(str | _Choice).decode
 _decode_location = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 TOOL_SEARCH = "tool_search"
 _WEB_SEARCH = "web_search"
+_NOTHING_SAID = (NULL, text(""))
 
 
 class Toolbox:
@@ -102,33 +103,37 @@ class Toolbox:
         self._web_search: Tool | None = None
 
     def add(self, tools: Iterable[Tool], field: str) -> None:
-        """Take a list of tools, which stands at that field. Raises BadRequest for a tool that chat cannot have."""
+        """Take a list of tools, which stands at that field. Raises Refusal for a tool that chat cannot have."""
         for number, tool in enumerate(tools):
-            self._add(tool, f"{field}.{number}")
+            try:
+                self._add(tool)
+            except Refusal as refusal:
+                raise refusal.within(f"{field}.{number}") from None
 
-    def _add(self, tool: Tool, field: str) -> None:
+    def _add(self, tool: Tool) -> None:
         if tool.type == "namespace":
             said = tool.description
             for number, inner in enumerate(tool.tools):
                 if inner.type not in ("function", "custom"):
-                    raise unsupported(f"{field}.tools.{number}.type", f"a namespace cannot hold '{inner.type}'")
-                self._put(inner, f"{field}.tools.{number}", tool.name, said)
+                    raise unsupported(f"tools.{number}.type", f"a namespace cannot hold '{inner.type}'")
+                if not inner.name:
+                    raise missing(f"tools.{number}.name")
+                self._put(inner, tool.name, said)
                 said = NULL  # the model reads once what the namespace is for
         elif tool.type in ("function", "custom"):
-            self._put(tool, field, None, NULL)
+            if not tool.name:
+                raise missing("name")
+            self._put(tool, None, NULL)
         elif tool.type == TOOL_SEARCH and tool.execution == "client":
             tool.name = TOOL_SEARCH
-            self._put(tool, field, None, NULL)
+            self._put(tool, None, NULL)
         elif tool.type.startswith(_WEB_SEARCH):
             self._web_search = tool
         else:
-            raise unsupported(f"{field}.type", f"its provider has no tool '{tool.type}'")
+            raise unsupported("type", f"its provider has no tool '{tool.type}'")
 
-    def _put(self, tool: Tool, field: str, namespace: str | None, namespace_said: msgspec.Raw) -> None:
-        if not tool.name:
-            name = f"{field}.name"
-            raise BadRequest(f"Missing required parameter: '{name}'.", param=name, code="missing_required_parameter")
-        said = [one for one in (namespace_said, tool.description) if bytes(one) not in (b"null", b'""')]
+    def _put(self, tool: Tool, namespace: str | None, namespace_said: msgspec.Raw) -> None:
+        said = [one for one in (namespace_said, tool.description) if one not in _NOTHING_SAID]
         function = _Function("")
         if tool.type == "custom":
             kind, function.parameters = Kind.CUSTOM, _ONE_INPUT
@@ -160,7 +165,7 @@ class Toolbox:
         return self._origins.get(function) or Origin(Kind.FUNCTION, function)
 
     def chat_fields(self, choice: msgspec.Raw) -> Mapping[str, msgspec.Raw]:
-        """``tools`` and ``tool_choice`` of the chat request. Raises BadRequest for a choice that cannot be made."""
+        """``tools`` and ``tool_choice`` of the chat request. Raises Refusal for a choice that cannot be made."""
         wanted = "auto" if is_null(choice) else read(_decode_choice, choice, "tool_choice")
         functions = list(self._functions.values())
         name: str | None = None
@@ -177,7 +182,7 @@ class Toolbox:
                 raise unsupported("tool_choice", f"its provider has no tool '{wanted.type}'")
         if not functions or (name is not None and name not in self._functions):
             if wanted == "required":
-                raise BadRequest("'tool_choice' asks for a tool that is not there.", param="tool_choice")
+                raise Refusal("tool_choice", "{} asks for a tool that is not there.", "invalid_value")
             return {}
         tools = msgspec.Raw(msgspec.json.encode([_ChatTool("function", one) for one in functions]))
         if name is not None:
