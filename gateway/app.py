@@ -112,6 +112,8 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     journal = RedisJournal(link, local_journal, instance)
     stack.push_async_callback(journal.close)
     ledger, keys = LedgerStore(engine), KeyStore(engine, redis_announcer(redis))
+    stored = StoredResponseStore(engine)
+    stack.push_async_callback(stored.close)
     return _Stores(
         instance=instance,
         engine=engine,
@@ -121,7 +123,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         ledger=ledger,
         keys=keys,
         key_cache=KeyCache(keys),
-        stored=StoredResponseStore(engine),
+        stored=stored,
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
     )

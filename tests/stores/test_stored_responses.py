@@ -10,8 +10,8 @@ from sqlalchemy import text
 
 from gateway.domain import StoredResponse
 from gateway.errors import StoreUnavailable
-from gateway.stores import database
-from gateway.stores.stored_responses import AWAY_S, StoredResponseStore
+from gateway.stores import stored_responses
+from gateway.stores.stored_responses import StoredResponseStore
 
 
 def made(id_, team="team_1", deployment="openai/gpt"):
@@ -28,12 +28,34 @@ def response_id():
     return f"resp_{uuid.uuid4().hex}"
 
 
+class Engine:
+    """A way to Postgres that can be cut."""
+
+    def __init__(self, engine):
+        self._engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        self.is_away = True
+
+    def execution_options(self, **_):
+        return self
+
+    def connect(self):
+        if self.is_away:
+            raise ConnectionRefusedError
+        return self._engine.connect()
+
+
 @pytest.fixture
-async def store_away():
-    engine = database.connect("postgresql://nobody@127.0.0.1:9/nothing")
-    clock = [100.0]
-    yield StoredResponseStore(engine, monotonic_s=lambda: clock[0]), clock
-    await engine.dispose()
+async def cut(engine):
+    """A store whose database is away, and the way to it; its pauses end when the way is free."""
+    way, is_free = Engine(engine), asyncio.Event()
+
+    async def sleep(_):
+        await is_free.wait()
+        way.is_away = False
+
+    store = StoredResponseStore(way, sleep=sleep)
+    yield store, is_free
+    await store.close()
 
 
 async def test_a_response_is_found_with_its_team_and_its_deployment(store, response_id):
@@ -90,17 +112,43 @@ async def test_what_is_older_than_upstreams_keep_it_is_purged_and_nothing_else(s
     assert await store.find(response_id)
 
 
-async def test_while_postgres_is_away_an_answer_goes_out_and_the_operator_is_told_once(store_away, caplog):
-    store, clock = store_away
-    await store.remember(made("resp_1"))
-    await store.remember(made("resp_2"))
+async def test_while_postgres_is_away_answers_go_out_and_the_operator_is_told_once(cut, caplog):
+    store, _ = cut
+    for _ in range(3):
+        await store.remember(made(f"resp_{uuid.uuid4().hex}"))
     assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 1
-    clock[0] += AWAY_S
-    await store.remember(made("resp_3"))
-    assert len([one for one in caplog.records if "Postgres is away" in one.message]) == 2
 
 
-async def test_while_postgres_is_away_nobody_is_told_that_an_id_is_unknown(store_away):
-    store, _ = store_away
+async def test_what_came_while_postgres_was_away_is_kept_when_it_is_back(cut, caplog):
+    store, is_free = cut
+    caplog.set_level("INFO")
+    ids = [f"resp_{uuid.uuid4().hex}" for _ in range(3)]
+    for one in ids:
+        await store.remember(made(one))
+    is_free.set()
+    await store._writer
+    assert [await store.find(one) for one in ids] == [made(one) for one in ids]
+    assert "Postgres is back" in caplog.text
+
+
+async def test_while_postgres_is_away_nobody_is_told_that_an_id_is_unknown(cut):
+    store, _ = cut
     with pytest.raises(StoreUnavailable):
         await store.find("resp_1")
+
+
+async def test_no_more_ids_wait_than_memory_has_room_for(cut, monkeypatch):
+    store, is_free = cut
+    monkeypatch.setattr(stored_responses, "WAITING_MAX", 2)
+    ids = [f"resp_{uuid.uuid4().hex}" for _ in range(3)]
+    for one in ids:
+        await store.remember(made(one))
+    is_free.set()
+    await store._writer
+    assert [await store.find(one) for one in ids] == [made(ids[0]), made(ids[1]), None]
+
+
+async def test_many_look_ups_at_once_all_find_what_they_look_for(store, response_id):
+    await store.remember(made(response_id))
+    found = await asyncio.gather(*(store.find(response_id) for _ in range(50)))
+    assert found == [made(response_id)] * 50
