@@ -324,11 +324,12 @@ class TestStreams:
         assert calls[1] == {"index": 0, "function": {"arguments": '{"a": 1}'}}
 
     def test_a_message_delta_that_is_not_the_last_ends_nothing(self):
-        asked = list(events(message(text("Hi"))))
+        asked = list(events(message(text("Hi"), stop_reason="max_tokens")))
         pause = event("message_delta", delta={"stop_reason": None}, usage={"output_tokens": 3})
-        answer = translator()
-        found = chunks(b"".join(answer.feed(one) for one in [*asked[:3], pause, *asked[3:]]))
-        assert [chunk["choices"][0]["finish_reason"] for chunk in found[:-1]] == [None, None, "stop"]
+        for place in (3, -1):
+            answer = translator()
+            found = chunks(b"".join(answer.feed(one) for one in [*asked[:place], pause, *asked[place:]]))
+            assert [chunk["choices"][0]["finish_reason"] for chunk in found[:-1]] == [None, None, "length"]
 
     def test_the_input_side_of_the_usage_may_be_told_at_the_start_only(self):
         answer = translator()

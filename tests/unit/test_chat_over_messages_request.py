@@ -19,13 +19,17 @@ ADAPTIVE, BY_BUDGET = "claude-opus-4-8", "claude-sonnet-4-5-20250929"
 FUNCTION = {"type": "function", "function": {"name": "f", "parameters": {"type": "object", "properties": {}}}}
 
 
-def translated(asked, model=ADAPTIVE, output_tokens_max=None):
-    """The whole request as the upstream gets it."""
-    data = asked if isinstance(asked, bytes) else json.dumps({"messages": [user("Hi")], **asked}).encode()
+def sent_bytes(data, model=ADAPTIVE, output_tokens_max=None):
+    """The body as the upstream gets it."""
     body = Body(msgspec.json.decode(data, type=dict[str, msgspec.Raw]))
     speaks = frozenset({Endpoint.MESSAGES})
     deployment = Deployment("d", Provider("p", "anthropic"), model, output_tokens_max=output_tokens_max, speaks=speaks)
-    return json.loads(CHAT_OVER_MESSAGES.request(body, deployment).encoded_with({}))
+    return CHAT_OVER_MESSAGES.request(body, deployment).encoded_with({})
+
+
+def translated(asked, model=ADAPTIVE, output_tokens_max=None):
+    data = asked if isinstance(asked, bytes) else json.dumps({"messages": [user("Hi")], **asked}).encode()
+    return json.loads(sent_bytes(data, model, output_tokens_max))
 
 
 def turns(*messages):
@@ -109,9 +113,7 @@ class TestMessages:
 
     def test_texts_keep_the_bytes_they_came_in(self):
         raw = rb'{"messages":[{"role":"user","content":"\u00fc \/ \ud83d\ude00"}]}'
-        body = Body(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-        sent = CHAT_OVER_MESSAGES.request(body, Deployment("d", Provider("p", "anthropic"), "m")).encoded_with({})
-        assert rb'"\u00fc \/ \ud83d\ude00"' in sent
+        assert rb'"\u00fc \/ \ud83d\ude00"' in sent_bytes(raw)
 
     def test_a_refusal_is_a_text_of_the_assistant(self):
         asked = turns(user("A"), assistant(refusal="I won't."), user("B"))
@@ -164,6 +166,11 @@ class TestImagesAndFiles:
         source = {"type": "base64", "media_type": "application/pdf", "data": "JVBERg=="}
         assert turn["content"] == [{"type": "document", "source": source, "title": "a.pdf"}]
 
+    def test_the_type_of_a_file_may_have_an_escaped_slash(self):
+        part_of_it = rb'{"type":"file","file":{"file_data":"data:application\/pdf;base64,a\/b="}}'
+        (turn,) = translated(b'{"messages":[{"role":"user","content":[' + part_of_it + b"]}]}")["messages"]
+        assert turn["content"][0]["source"]["data"] == "a/b="
+
     def test_a_text_file_is_a_document_of_its_text(self):
         data = base64.b64encode("Zeile ü".encode()).decode()
         (turn,) = turns(user(file(f"data:text/markdown;base64,{data}", "a.md")))
@@ -213,9 +220,7 @@ class TestTools:
     def test_arguments_keep_their_bytes(self):
         arguments = '{"b": 1.0, "a": "\\u00fc"}'
         raw = json.dumps({"messages": [assistant(tool_calls=[call(arguments=arguments)])]}).encode()
-        body = Body(msgspec.json.decode(raw, type=dict[str, msgspec.Raw]))
-        sent = CHAT_OVER_MESSAGES.request(body, Deployment("d", Provider("p", "anthropic"), "m")).encoded_with({})
-        assert arguments.encode() in sent
+        assert arguments.encode() in sent_bytes(raw)
 
     @pytest.mark.parametrize("arguments", ['{"a":', "[]", "null", "5", '"x"'])
     def test_arguments_that_are_no_object_are_refused(self, arguments):
@@ -332,6 +337,17 @@ class TestCacheMarks:
         (turn,) = turns(user(part("A"), part("B", cache_control=HOUR), cache_control=MARK))
         assert turn == user(part("A"), part("B", cache_control=HOUR))
 
+    def test_a_calls_own_mark_wins_over_that_of_its_message(self):
+        calls = [call(), call("call_2", cache_control=HOUR)]
+        raw = json.dumps({"messages": [assistant(tool_calls=calls, cache_control=MARK)]}).encode()
+        assert sent_bytes(raw).count(b'"cache_control"') == 1
+
+    def test_a_blank_part_does_not_mark_what_is_marked(self):
+        parts = [part("A", cache_control=HOUR), part("", cache_control=MARK)]
+        raw = json.dumps({"messages": [user(*parts)]}).encode()
+        assert sent_bytes(raw).count(b'"cache_control"') == 1
+        assert turns(user(*parts)) == [user(part("A", cache_control=HOUR))]
+
     def test_the_mark_of_a_blank_part_goes_to_the_one_before(self):
         assert turns(user(part("A"), part(" ", cache_control=MARK))) == [user(part("A", cache_control=MARK))]
 
@@ -416,7 +432,9 @@ class TestThoughts:
     def test_a_budget_is_not_given_where_the_thoughts_of_the_calls_at_hand_are_missing(self):
         without = [user("Q"), assistant(tool_calls=[call()]), tool("1")]
         with_them = [user("Q"), assistant(tool_calls=[call()], thinking_blocks=[self.SIGNED]), tool("1")]
-        for messages, thinks in ((without, False), (with_them, True), ([*without, assistant("A"), user("R")], True)):
+        in_two_messages = [user("Q"), assistant("A", thinking_blocks=[self.SIGNED]), *without[1:]]
+        over = [*without, assistant("A"), user("R")]
+        for messages, thinks in ((without, False), (with_them, True), (in_two_messages, True), (over, True)):
             asked = translated({"messages": messages, "reasoning_effort": "high"}, BY_BUDGET)
             assert ("thinking" in asked) is thinks
         assert translated({"messages": without, "reasoning_effort": "high"}, ADAPTIVE)["thinking"]
