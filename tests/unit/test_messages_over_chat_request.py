@@ -7,7 +7,7 @@ import json
 import msgspec
 import pydantic
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from messages_over_chat_parts import (
     PDF,
@@ -173,6 +173,7 @@ def test_what_claude_code_adds_besides_is_left_out():
     assert translated(extras) == {"messages": []}
 
 
+@settings(deadline=None)
 @given(st.text(min_size=65))
 def test_a_long_name_of_the_user_becomes_a_digest_of_64_characters(user_id):
     first = translated({"metadata": {"user_id": user_id}})["user"]
@@ -294,6 +295,7 @@ _TURNS = st.fixed_dictionaries(
 _TOOLS = st.dictionaries(st.sampled_from(["name", "type", "description", "input_schema", "strict"]), _JSON, max_size=5)
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.fixed_dictionaries(
         {"messages": st.lists(_TURNS, max_size=3)},

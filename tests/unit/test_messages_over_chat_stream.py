@@ -9,7 +9,7 @@ import anthropic
 import httpx2
 import pytest
 from chat_answer_parts import DONE, USAGE, call, chunk, deltas, event, told, translator, usage_chunk, whole
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.errors import RateLimited, UpstreamBroken
@@ -123,6 +123,12 @@ def test_a_comment_of_the_upstream_keeps_the_client_waiting_too():
     assert answer.feed(b": processing\n\n") == b""
     answer.feed(chunk(content="x"))
     assert told(b": processing\n\n", answer=answer) == [("ping", {"type": "ping"})]
+
+
+def test_an_event_that_is_none_of_chats_is_passed_over_once_the_answer_has_begun():
+    events = told(chunk(content="one"), b'event: news\ndata: {"type":"news"}\n\n', chunk(content="two"), DONE)
+
+    assert [delta["text"] for delta in deltas(events)] == ["one", "two"]
 
 
 def test_only_the_first_of_several_choices_is_told():
@@ -247,6 +253,7 @@ def chunks_of(draw, answer) -> Iterable[bytes]:
     yield DONE
 
 
+@settings(max_examples=60, deadline=None)
 @given(st.data())
 def test_a_stream_in_any_chunks_is_the_same_message_as_the_whole_answer(data):
     answer = data.draw(answers())
