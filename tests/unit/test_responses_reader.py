@@ -8,7 +8,7 @@ from pathlib import Path
 
 import openai.types.responses as sdk
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -96,6 +96,7 @@ cuts = st.lists(st.integers(0, 3500), max_size=12)
 
 
 @given(texts=texts, cuts=cuts, crlf=st.booleans())
+@settings(deadline=None)
 def test_every_event_is_shown_once_and_in_order_however_the_bytes_are_cut(texts, cuts, crlf):
     data = good(texts)
     reader, shown = read(data.replace(b"\n", b"\r\n") if crlf else data, cuts, cost_nusd=12_345)
@@ -172,6 +173,7 @@ def test_a_failure_in_the_middle_ends_the_stream_with_exactly_one_failed_event(e
 
 
 @given(count=st.integers(1, 5), cut=st.integers(0, 60), named=st.booleans())
+@settings(deadline=None)
 def test_a_stream_that_was_cut_ends_as_failed_with_the_next_number_and_the_same_id(count, cut, named):
     data = stream(CREATED, IN_PROGRESS, *[delta("x")] * count, COMPLETED, named=named)
     data = data[: data.rfind(b"\n\n", 0, -2) + 2 + cut]  # somewhere in its last event
@@ -388,6 +390,7 @@ def test_a_count_passes_and_costs_nothing():
 
 
 @given(junk=st.binary(max_size=300), cuts=cuts)
+@settings(deadline=None)
 def test_no_bytes_of_an_upstream_break_the_reader(junk, cuts):
     reader, _ = read(stream(CREATED, delta("x")) + junk + b"\n\n" + good(), cuts)
     reader.output_text()
@@ -401,6 +404,7 @@ def recorded():
 
 
 @given(cuts=st.lists(st.integers(0, 20_000), max_size=12))
+@settings(deadline=None)
 def test_a_turn_of_an_agent_reaches_it_whole_and_is_metered(cuts):
     turn, data = recorded()
     reader, shown = read(data, cuts, cost_nusd=7)
