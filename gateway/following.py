@@ -62,19 +62,22 @@ def _not_found(message: str) -> BadRequest:
 async def follow(
     services: Services, settlement: Settlement, attempt: Attempt, pending: Pending, seen: ReplyReader, dialect: Dialect
 ) -> None:
-    """Charge the attempt when its answer is done. ``seen``: what came of it so far, for an answer that is lost."""
+    """Charge the attempt when its answer is done. ``seen``: what came of it so far, for an answer that is lost.
+
+    May be cancelled while it waits; the charge itself is made in the background, which is waited for at shutdown.
+    """
     try:
         reader = await _done(services, pending)
     except UpstreamError as exc:
         exc.blames_deployment = False  # who asks in vain after an answer has not been refused one
-        await settlement.interrupt(attempt, exc, seen, dialect)
+        services.background.spawn(settlement.interrupt(attempt, exc, seen, dialect))
         return
     if reader.error is not None:
-        await settlement.fail(attempt, reader.error, reader, dialect)
+        services.background.spawn(settlement.fail(attempt, reader.error, reader, dialect))
     elif reader.finish_reason == "cancelled":
         settlement.abandon(attempt, Outcome.CANCELLED, reader, dialect)
     else:
-        await settlement.succeed(attempt, reader, dialect)
+        services.background.spawn(settlement.succeed(attempt, reader, dialect))
 
 
 async def _done(services: Services, pending: Pending) -> ReplyReader:

@@ -343,3 +343,17 @@ async def test_where_the_only_deployment_that_can_know_it_is_out_its_reason_is_t
             await path.answer("d")
     with pytest.raises(NoDeployment, match="d: circuit open"):
         await path.answer("any", previous_response_id="resp_0")
+
+
+async def test_a_process_that_stops_at_any_moment_leaves_either_the_intent_or_the_charge():
+    for turns in range(40):
+        path = Path(Upstream(whole(response("queued")), whole(response("in_progress")), whole(DONE)))
+        await path.answer(background=True)
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        was_charged = bool(path.journal.settled)
+        await path.tasks.drain()
+        assert len(path.journal.open_entries) + len(path.journal.settled) == 1
+        if was_charged:
+            return
+    pytest.fail("it was never charged")
