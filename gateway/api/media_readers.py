@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import re
-
 import msgspec
 
 from gateway.api.answers import ABSENT, UNREADABLE, decode_fields, decoded, parse_error, text_or_none
@@ -13,7 +11,7 @@ from gateway.error_objects import error_event
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 from gateway.ports import Pending
 
-_EVENT_END = re.compile(rb"\r\n\r\n|\n\n|\r\r")
+_EVENT_ENDS = (b"\n\n", b"\r\n\r\n", b"\r\r")
 _LAST_EVENTS = frozenset(
     {"speech.audio.done", "transcript.text.done", "image_generation.completed", "image_edit.completed"}
 )
@@ -152,6 +150,7 @@ class EventReader(MediaReader):
     def __init__(self, gauge: Gauge, *, keeps_text: bool = False) -> None:
         super().__init__(gauge, keeps_text=keeps_text)
         self._held = bytearray()  # an event that is not whole yet
+        self._has_returns = False  # some line may end with a carriage return
         self._last = b""  # one that may be the last
 
     @property
@@ -167,12 +166,13 @@ class EventReader(MediaReader):
         if held.startswith(b"{"):
             return b""
         shown, at = [], 0
+        self._has_returns = self._has_returns or b"\r" in block
         while self.error is None and not self.is_ended:
-            end = _EVENT_END.search(held, max(searched, at))
-            if end is None:
+            end = _end_of_event(held, max(searched, at), _EVENT_ENDS if self._has_returns else _EVENT_ENDS[:1])
+            if end < 0:
                 break
-            shown.append(self._pass(bytes(held[at : end.end()])))
-            at = end.end()
+            shown.append(self._pass(bytes(held[at:end])))
+            at = end
         del held[:at]
         return b"".join(shown)
 
@@ -198,10 +198,11 @@ class EventReader(MediaReader):
 
     def _pass(self, event: bytes) -> bytes:
         """What the client gets now of an event and of those before it."""
-        payload = b"\n".join(line[5:].strip() for line in event.splitlines() if line.startswith(b"data:"))
+        lines = event.splitlines()
+        payload = b"\n".join(line[6 if line[5:6] == b" " else 5 :] for line in lines if line.startswith(b"data:"))
         if not payload:
             return event  # a comment or a bare field
-        if payload == b"[DONE]":
+        if payload[:6] == b"[DONE]":
             self.is_ended = True
             self._last += event
             return b""
@@ -214,3 +215,8 @@ class EventReader(MediaReader):
         before = self._last
         self._last = event if isinstance(said.type, str) and said.type in _LAST_EVENTS else b""
         return before if self._last else before + event
+
+
+def _end_of_event(held: bytearray, start: int, marks: tuple[bytes, ...]) -> int:
+    """Where the first blank line from there on ends, -1 if there is none."""
+    return min((at + len(mark) for mark in marks if (at := held.find(mark, start)) >= 0), default=-1)

@@ -25,6 +25,7 @@ _TEXT_BYTES_MAX = 1_048_576  # of one text field; prompts are far below
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,70}")
 _TOKEN = re.compile(r"[0-9A-Za-z'+_.-]+")
 _PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*')
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\x00]*)")
 _NAME = re.compile(r"[^\x00-\x1f\"\\]+")
 
 
@@ -157,14 +158,13 @@ def _disposition(head: bytes) -> tuple[str, bool]:
         lines = head.decode().split("\r\n")
     except UnicodeDecodeError:
         raise BadRequest("The headers of a part of the form are not valid UTF-8.") from None
-    named = [line.partition(":") for line in lines]
-    if any(line[:1] in {" ", "\t"} or "\n" in line or "\r" in line or ":" not in line for line in lines):
+    matched = [_HEADER.fullmatch(line) for line in lines]
+    headers = [(found[1].lower(), found[2].strip()) for found in matched if found is not None]
+    if len(headers) < len(lines):
         raise BadRequest("A part of the form has a malformed header.")
-    if any(
-        name.strip().lower() == "content-transfer-encoding" and value.strip() != "binary" for name, _, value in named
-    ):
+    if any(name == "content-transfer-encoding" and value != "binary" for name, value in headers):
         raise BadRequest("A part of the form has a content-transfer-encoding, which forms must not have.")
-    values = [value.strip() for name, _, value in named if name.strip().lower() == "content-disposition"]
+    values = [value for name, value in headers if name == "content-disposition"]
     if len(values) != 1 or not values[0].lower().startswith("form-data"):
         raise BadRequest("Each part of the form needs one content-disposition: form-data.")
     parameters = _parameters(values[0][len("form-data") :])

@@ -10,6 +10,7 @@ import zlib
 # As with any/*, each name under a wildcard is a deployment of its own.
 MEDIA_DEPLOYMENTS = """
   - {name: "speak/*", provider: up, model: "*", price: {usd_per_character: 0.000015}}
+  - {name: "speak-slow/*", provider: slow, model: "*", price: {usd_per_character: 0.000015}}
   - name: "speak-tokens/*"
     provider: up
     model: "*"

@@ -140,6 +140,20 @@ def test_speech_that_the_upstream_cuts_never_looks_like_a_good_end(
     assert "ASGI" not in gateway.logged()  # an upstream that breaks off is no fault of the gateway's
 
 
+def test_speech_that_falls_silent_is_cut_too(http: httpx.Client, gateway: Gateway, user: str) -> None:
+    key = gateway.make_key()
+    body = speech("speak-slow/silent", user, cut_after=2, hang="mid_stream")
+    headers = {"authorization": f"Bearer {key['key']}"}
+    with (
+        http.stream("POST", "/v1/audio/speech", json=body, headers=headers) as answer,
+        pytest.raises(httpx.RemoteProtocolError),
+    ):
+        list(answer.iter_raw())
+    (entry,) = until(lambda: gateway.ledger(key=key["id"]), "the call was charged")
+    assert (entry["status"], entry["error_code"]) == ("interrupted", "upstream_timeout")
+    assert entry["cost_nusd"] == SPEECH_NUSD
+
+
 @pytest.mark.parametrize(
     "kind", ["application/json", "audio/mpeg"], ids=["that says what it is", "that claims to be sound"]
 )

@@ -151,6 +151,8 @@ DEAR = part("model", b"dear")
         body(b"Content-Disposition: form-data\r\n\r\ndear", MODEL),
         body(b'Content-Disposition: form-data; name=""\r\n\r\ndear', MODEL),
         body(b"Content-Type: text/plain\r\n\r\ndear", MODEL),
+        body(b'Content-Disposition : form-data; name="model"\r\n\r\ndear', MODEL),
+        body(b'Content-Disposition: form-datax; name="x"\r\n\r\ndear', MODEL),
         body(b'Content-Disposition: form-data; name="\xff"\r\n\r\ndear', MODEL),
         body(part("x", b"y", head="no colon\r\n"), MODEL),
         body(part("x", b"y", head="a: " + "b" * 8192 + "\r\n"), MODEL),
@@ -159,7 +161,7 @@ DEAR = part("model", b"dear")
         body(part("x", b"y" * 1_048_577), MODEL),
         body(*[part("x", b"y")] * 257),
     ],
-    ids=range(35),
+    ids=range(37),
 )
 def test_what_two_readers_could_read_in_two_ways_is_refused(data):
     with pytest.raises(BadRequest):
