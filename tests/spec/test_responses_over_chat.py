@@ -186,7 +186,7 @@ def test_a_stream_that_is_cut_is_a_failed_response(client: openai.OpenAI, books:
     with client.responses.with_streaming_response.create(**question(model, user, {"cut_after": 4}), stream=True) as raw:
         found = events_of("".join(raw.iter_text()))
     assert found[-1]["type"] == "response.failed"
-    assert found[-1]["response"]["error"]["code"] == "server_error"
+    assert found[-1]["response"]["error"]["code"] == "upstream_interrupted"
     entry = books.entry(raw.headers["x-request-id"])
     assert (entry["status"], entry["basis"]) == ("interrupted", "estimated")
     assert entry["output_tokens"] > 0

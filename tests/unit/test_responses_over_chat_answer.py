@@ -386,10 +386,9 @@ def upstream_error(code, status=400):
     [
         (upstream_error("context_length_exceeded"), "context_length_exceeded"),
         (upstream_error("insufficient_quota", 429), "insufficient_quota"),
-        (upstream_error("invalid_prompt"), "invalid_prompt"),
-        (upstream_error("tokens", 429), "rate_limit_exceeded"),
+        (upstream_error(None, 429), "rate_limit_exceeded"),
         (RateLimited("why"), "rate_limit_exceeded"),
-        (UpstreamInterrupted("why"), "server_error"),
+        (UpstreamInterrupted("why"), "upstream_interrupted"),
         (GatewayError("why"), "server_error"),
     ],
 )

@@ -31,17 +31,6 @@ _ECHOED: Mapping[str, bytes] = {
 }
 _NOTHING_STORED = b'"background":false,"previous_response_id":null,"store":false'
 
-#: Codes that the API names, and those by which Codex tells what to do; all else is a ``server_error``.
-_CODES = frozenset(
-    (
-        "server_error", "rate_limit_exceeded", "invalid_prompt", "data_residency_mismatch", "bio_policy",
-        "vector_store_timeout", "invalid_image", "invalid_image_format", "invalid_base64_image", "invalid_image_url",
-        "image_too_large", "image_too_small", "image_parse_error", "image_content_policy_violation",
-        "invalid_image_mode", "image_file_too_large", "unsupported_image_media_type", "empty_image_file",
-        "failed_to_download_image", "image_file_not_found",
-        "context_length_exceeded", "insufficient_quota", "usage_not_included", "server_is_overloaded", "slow_down",
-    )
-)  # fmt: skip
 _TOO_MANY = 429
 
 
@@ -121,8 +110,6 @@ def usage(raw: msgspec.Raw) -> bytes:
 
 
 def failure(error: GatewayError) -> bytes:
-    """The ``error`` of a failed response."""
-    code = error.code if error.code in _CODES else None
-    if code is None:
-        code = "rate_limit_exceeded" if error.status == _TOO_MANY else "server_error"
+    """The ``error`` of a failed response: its code is a string, and the upstream's own where it gave one."""
+    code = error.code or ("rate_limit_exceeded" if error.status == _TOO_MANY else "server_error")
     return _encode({"code": code, "message": error.message})
