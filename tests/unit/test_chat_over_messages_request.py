@@ -293,6 +293,13 @@ class TestSettings:
         news = {"container": {"skills": []}, "context_management": {"edits": []}, "x": 1.0, "stream": True}
         assert news.items() <= translated(news).items()
 
+    def test_names_that_need_escapes_are_escaped(self):
+        odd = {'a":1,"b': 1, "\n\\": 2}
+        chosen = {"type": "any", **odd}
+        asked = translated({"output_config": odd, "tools": [FUNCTION], "tool_choice": chosen, **odd})
+        assert (asked["output_config"], asked["tool_choice"]) == (odd, chosen)
+        assert odd.items() <= asked.items()
+
     def test_null_is_nothing(self):
         names = (
             "stream",

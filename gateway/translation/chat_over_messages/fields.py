@@ -14,6 +14,7 @@ T = TypeVar("T")
 
 NULL = msgspec.Raw(b"null")
 _PLACE = re.compile(r"^(.*?)(?: - at `\$(.*)`)?$", re.DOTALL)
+_encode = msgspec.json.encode
 _INDEX = re.compile(r"\[(\d+)\]")
 
 
@@ -67,4 +68,4 @@ def string(raw: msgspec.Raw, place: str) -> bytes:
 
 def json_object(members: Mapping[str, bytes]) -> bytes:
     """An object of values that are JSON already."""
-    return b"{" + b",".join([b'"%b":%b' % (name.encode(), value) for name, value in members.items()]) + b"}"
+    return b"{" + b",".join([_encode(name) + b":" + value for name, value in members.items()]) + b"}"
