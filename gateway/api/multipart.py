@@ -24,7 +24,7 @@ _TEXT_BYTES_MAX = 1_048_576  # of one text field; prompts are far below
 # RFC 2046 allows no other characters in a boundary, and no more than 70.
 _BOUNDARY = re.compile(r"[0-9A-Za-z'()+_,./:=?-]{1,70}")
 _TOKEN = re.compile(r"[0-9A-Za-z'+_.-]+")
-_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*')
+_PARAMETER = re.compile(r';\s*([!#$%&\'*+.^_`|~0-9A-Za-z-]+)=(?:"((?:[^"\\]|\\.)*)"|([^\s;"]+))\s*', re.ASCII)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+):([^\r\n\x00]*)")
 _NAME = re.compile(r"[^\x00-\x1f\"\\]+")
 
@@ -154,12 +154,11 @@ def _part(data: bytes, head: int, end: int) -> Part:
 
 def _disposition(head: bytes) -> tuple[str, bool]:
     """The name of a part, and whether it is a file. Raises BadRequest."""
-    try:
-        lines = head.decode().split("\r\n")
-    except UnicodeDecodeError:
-        raise BadRequest("The headers of a part of the form are not valid UTF-8.") from None
+    lines = head.decode("latin-1").split(
+        "\r\n"
+    )  # whatever the characters of a file's name: those we look for are ASCII
     matched = [_HEADER.fullmatch(line) for line in lines]
-    headers = [(found[1].lower(), found[2].strip()) for found in matched if found is not None]
+    headers = [(found[1].lower(), found[2].strip(" \t")) for found in matched if found is not None]
     if len(headers) < len(lines):
         raise BadRequest("A part of the form has a malformed header.")
     if any(name == "content-transfer-encoding" and value != "binary" for name, value in headers):

@@ -153,7 +153,6 @@ DEAR = part("model", b"dear")
         body(b"Content-Type: text/plain\r\n\r\ndear", MODEL),
         body(b'Content-Disposition : form-data; name="model"\r\n\r\ndear', MODEL),
         body(b'Content-Disposition: form-datax; name="x"\r\n\r\ndear', MODEL),
-        body(b'Content-Disposition: form-data; name="\xff"\r\n\r\ndear', MODEL),
         body(part("x", b"y", head="no colon\r\n"), MODEL),
         body(part("x", b"y", head="a: " + "b" * 8192 + "\r\n"), MODEL),
         body(part("x", b"\xff"), MODEL),
@@ -161,7 +160,7 @@ DEAR = part("model", b"dear")
         body(part("x", b"y" * 1_048_577), MODEL),
         body(*[part("x", b"y")] * 257),
     ],
-    ids=range(37),
+    ids=range(36),
 )
 def test_what_two_readers_could_read_in_two_ways_is_refused(data):
     with pytest.raises(BadRequest):
@@ -171,6 +170,11 @@ def test_what_two_readers_could_read_in_two_ways_is_refused(data):
 def test_the_form_that_is_refused_in_no_way_is_fine():
     assert texts(parsed(body(MODEL, part("x", b"-- B"))))["model"] == b'"cheap"'
     assert texts(parsed(body(MODEL, end=b"")))["model"] == b'"cheap"'
+
+
+def test_a_file_may_be_named_in_any_character_set():
+    named = b'Content-Disposition: form-data; name="file"; filename="\xfc\xa0\x85.wav"\r\n\r\nsound'
+    assert parsed(body(MODEL, named)).file("file") == b"sound"
 
 
 def test_a_file_is_neither_copied_nor_changed_for_another_part():
