@@ -99,7 +99,7 @@ def is_form(content_type: str) -> bool:
 
 
 def _boundary_of(content_type: str) -> str:
-    parameters = _parameters(content_type.strip()[len("multipart/form-data") :])
+    parameters = _parameters(content_type.strip()[len("multipart/form-data") :].lstrip())
     boundary = (parameters or {}).get("boundary", "")
     if not _BOUNDARY.fullmatch(boundary):
         raise BadRequest("The content-type has no valid 'boundary' of its multipart/form-data.")
@@ -154,9 +154,7 @@ def _part(data: bytes, head: int, end: int) -> Part:
 
 def _disposition(head: bytes) -> tuple[str, bool]:
     """The name of a part, and whether it is a file. Raises BadRequest."""
-    lines = head.decode("latin-1").split(
-        "\r\n"
-    )  # whatever the characters of a file's name: those we look for are ASCII
+    lines = head.decode("latin-1").split("\r\n")  # a file may be named in any character set: our words are ASCII
     matched = [_HEADER.fullmatch(line) for line in lines]
     headers = [(found[1].lower(), found[2].strip(" \t")) for found in matched if found is not None]
     if len(headers) < len(lines):

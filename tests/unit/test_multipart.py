@@ -80,6 +80,7 @@ def test_a_form_is_read_as_its_fields_and_files():
     [
         ("multipart/form-data; boundary=B", "multipart/form-data; boundary=B"),
         ("Multipart/Form-Data;boundary=B", "multipart/form-data; boundary=B"),
+        ("multipart/form-data ; boundary=B", "multipart/form-data; boundary=B"),
         ('multipart/form-data; charset=utf-8; BOUNDARY="B"', "multipart/form-data; boundary=B"),
     ],
 )
