@@ -459,6 +459,21 @@ def test_openai_gets_what_only_openai_knows():
 
 
 @pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"prompt_cache_key": "k"}, {"type": "ephemeral"}),
+        ({"prompt_cache_key": "k", "prompt_cache_retention": "in_memory"}, {"type": "ephemeral"}),
+        ({"prompt_cache_key": "k", "prompt_cache_retention": "24h"}, {"type": "ephemeral", "ttl": "1h"}),
+        ({"prompt_cache_key": "k", "cache_control": {"type": "mine"}}, {"type": "mine"}),
+        ({"prompt_cache_key": None}, None),
+    ],
+)
+def test_who_names_a_cache_gets_one_from_an_upstream_that_must_be_asked(fields, expected):
+    assert translated(ANTHROPIC, **fields).get("cache_control") == expected
+    assert translated(COMPATIBLE, **fields).get("cache_control") == fields.get("cache_control")
+
+
+@pytest.mark.parametrize(
     "fields",
     [
         {"previous_response_id": "resp_1"},

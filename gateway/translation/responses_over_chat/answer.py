@@ -64,7 +64,6 @@ class _Choice(msgspec.Struct, gc=False):
 class _Chat(msgspec.Struct, gc=False):
     """A whole answer or one chunk."""
 
-    id: object = None
     created: object = None
     model: object = None
     choices: list[_Choice] | None = None

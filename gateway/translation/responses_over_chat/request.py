@@ -13,6 +13,9 @@ from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, is_nul
 from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools
 
 _FALSE, _TRUE, _EMPTY = (msgspec.Raw(raw) for raw in (b"false", b"true", b'""'))
+# Anthropic caches only what it is asked to: who names a cache expects one, and pays a tenth for what it holds.
+_CACHED, _CACHED_LONG = msgspec.Raw(b'{"type":"ephemeral"}'), msgspec.Raw(b'{"type":"ephemeral","ttl":"1h"}')
+_LONG_RETENTION = msgspec.Raw(b'"24h"')
 _STORED = "answers of this model are not stored"
 #: What a client relies on when it sends it: refused unless null, or the value that asks for nothing.
 _REFUSED: Mapping[str, tuple[msgspec.Raw, str]] = {
@@ -90,6 +93,9 @@ def _chat_fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> M
     written |= toolbox.chat_fields(fields.get("tool_choice", NULL))
     if is_for_messages:
         written |= toolbox.web_search_options()
+        if not is_null(fields.get("prompt_cache_key", NULL)):
+            is_long = fields.get("prompt_cache_retention", NULL) == _LONG_RETENTION
+            written.setdefault("cache_control", _CACHED_LONG if is_long else _CACHED)
     if "tools" in written:
         _copy(fields, "parallel_tool_calls", written)
     _copy(fields, "max_output_tokens", written, "max_completion_tokens" if is_openai else "max_tokens")
