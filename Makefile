@@ -53,7 +53,7 @@ AGENTS     := tests/clients/node
 JAVASCRIPT := tests/clients/javascript
 PYTHONS    := .venv-clients-agents .venv-clients-llamaindex .venv-clients-aider
 
-test-clients: $(VENV)/installed-dev $(AGENTS)/node_modules/installed $(JAVASCRIPT)/node_modules/installed $(PYTHONS:%=%/installed) ## the clients of docs/clients, as their users install them (1 GB)
+test-clients: $(VENV)/installed-dev $(AGENTS)/node_modules/installed $(JAVASCRIPT)/node_modules/installed $(PYTHONS:%=%/installed) ## the clients of docs/clients, as their users install them (2 GB)
 	$(BIN)/pytest -m clients tests/clients
 
 check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
