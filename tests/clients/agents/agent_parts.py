@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
+import pty
+import re
+import signal
+import struct
 import subprocess
+import termios
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +24,7 @@ from running_gateway import Gateway, UpstreamProcess, until
 NODE = Path(__file__).parents[1] / "node" / "node_modules"
 STEPS = 3  # it reads, edits and says so
 SECONDS_MAX = 90  # an agent that waits for something that never comes
+_STEERING = re.compile(rb"\x1b\[[0-9;?]*[a-zA-Z]")  # colours and places on a terminal
 # Per token and all different; what the catalog of these tests says in USD per million.
 RATES_NUSD = {
     "input": 1000,
@@ -51,20 +59,54 @@ class Desk:
 
     def run(self, lines: str, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """What a command does in a shell that has run these lines, with nothing of ours in its environment."""
-        if not (NODE / "installed").exists():
-            pytest.fail("the agents are missing: `make test-clients` installs them", pytrace=False)
-        path = f"{NODE / '.bin'}:{os.environ['PATH']}"
-        plain = {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8", **self.elsewhere.settings, **environment}
         return subprocess.run(
-            ["bash", "-c", f'{lines}\nexec "$@"', "bash", *command],
+            _after(lines, command),
             cwd=self.work,
-            env=plain,
+            env=self._environment | environment,
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
             check=False,
             timeout=SECONDS_MAX,
         )
+
+    @contextlib.contextmanager
+    def in_terminal(self, lines: str, *command: str) -> Iterator[Callable[[], str]]:
+        """The same in a terminal, until the block ends; gives what is to be read there so far."""
+        ours, theirs = pty.openpty()
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 120, 0, 0))  # rows and columns
+        process = subprocess.Popen(
+            _after(lines, command),
+            cwd=self.work,
+            env=self._environment | {"TERM": "xterm-256color"},
+            stdin=theirs,
+            stdout=theirs,
+            stderr=theirs,
+            start_new_session=True,
+        )
+        os.close(theirs)
+        os.set_blocking(ours, False)
+        shown = bytearray()
+
+        def read() -> str:
+            with contextlib.suppress(OSError):  # nothing new, or it has ended
+                while part := os.read(ours, 65536):
+                    shown.extend(part)
+            return _STEERING.sub(b"", bytes(shown)).decode(errors="replace")
+
+        try:
+            yield read
+        finally:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait()
+            os.close(ours)
+
+    @property
+    def _environment(self) -> dict[str, str]:
+        if not (NODE / "installed").exists():
+            pytest.fail("the agents are missing: `make test-clients` installs them", pytrace=False)
+        path = f"{NODE / '.bin'}:{os.environ['PATH']}"
+        return {"PATH": path, "HOME": str(self.home), "LANG": "C.UTF-8", **self.elsewhere.settings}
 
     def asked(self) -> list[dict[str, Any]]:
         """The calls that have reached the upstream since."""
@@ -91,6 +133,10 @@ class Desk:
             assert_billed(entry, upstream_endpoint, coding_upstream.usage(upstream_endpoint, step))
         self.elsewhere.assert_uncalled()
         return entries
+
+
+def _after(lines: str, command: tuple[str, ...]) -> list[str]:
+    return ["bash", "-c", f'{lines}\nexec "$@"', "bash", *command]
 
 
 def assert_billed(entry: Mapping[str, Any], upstream_endpoint: str, usage: Mapping[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 Asked "In the file PATH, replace OLD by NEW.", it reads the file with the agent's tool, then edits it, then says
 ``DONE``. Where it stands it sees from the tool results in the conversation; which tools it has, from the request.
-Anything else that an agent asks (titles, summaries) is answered with ``ASIDE``. What each answer costs: ``usage``.
+What else an agent asks, such as a title of its session, is answered with ``ASIDE``. What each answer costs: ``usage``.
 
 A model whose name holds ``busy-2-`` is overloaded for its first two calls; one with ``limited-2-`` answers those that
 they came too fast, and when to come again; one with ``curt-2-`` does not say when; one with ``down`` is overloaded for
@@ -29,7 +29,8 @@ from scripted.server import serve
 
 Object = dict[str, Any]
 DONE = "The file now says what you want."
-ASIDE = "Aside."
+TITLE = "A friendly file"
+ASIDE = json.dumps({"title": TITLE})
 LOST = "The tool did not show the file."
 THOUGHT = "I must look first."
 _REFUSING = re.compile(r"(busy|limited|curt)-(\d)-|(down)")
@@ -111,7 +112,7 @@ class Model:
             return _REFUSALS[trouble[1] or "busy", endpoint == "messages"]
         task = _TASK.search("\n".join(_asked(body)))
         results = list(_results(body))
-        if task is None:
+        if task is None or not _tools(body):
             return Script(text=ASIDE, usage=usage(endpoint, 0))
         step = min(len(results), 2)
         reported = usage(endpoint, step + 1)

@@ -8,8 +8,9 @@ from typing import Any
 
 import coding_upstream
 import pytest
-from agent_parts import NODE, Desk
+from agent_parts import NODE, SECONDS_MAX, Desk
 from page import blocks
+from running_gateway import until
 from scripted.messages import SIGNATURE
 
 pytestmark = pytest.mark.clients
@@ -23,6 +24,12 @@ def claude(desk: Desk, *options: str, lines: str | None = None, prompt: str = ""
     lines = blocks("claude-code.md", "sh")[EVERYWHERE] if lines is None else lines
     usual = ("--print", "--output-format", "json", "--permission-mode", "acceptEdits")
     return desk.run(desk.filled_in(lines), *LAUNCHER, *usual, *options, prompt or desk.task)
+
+
+def settle_in(desk: Desk) -> None:
+    """What a user has answered the first time: the theme, and that this folder is theirs."""
+    known = {"hasCompletedOnboarding": True, "projects": {str(desk.work): {"hasTrustDialogAccepted": True}}}
+    (desk.home / ".claude.json").write_text(json.dumps(known))
 
 
 def result(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
@@ -92,6 +99,26 @@ def test_an_api_key_does_as_well_as_a_token(desk: Desk) -> None:
 def test_the_family_of_small_models_means_the_deployment_of_the_page(desk: Desk) -> None:
     assert result(claude(desk, "--model", "haiku"))["result"] == coding_upstream.DONE
     assert {entry["deployment"] for entry in desk.assert_edited_and_billed("messages")} == {"messages/claude-haiku-5"}
+
+
+def test_in_a_terminal_it_edits_the_file_as_well_and_calls_nobody_else(desk: Desk) -> None:
+    settle_in(desk)
+    lines = desk.filled_in(blocks("claude-code.md", "sh")[EVERYWHERE])
+    options = ("--model", "sonnet", "--permission-mode", "acceptEdits")
+    with desk.in_terminal(lines, *LAUNCHER, *options, desk.task) as shown:
+        until(lambda: "Thefilenowsays" in shown().replace(" ", ""), "it says that it is done", SECONDS_MAX)
+    desk.assert_edited_and_billed("messages")
+
+
+def test_in_a_terminal_a_small_model_names_the_session_whatever_it_speaks(desk: Desk) -> None:
+    settle_in(desk)
+    lines = desk.filled_in(blocks("claude-code.md", "sh")[EVERYWHERE]).replace("messages/claude-haiku-5", "chat/small")
+    lines += "unset CLAUDE_CODE_DISABLE_NONESSENTIAL_TRAFFIC"
+    with desk.in_terminal(lines, *LAUNCHER, "--model", "sonnet", desk.task) as shown:
+        until(lambda: coding_upstream.TITLE in shown(), "the terminal shows the title", SECONDS_MAX)
+    (titling,) = (call for call in desk.asked() if call["body"]["model"] == "small")
+    assert titling["path"] == "/v1/chat/completions"
+    assert titling["body"]["response_format"]["type"] == "json_schema"
 
 
 @pytest.mark.parametrize("model", ["messages/own-model", "chat/own-model"])

@@ -33,7 +33,8 @@ def codex(desk: Desk, model: str, *, top: str = "", provider: str = "", **env: s
     (folder / "config.toml").write_text(desk.filled_in(config))
     (lines,) = blocks("codex.md", "sh")
     key, _example = desk.filled_in(lines).splitlines()
-    options = ("--skip-git-repo-check", "--sandbox", "workspace-write", "--json", "--model", model)
+    # Its sandbox needs what not every kernel or container allows, and these commands are our own.
+    options = ("--skip-git-repo-check", "--sandbox", "danger-full-access", "--json", "--model", model)
     return desk.run(key, "codex", "exec", *options, desk.task, **env)
 
 
