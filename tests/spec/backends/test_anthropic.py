@@ -9,7 +9,6 @@ import pytest
 from scripted_upstream import ScriptedUpstream
 
 from backends.anthropic import Anthropic
-from backends.openai_compatible import Transport
 from gateway.domain import Call, Deployment, Endpoint, Provider
 from gateway.errors import UpstreamRefused
 
@@ -17,16 +16,8 @@ KEY = "sk-ant-upstream-secret"
 
 
 @pytest.fixture
-async def upstream():
-    async with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def backend():
-    transport = Transport()
-    yield Anthropic(transport)
-    await transport.close()
+def backend(transport):
+    return Anthropic(transport)
 
 
 def call_to(

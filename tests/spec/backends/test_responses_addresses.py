@@ -3,24 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from scripted_upstream import ScriptedUpstream
 
-from backends.openai_compatible import OpenAICompatible, Transport
+from backends.openai_compatible import OpenAICompatible
 from gateway.domain import Call, Deployment, Endpoint, Provider
 from gateway.errors import UpstreamRefused
-
-
-@pytest.fixture
-async def upstream():
-    async with ScriptedUpstream() as server:
-        yield server
-
-
-@pytest.fixture
-async def transport():
-    made = Transport()
-    yield made
-    await made.close()
 
 
 def call_at(base_url, kind="openai", query=None, **fields):
