@@ -69,7 +69,7 @@ def python_command(page: str, folder: Path) -> list[str]:
     """All Python blocks of a page as one program."""
     program = folder / "page.py"
     program.write_text("\n".join(blocks(page, "python")))
-    return [sys.executable, "-P", "-W", "default", str(program)]
+    return [sys.executable, "-P", str(program)]
 
 
 def shell_command(page: str) -> list[str]:

@@ -28,7 +28,7 @@ def says(tmp_path: Path) -> Callable[[User, str], list[str]]:
 def test_the_openai_page(user_of: Callable[[str], User], says: Callable[[User, str], list[str]], upstream: str) -> None:
     user = user_of(upstream)
     once = [TEXT, TEXT, COST, TOLD, CITY]
-    assert says(user, "openai-node.md") == [*once, *once, COST]
+    assert says(user, "openai-node.md") == ["models: auto only", *once, *once, COST]
     entries = user.paid_for(chat=6, responses=5)
     assert all(entry["tags"] == ["docs", "openai-node"] for entry in entries)
     assert [entry["end_user"] for entry in entries if entry["end_user"]] == ["ada"]

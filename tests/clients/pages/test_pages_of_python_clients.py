@@ -49,7 +49,7 @@ def users_in(entries: list[dict[str, Any]]) -> list[str]:
 def test_the_openai_page(reader_of: Callable[[str], Reader], upstream: str) -> None:
     reader = reader_of(upstream)
     once = [TEXT, TEXT, COST, TOLD, CITY]
-    assert reader.says("openai-python.md", "agents") == [*once, *once, f"request: True {COST}"]
+    assert reader.says("openai-python.md", "agents") == ["models: auto only", *once, *once, f"request: True {COST}"]
     entries = reader.user.paid_for(chat=6, responses=5)
     assert all(entry["tags"] == ["docs", "openai-python"] for entry in entries)
     assert users_in(entries) == ["ada"]
@@ -58,7 +58,9 @@ def test_the_openai_page(reader_of: Callable[[str], Reader], upstream: str) -> N
 @EVERY
 def test_the_anthropic_page(reader_of: Callable[[str], Reader], upstream: str) -> None:
     reader = reader_of(upstream)
-    assert reader.says("anthropic-python.md", "agents") == [TEXT, TEXT, COST, TOLD, CITY, f"request: True {COST}"]
+    counted = "more than 2 tokens: True"
+    expected = [TEXT, TEXT, COST, TOLD, CITY, counted, f"request: True {COST}"]
+    assert reader.says("anthropic-python.md", "agents") == expected
     entries = reader.user.paid_for(messages=6)
     assert all(entry["tags"] == ["docs", "anthropic-python"] for entry in entries)
     assert users_in(entries) == ["ada"]
