@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from pipeline_parts import Catalog, deployment
 from scripted_upstream import ScriptedUpstream
-from test_pipeline import Catalog, deployment
 
 from backends.registry import create_backends
 from gateway.domain import Deployment, Provider

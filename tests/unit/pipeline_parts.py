@@ -1,0 +1,184 @@
+"""What the tests of the path share: fakes behind its Protocols, deployments, answers and a walk to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from types import MappingProxyType
+
+from gateway.api.arrival import Arrival
+from gateway.api.chat import parse
+from gateway.api.dialects import ClientDialect
+from gateway.background import Tasks
+from gateway.domain import Caller, Deployment, Endpoint, Meter, Provider, Route, Tariff
+from gateway.errors import GatewayError, UpstreamInterrupted
+from gateway.pipeline import Pipeline
+from gateway.ports import Clock, Services
+from policies.pricing import make_rate_card
+
+CALLER = Caller("key_1", "k", "team_1", "t", "org_1")
+ANSWER = {
+    "id": "c",
+    "model": "m-1",
+    "choices": [{"index": 0, "message": {"content": "hello"}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 3, "completion_tokens": 2, "total_tokens": 5},
+}
+WHOLE = [json.dumps(ANSWER).encode()]
+DELTA = {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {"content": "he"}, "finish_reason": None}]}
+LAST = {"id": "c", "model": "m-1", "choices": [{"index": 0, "delta": {}, "finish_reason": "stop"}]}
+USAGE = {"id": "c", "model": "m-1", "choices": [], "usage": ANSWER["usage"]}
+
+
+def event(data):
+    return b"data: " + json.dumps(data).encode() + b"\n\n"
+
+
+STREAM = [event(DELTA), event(DELTA), event(LAST), event(USAGE), b"data: [DONE]\n\n"]
+CUT = [event(DELTA), event(DELTA), UpstreamInterrupted("cut")]
+
+
+class Journal:
+    """Keeps what was asked of it; every step gives others a turn, so that a cancellation can fall anywhere."""
+
+    def __init__(self):
+        self.open_entries, self.settled = {}, {}
+        self.order = []
+
+    async def open(self, entry):
+        await asyncio.sleep(0)
+        self.open_entries[entry.id] = entry
+        self.order.append(("open", entry.id))
+        await asyncio.sleep(0)
+
+    async def void(self, entry):
+        await asyncio.sleep(0)
+        self.open_entries.pop(entry.id, None)
+
+    async def settle(self, entry):
+        await asyncio.sleep(0)
+        self.settled[entry.id] = entry
+        self.open_entries.pop(entry.id, None)
+        self.order.append(("settle", entry.id))
+        await asyncio.sleep(0)
+
+
+class Reply:
+    http_status, upstream_request_id, headers = 200, "up-1", MappingProxyType({})
+
+    def __init__(self, blocks):
+        self.first, *self.rest = blocks
+        self.is_closed = False
+
+    async def next(self):
+        await asyncio.sleep(0)
+        if not self.rest:
+            return None
+        block = self.rest.pop(0)
+        if isinstance(block, Exception):
+            raise block
+        return block
+
+    def close(self):
+        self.is_closed = True
+
+    finish = close
+
+
+class Backend:
+    def __init__(self, *scripts):
+        self.scripts, self.calls, self.replies = list(scripts), [], []
+
+    async def open(self, call):
+        self.calls.append(call)
+        await asyncio.sleep(0)
+        script = self.scripts.pop(0) if len(self.scripts) > 1 else self.scripts[0]
+        if isinstance(script, Exception):
+            raise script
+        self.replies.append(Reply(script))
+        return self.replies[-1]
+
+
+class Quiet:
+    async def acquire(self, *_):
+        return True
+
+    async def release(self, *_):
+        pass
+
+    async def count(self, _model, text):
+        await asyncio.sleep(0)
+        return len(text.split())
+
+    def settled(self, entry):
+        pass
+
+    refused = settled
+
+
+class Catalog:
+    hash = "h"
+
+    def __init__(self, *deployments):
+        self.deployments = {d.name: d for d in deployments}
+
+    def route(self, name):
+        return Route("auto", tuple(self.deployments), baseline="big") if name == "auto" else None
+
+    def deployment(self, name):
+        return self.deployments.get(name)
+
+    reference = deployment
+
+
+def deployment(name, usd_in, usd_out, kind="fake"):
+    tariff = Tariff({"standard": make_rate_card({Meter.INPUT: usd_in * 10**9, Meter.OUTPUT: usd_out * 10**9})})
+    return Deployment(name=name, provider=Provider("p", kind), model=f"real-{name}", tariff=tariff)
+
+
+SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
+
+
+def path(backend, *deployments, tokens=None):
+    async def pause(_):
+        await asyncio.sleep(0)
+
+    catalog, journal, quiet, tasks = Catalog(*(deployments or (SMALL, BIG))), Journal(), Quiet(), Tasks()
+    services = Services(
+        catalog=lambda: catalog,
+        backends={"fake": backend, "vllm": backend},
+        journal=journal,
+        admission=quiet,
+        tokens=tokens or quiet,
+        keys=None,
+        stored=None,
+        telemetry=quiet,
+        background=tasks,
+        clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
+        instance="i",
+    )
+    return Pipeline(services), journal, tasks
+
+
+def request(model="auto", **fields):
+    body = {"model": model, "messages": [{"role": "user", "content": "say hello now"}], **fields}
+    parsed = parse(Arrival("req_1", Endpoint.CHAT, json.dumps(body).encode()))
+    return parsed, ClientDialect(parsed), CALLER
+
+
+async def read(answer):
+    blocks = []
+    while (block := await answer.next()) is not None:
+        blocks.append(block)
+    return b"".join(blocks)
+
+
+async def walk(pipeline, *asked):
+    """What the API does with an answer: read it to its end, abandon it when that is cut short."""
+    answer = await pipeline.answer(*asked)
+    try:
+        return await read(answer)
+    except GatewayError:
+        raise
+    except BaseException:
+        answer.abandon()
+        raise
