@@ -197,7 +197,7 @@ def test_an_empty_input_is_refused():
 
 
 def test_an_input_that_is_no_list_of_items_is_refused():
-    assert refusal(input=[5]).param == "input"
+    assert refusal(input=[5]).param == "input.0"
 
 
 texts = st.text(max_size=40)

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL
 from gateway.translation.chat_over_messages.usage import usage_of
+from gateway.translation.fields import NULL, joined
 from gateway.translation.lone_surrogates import leniently
 
 _EMPTY = msgspec.Raw(b'""')
@@ -109,11 +109,6 @@ def says_something(text: bytes) -> bool:
     return text[:1] == b'"' and text != b'""'
 
 
-def joined(pieces: Iterable[bytes]) -> bytes:
-    """JSON strings, one after the other, as one."""
-    return b'"' + b"".join(piece[1:-1] for piece in pieces) + b'"'
-
-
 def completion(answer: bytes, created_s: int) -> bytes:
     """The chat completion that a whole answer is. Raises UpstreamBroken for what is no answer of Anthropic's."""
     return leniently(lambda data: _completion(_decode_message(data), created_s), answer)
@@ -161,12 +156,12 @@ def _chat_message(message: Message) -> dict[str, object]:
                 blocks.append(sealed_thought(block))
             case "tool_use":
                 calls.append(_call(block))
-    content = msgspec.Raw(joined(texts)) if texts else None
+    content = joined(texts) if texts else None
     made: dict[str, object] = {"role": "assistant", "content": content, "refusal": None}
     if message.stop_details is not None:
         made["refusal"] = message.stop_details.explanation
     if thoughts:
-        made["reasoning_content"] = msgspec.Raw(joined(thoughts))
+        made["reasoning_content"] = joined(thoughts)
     if blocks:
         made["thinking_blocks"] = [msgspec.Raw(block) for block in blocks]
     if calls:

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing, read, string
 from gateway.translation.chat_over_messages.parts import (
     Block,
     add_array,
@@ -21,6 +20,7 @@ from gateway.translation.chat_over_messages.parts import (
     text_blocks,
     user_blocks,
 )
+from gateway.translation.fields import NULL, Refusal, each, missing, read, string
 
 _NOT_IN_IDS = re.compile(r"[^a-zA-Z0-9_-]")  # Anthropic refuses ids with other characters; other servers make some
 
@@ -76,11 +76,7 @@ class Conversation:
         """Raises Refusal naming what cannot be carried."""
         self._turns: list[_Turn] = []
         self._system: list[Block] = []
-        for index, message in enumerate(read(_decode_messages, messages, "messages")):
-            try:
-                self._take(message)
-            except Refusal as refusal:
-                raise refusal.within(f"messages.{index}") from None
+        each(self._take, read(_decode_messages, messages, "messages"), "messages")
         if not self._turns and self._system:
             # A prompt of instructions alone is a question: Anthropic answers users only.
             self._turns, self._system = [_Turn("user", self._system)], []
@@ -158,7 +154,7 @@ class Conversation:
         thoughts = [] if message.thinking_blocks == NULL else _thoughts(message.thinking_blocks)
         calls, mark = message.tool_calls, message.cache_control
         blocks = text_blocks(message.content, NULL if calls else mark)
-        if message.refusal != NULL and not is_blank(refusal := string(message.refusal, "refusal")):
+        if message.refusal != NULL and not is_blank(refusal := bytes(string(message.refusal, "refusal"))):
             blocks.append(text_block(refusal))
         if calls:
             blocks += _calls(calls, mark)
@@ -202,13 +198,8 @@ def _thoughts(raw: msgspec.Raw) -> list[Block]:
 
 
 def _calls(calls: Sequence[_ToolCall], mark: msgspec.Raw) -> list[Block]:
-    blocks: list[Block] = []
-    for index, call in enumerate(calls):
-        try:
-            blocks.append(_call(call))
-        except Refusal as refusal:
-            raise refusal.within(f"tool_calls.{index}") from None
-    if call.cache_control == NULL:
+    blocks = each(_call, calls, "tool_calls")
+    if calls[-1].cache_control == NULL:
         blocks[-1] = marked(blocks[-1], mark)
     return blocks
 
@@ -222,7 +213,7 @@ def _call(call: _ToolCall) -> Block:
         _decode_object(arguments)
     except (msgspec.DecodeError, RecursionError):
         raise Refusal("function.arguments", "{} is not a JSON object.", "invalid_value") from None
-    name = string(function.name, "function.name")
+    name = bytes(string(function.name, "function.name"))
     block = (b'{"type":"tool_use","id":', _id(call.id), b',"name":', name, b',"input":', arguments.encode(), b"}")
     return block if call.cache_control == NULL else marked(block, call.cache_control)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, Refusal, missing, read, string
+from gateway.translation.fields import NULL, Refusal, each, missing, read, string
 
 #: A block of Anthropic's as pieces of JSON, the last of which closes it: what is long is copied once, at the end.
 Block = tuple[bytes, ...]
@@ -101,13 +101,10 @@ def _blocks(
         return [] if is_blank(data) else [marked(say(data), mark)]
     found: list[Block] = []
     is_marked = False  # the last of them
-    for index, part in enumerate(() if content == NULL else read(_decode_parts, content, "content")):
-        try:
-            made = translate(part, say)
-        except Refusal as refusal:
-            raise refusal.within(f"content.{index}") from None
-        if made:
-            found.append(made)
+    parts = [] if content == NULL else read(_decode_parts, content, "content")
+    for part, block in zip(parts, each(lambda part: translate(part, say), parts, "content"), strict=True):
+        if block:
+            found.append(block)
             is_marked = False
         if part.cache_control != NULL and found and not is_marked:
             found[-1] = marked(found[-1], part.cache_control)
@@ -124,9 +121,9 @@ def _late_instruction(text: bytes) -> Block:
 def _text_of(part: _Part, say: _Say) -> Block:
     match part.type:
         case "text":
-            text = string(part.text, "text")
+            text = bytes(string(part.text, "text"))
         case "refusal":
-            text = string(part.refusal, "refusal")
+            text = bytes(string(part.refusal, "refusal"))
         case kind:
             raise Refusal("type", f"{{}}: a part of type '{kind[:60]}' is not for this role.")
     return () if is_blank(text) else say(text)
@@ -136,12 +133,12 @@ def _other_block(part: _Part, say: _Say) -> Block:
     """The block of a part, none for a blank text."""
     match part.type:
         case "text":
-            text = string(part.text, "text")
+            text = bytes(string(part.text, "text"))
             return () if is_blank(text) else say(text)
         case "image_url":
             if part.image_url is None:
                 raise missing("image_url")
-            return _image(string(part.image_url.url, "image_url.url"))
+            return _image(bytes(string(part.image_url.url, "image_url.url")))
         case "file":
             if part.file is None:
                 raise missing("file")
@@ -165,7 +162,7 @@ def _document(file: _File) -> Block:
     if file.file_data == NULL:
         place = "file.file_data" if file.file_id == NULL else "file.file_id"
         raise Refusal(place, "{}: a file must come itself, in 'file_data': this model knows no uploaded ones.")
-    media_type, data = _data_url(string(file.file_data, "file.file_data"), "file.file_data")
+    media_type, data = _data_url(bytes(string(file.file_data, "file.file_data")), "file.file_data")
     if media_type == b"application/pdf":
         source = _base64_source(media_type, data)
     elif media_type.startswith(b"text/"):
@@ -173,7 +170,7 @@ def _document(file: _File) -> Block:
     else:
         kind = media_type[:60].decode(errors="replace")
         raise Refusal("file.file_data", f"{{}} is of type {kind}; this model takes PDF and text.")
-    title = () if file.filename == NULL else (b',"title":', string(file.filename, "file.filename"))
+    title = () if file.filename == NULL else (b',"title":', bytes(string(file.filename, "file.filename")))
     return (b'{"type":"document","source":', *source, *title, b"}")
 
 

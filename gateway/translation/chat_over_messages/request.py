@@ -9,9 +9,9 @@ import msgspec
 
 from gateway.domain import Body, Deployment
 from gateway.translation.chat_over_messages.conversation import Conversation
-from gateway.translation.chat_over_messages.fields import NULL, Refusal, json_object, missing, read
 from gateway.translation.chat_over_messages.thinking import Thinking, thinking_for
 from gateway.translation.chat_over_messages.tools import is_forced, tool_choice, tools
+from gateway.translation.fields import NULL, Refusal, json_object, missing, read
 
 #: ``max_tokens`` where neither the client nor the catalog says how much: all Claude models since 3.5 can do it.
 OUTPUT_TOKENS_MAX = 8192

@@ -15,15 +15,14 @@ from gateway.translation.chat_over_messages.answer import (
     characters,
     completion_id,
     finish_reason,
-    joined,
     says_something,
     sealed_thought,
     signed_thought,
     web_annotations,
 )
-from gateway.translation.chat_over_messages.fields import NULL
 from gateway.translation.chat_over_messages.usage import MessagesUsage, usage_of
 from gateway.translation.events import DONE, payloads
+from gateway.translation.fields import NULL, joined
 from gateway.translation.lone_surrogates import leniently, restored
 
 _PING = b": ping\n\n"  # a comment: whoever thinks for minutes must not be taken for dead
@@ -188,7 +187,8 @@ class ChunkStream:
         if opened is None:
             return b""
         if opened.kind == "thinking":
-            return self._thought(restored(signed_thought(joined(opened.thinking), joined(opened.signature))))
+            thinking, signature = bytes(joined(opened.thinking)), bytes(joined(opened.signature))
+            return self._thought(restored(signed_thought(thinking, signature)))
         if opened.kind == "tool_use" and not opened.has_arguments:
             return self._argue(opened, _encode(opened.input.decode()))
         if cited := web_annotations(opened.citations, opened.start, self._length):

@@ -6,7 +6,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gateway.translation.chat_over_messages.fields import Refusal
+from gateway.translation.fields import Refusal
 
 #: Thinking tokens for each effort, on models that think by budget; cut to half of what the answer may have.
 BUDGETS: Mapping[str, int] = {

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL, Refusal, json_object, read, string, wrong_type
+from gateway.translation.fields import NULL, Refusal, each, json_object, read, string, wrong_type
 
 _NO_PARAMETERS = b'{"type":"object","properties":{}}'
 _NOTHING = frozenset({b"null", b"{}"})
@@ -40,26 +40,19 @@ class _WebSearch(msgspec.Struct):
     user_location: _Location | None = None
 
 
-_decode_tools = msgspec.json.Decoder(list[_Tool] | None).decode
+_decode_tools = msgspec.json.Decoder(list[_Tool]).decode
 _decode_verbatim = msgspec.json.Decoder(list[msgspec.Raw]).decode
 _decode_choice = msgspec.json.Decoder(str | _Choice).decode
+_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 _decode_search = msgspec.json.Decoder(_WebSearch).decode
 
 
 def tools(fields: Mapping[str, msgspec.Raw]) -> list[bytes]:
     """All tools as Anthropic defines them; those that it defines itself pass as they are."""
     raw = fields.get("tools", NULL)
-    found: list[bytes] = []
-    verbatim: list[msgspec.Raw] = []
-    for index, tool in enumerate(read(_decode_tools, raw, "tools") or ()):
-        try:
-            if (made := _tool(tool)) is not None:
-                found.append(made)
-                continue
-        except Refusal as refusal:
-            raise refusal.within(f"tools.{index}") from None
-        verbatim = verbatim or _decode_verbatim(raw)
-        found.append(bytes(verbatim[index]))
+    made = [] if raw == NULL else each(_tool, read(_decode_tools, raw, "tools"), "tools")
+    verbatim = _decode_verbatim(raw) if None in made else ()
+    found = [bytes(verbatim[index]) if tool is None else tool for index, tool in enumerate(made)]
     search = fields.get("web_search_options", NULL)
     if search != NULL:
         found.append(_web_search(search))
@@ -74,7 +67,7 @@ def _tool(tool: _Tool) -> bytes | None:
             raise Refusal("type", f"{{}}: a tool of type '{tool.type[:60]}' without a schema cannot be carried.")
         return None
     parameters = bytes(function.parameters)
-    pieces = [b'{"name":', string(function.name, "function.name")]
+    pieces = [b'{"name":', bytes(string(function.name, "function.name"))]
     if function.description != NULL:
         pieces += (b',"description":', bytes(function.description))
     pieces += (b',"input_schema":', _NO_PARAMETERS if parameters in _NOTHING else parameters)
@@ -121,12 +114,9 @@ def _choice(raw: msgspec.Raw) -> dict[str, bytes]:
         case "required":
             return {"type": b'"any"'}
         case _Choice("function", _Function() as function):
-            return {"type": b'"tool"', "name": string(function.name, "tool_choice.function.name")}
+            return {"type": b'"tool"', "name": bytes(string(function.name, "tool_choice.function.name"))}
         case _Choice(kind) if kind in _NATIVE_CHOICES:
             return {name: bytes(value) for name, value in _decode_members(raw).items()}
         case _:
             shown = bytes(raw)[:60].decode(errors="replace")
             raise Refusal("tool_choice", f"Unsupported value for {{}}: {shown}.")
-
-
-_decode_members = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from gateway.translation.chat_over_messages.fields import NULL
+from gateway.translation.fields import NULL
 
 
 class _CacheCreation(msgspec.Struct):

@@ -14,11 +14,11 @@ import msgspec
 from gateway.domain import Body
 from gateway.errors import GatewayError, UpstreamBroken
 from gateway.translation.events import DONE, payloads
+from gateway.translation.fields import NULL, as_string, is_string
 from gateway.translation.lone_surrogates import leniently, restored
 from gateway.translation.responses_over_chat import response as objects
-from gateway.translation.responses_over_chat.items import read_items
+from gateway.translation.responses_over_chat.items import NO_ITEMS, read_items
 from gateway.translation.responses_over_chat.output import CallItem, Events, MessageItem, OutputItem, ReasoningItem
-from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, as_string, is_null, is_string
 from gateway.translation.responses_over_chat.request import described_tools
 from gateway.translation.responses_over_chat.thinking import Thinking
 from gateway.translation.responses_over_chat.tools import Toolbox
@@ -162,7 +162,7 @@ class ResponseWriter:
 
     def _take(self, chat: _Chat) -> None:
         self._begin(chat)
-        if not is_null(chat.usage):
+        if chat.usage != NULL:
             self._usage = chat.usage
         self._service_tier = chat.service_tier or self._service_tier
         for choice in chat.choices or ():
@@ -174,10 +174,10 @@ class ResponseWriter:
             self._finish_reason = choice.finish_reason or self._finish_reason
 
     def _grow(self, delta: _Delta, logprobs: msgspec.Raw) -> None:
-        thought = delta.reasoning if is_null(delta.reasoning_content) else delta.reasoning_content
+        thought = delta.reasoning if delta.reasoning_content == NULL else delta.reasoning_content
         if _says_something(thought):
             self._reasoning().add_text(bytes(thought))
-        if not is_null(delta.thinking_blocks):
+        if delta.thinking_blocks != NULL:
             with contextlib.suppress(msgspec.DecodeError):  # another gateway's own, and only worth something to it
                 blocks = _decode_blocks(delta.thinking_blocks)
                 self._reasoning().add_blocks(blocks)
@@ -185,7 +185,7 @@ class ResponseWriter:
             self._grow_by_parts(delta.content)
         elif _says_something(delta.content):
             self._message().add_text(bytes(delta.content), _elements(logprobs))
-        if not is_null(delta.annotations):
+        if delta.annotations != NULL:
             self._annotate(delta.annotations)
         if _says_something(delta.refusal):
             self._message().add_refusal(bytes(delta.refusal))
@@ -235,12 +235,12 @@ class ResponseWriter:
         arguments = function.arguments
         if _says_something(arguments):
             item.add_arguments(bytes(arguments))
-        elif not (is_null(arguments) or is_string(arguments)):
+        elif not (arguments == NULL or is_string(arguments)):
             item.add_arguments(bytes(as_string(arguments)))  # an object where the JSON of one belongs
 
     def _toolbox(self) -> Toolbox:
         if self._known_toolbox is None:
-            self._known_toolbox = described_tools(self._fields, read_items(self._fields.get("input", EMPTY_LIST)))
+            self._known_toolbox = described_tools(self._fields, read_items(self._fields.get("input", NO_ITEMS)))
         return self._known_toolbox
 
     def _close_open(self) -> None:
@@ -275,7 +275,7 @@ def _says_something(raw: msgspec.Raw) -> bool:
 
 def _elements(logprobs: msgspec.Raw) -> bytes:
     """The elements of the list of tokens, where the chunk has one."""
-    if is_null(logprobs):
+    if logprobs == NULL:
         return b""
     try:
         tokens = _decode_logprobs(logprobs).get("content")

@@ -7,21 +7,20 @@ from typing import TypeVar
 
 import msgspec
 
-from gateway.translation.refusal import Refusal
-from gateway.translation.responses_over_chat.raw import (
+from gateway.translation.fields import (
     NULL,
+    Refusal,
     as_string,
-    is_null,
+    each,
     is_string,
     joined,
     missing,
     read,
     string,
     text,
-    unsupported,
 )
 from gateway.translation.responses_over_chat.thinking import opened
-from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox
+from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox, unsupported
 
 T = TypeVar("T")
 _SEND_ITEMS = "its answers are not stored, so send the items themselves, and 'store': false so that your SDK does"
@@ -91,8 +90,9 @@ class _Message(msgspec.Struct, omit_defaults=True):
     tool_call_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
-_Items = list[Item]
-_decode_items = msgspec.json.Decoder(_Items).decode
+#: What ``input`` is where it is left out.
+NO_ITEMS = msgspec.Raw(b"[]")
+_decode_items = msgspec.json.Decoder(list[Item]).decode
 _decode_parts = msgspec.json.Decoder(list[_Part]).decode
 _decode_texts = msgspec.json.Decoder(list[_Text]).decode
 
@@ -186,7 +186,7 @@ class Conversation:
             turn.refusal = joined(refused)
         if said is not None:
             before = _raw(turn.content)
-            turn.content = said if is_null(before) else joined((before, said), _PARAGRAPH)
+            turn.content = said if before == NULL else joined((before, said), _PARAGRAPH)
 
     def _call(self, item: Item) -> None:
         name, arguments = self._toolbox.name_of(item.namespace, item.name), item.arguments
@@ -228,11 +228,11 @@ class Conversation:
 
     def _reasoning(self, item: Item) -> None:
         turn = self._turn
-        if turn is not None and turn.tool_calls is msgspec.UNSET and not is_null(_raw(turn.content)):
+        if turn is not None and turn.tool_calls is msgspec.UNSET and _raw(turn.content) != NULL:
             self._end_turn()
         blocks = opened(item.encrypted_content)
-        said = [] if is_null(item.summary) else read(_decode_texts, item.summary, "summary")
-        if not is_null(item.content):
+        said = [] if item.summary == NULL else read(_decode_texts, item.summary, "summary")
+        if item.content != NULL:
             said += read(_decode_texts, item.content, "content")
         texts = [one.text for one in said if is_string(one.text)]
         if not (blocks or texts):
@@ -261,7 +261,7 @@ def _raw(content: msgspec.Raw | list[_ChatPart] | msgspec.UnsetType) -> msgspec.
 
 
 def _is_silent(turn: _Message) -> bool:
-    return is_null(_raw(turn.content)) and turn.refusal is msgspec.UNSET
+    return _raw(turn.content) == NULL and turn.refusal is msgspec.UNSET
 
 
 def _call_id(item: Item) -> str:
@@ -278,11 +278,9 @@ def _names(tools: Sequence[Tool]) -> list[tuple[str | None, str]]:
     ]
 
 
-def _parts(content: msgspec.Raw, field: str) -> Sequence[_Part]:
-    if is_null(content):
-        return ()
-    parts: Sequence[_Part] = read(_decode_parts, content, field)
-    return parts
+def _each(translate: Callable[[_Part], T], content: msgspec.Raw, field: str) -> list[T]:
+    """All parts of a field, translated."""
+    return [] if content == NULL else each(translate, read(_decode_parts, content, field), field)
 
 
 def _content(content: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
@@ -296,32 +294,21 @@ def _content(content: msgspec.Raw, field: str) -> msgspec.Raw | list[_ChatPart]:
     return only if isinstance(only, msgspec.Raw) else parts
 
 
-def _each(translate: Callable[[_Part], T], content: msgspec.Raw, field: str) -> list[T]:
-    """All parts of a field, translated."""
-    done: list[T] = []
-    parts = _parts(content, field)
-    try:
-        done.extend(map(translate, parts))
-    except Refusal as refusal:  # the list holds what was translated before
-        raise refusal.within(f"{field}.{len(done)}") from None
-    return done
-
-
 def _chat_part(part: _Part) -> _ChatPart:
     if part.type in _TEXTS:
         return _ChatPart("text", text=string(part.text, "text"))
     for name in ("file_id", "file_url"):
-        if not is_null(getattr(part, name)):
+        if getattr(part, name) != NULL:
             raise unsupported(name, "only data in the request itself reaches its upstream")
     match part.type:
         case "input_image":
             image = {"url": string(part.image_url, "image_url")}
-            if not is_null(part.detail):
+            if part.detail != NULL:
                 image["detail"] = _HIGH if part.detail == _ORIGINAL else part.detail
             return _ChatPart("image_url", image_url=image)
         case "input_file":
             file = {"file_data": string(part.file_data, "file_data")}
-            if not is_null(part.filename):
+            if part.filename != NULL:
                 file["filename"] = part.filename
             return _ChatPart("file", file=file)
         case "input_audio":

@@ -7,10 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Body, Deployment, Endpoint
-from gateway.translation.refusal import Refusal
-from gateway.translation.responses_over_chat.items import Conversation, Item, read_items
-from gateway.translation.responses_over_chat.raw import EMPTY_LIST, NULL, is_null, read, string, unsupported
-from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools
+from gateway.translation.fields import NULL, Refusal, each, read, string
+from gateway.translation.responses_over_chat.items import NO_ITEMS, Conversation, Item, read_items
+from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools, unsupported
 
 _FALSE, _TRUE, _EMPTY = (msgspec.Raw(raw) for raw in (b"false", b"true", b'""'))
 # Anthropic caches only what it is asked to: who names a cache expects one, and pays a tenth for what it holds.
@@ -75,12 +74,12 @@ def _chat_fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> M
         if raw not in (NULL, harmless):
             raise unsupported(name, why)
     is_openai = deployment.provider.kind in ("openai", "azure")
-    items = read_items(fields.get("input", EMPTY_LIST))
+    items = read_items(fields.get("input", NO_ITEMS))
     toolbox = described_tools(fields, items)
     written = {
         name: raw
         for name, raw in fields.items()
-        if name not in _OURS and not is_null(raw) and (is_openai or name not in _OPENAI_ONLY)
+        if name not in _OURS and raw != NULL and (is_openai or name not in _OPENAI_ONLY)
     }
     is_for_messages = deployment.asked_as(Endpoint.RESPONSES) is Endpoint.MESSAGES
     conversation = Conversation(
@@ -93,7 +92,7 @@ def _chat_fields(fields: Mapping[str, msgspec.Raw], deployment: Deployment) -> M
     written |= toolbox.chat_fields(fields.get("tool_choice", NULL))
     if is_for_messages:
         written |= toolbox.web_search_options()
-        if not is_null(fields.get("prompt_cache_key", NULL)):
+        if fields.get("prompt_cache_key", NULL) != NULL:
             is_long = fields.get("prompt_cache_retention", NULL) == _LONG_RETENTION
             written.setdefault("cache_control", _CACHED_LONG if is_long else _CACHED)
     if "tools" in written:
@@ -108,7 +107,7 @@ def described_tools(fields: Mapping[str, msgspec.Raw], items: Sequence[Item]) ->
     """The request's tools: those it lists, and those that the conversation brought. Raises Refusal."""
     toolbox = Toolbox()
     raw = fields.get("tools", NULL)
-    if not is_null(raw):
+    if raw != NULL:
         toolbox.add(read(decode_tools, raw, "tools"), "tools")
     for number, item in enumerate(items):
         if item.tools and item.type in ("additional_tools", "tool_search_output"):
@@ -120,30 +119,26 @@ def _messages(fields: Mapping[str, msgspec.Raw], items: Sequence[Item], conversa
     instructions = fields.get("instructions", NULL)
     if instructions not in (NULL, _EMPTY):
         conversation.instruct(string(instructions, "instructions"))
-    for number, item in enumerate(items):
-        try:
-            conversation.add(item)
-        except Refusal as refusal:
-            raise refusal.within(f"input.{number}") from None
+    each(conversation.add, items, "input")
     return conversation.messages()
 
 
 def _copy(fields: Mapping[str, msgspec.Raw], name: str, into: dict[str, msgspec.Raw], as_name: str = "") -> None:
     raw = fields.get(name, NULL)
-    if not is_null(raw):
+    if raw != NULL:
         into[as_name or name] = raw
 
 
 def _reasoning(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
     reasoning = read(_decode_reasoning, fields.get("reasoning", NULL), "reasoning")
-    return {} if reasoning is None or is_null(reasoning.effort) else {"reasoning_effort": reasoning.effort}
+    return {} if reasoning is None or reasoning.effort == NULL else {"reasoning_effort": reasoning.effort}
 
 
 def _text(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
     settings = read(_decode_text, fields.get("text", NULL), "text")
     if settings is None:
         return {}
-    written = {} if is_null(settings.verbosity) else {"verbosity": settings.verbosity}
+    written = {} if settings.verbosity == NULL else {"verbosity": settings.verbosity}
     form = settings.format
     if form is None or form.type == "text":
         return written
@@ -158,7 +153,7 @@ def _text(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
         for name, raw in (
             ("name", form.name), ("description", form.description), ("schema", form.schema), ("strict", form.strict),
         )
-        if not is_null(raw)
+        if raw != NULL
     }  # fmt: skip
     wanted = {"type": "json_schema", "json_schema": schema}
     return {**written, "response_format": msgspec.Raw(msgspec.json.encode(wanted))}
@@ -169,4 +164,4 @@ def _logprobs(fields: Mapping[str, msgspec.Raw]) -> Mapping[str, msgspec.Raw]:
     include = read(_decode_include, fields.get("include", NULL), "include") or ()
     if "message.output_text.logprobs" not in include and bytes(top) in (b"null", b"0"):
         return {}
-    return {"logprobs": _TRUE} if is_null(top) else {"logprobs": _TRUE, "top_logprobs": top}
+    return {"logprobs": _TRUE} if top == NULL else {"logprobs": _TRUE, "top_logprobs": top}

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.errors import GatewayError
-from gateway.translation.responses_over_chat.raw import NULL
+from gateway.translation.fields import NULL
 
 _encode = msgspec.json.encode
 #: What every response repeats of its request, and what stands where that says nothing.

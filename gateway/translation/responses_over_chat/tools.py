@@ -10,8 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.translation.refusal import Refusal
-from gateway.translation.responses_over_chat.raw import NULL, is_null, joined, missing, read, text, unsupported
+from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, text
 
 _NAME_CHARS_MAX = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -93,6 +92,11 @@ _WEB_SEARCH = "web_search"
 _NOTHING_SAID = (NULL, text(""))
 
 
+def unsupported(field: str, why: str) -> Refusal:
+    """The refusal of what nobody behind the hub can do."""
+    return Refusal(field, f"{{}} cannot be used with this model: {why}.", "unsupported_parameter")
+
+
 class Toolbox:
     """The client's tools under the names that a chat upstream knows them by."""
 
@@ -104,11 +108,7 @@ class Toolbox:
 
     def add(self, tools: Iterable[Tool], field: str) -> None:
         """Take a list of tools, which stands at that field. Raises Refusal for a tool that chat cannot have."""
-        for number, tool in enumerate(tools):
-            try:
-                self._add(tool)
-            except Refusal as refusal:
-                raise refusal.within(f"{field}.{number}") from None
+        each(self._add, tools, field)
 
     def _add(self, tool: Tool) -> None:
         if tool.type == "namespace":
@@ -140,7 +140,7 @@ class Toolbox:
             said += _form_of(tool.format)
         else:
             kind = Kind.FUNCTION if tool.type == "function" else Kind.TOOL_SEARCH
-            if not is_null(tool.parameters):
+            if tool.parameters != NULL:
                 function.parameters = tool.parameters
         if tool.strict:
             function.strict = True
@@ -166,7 +166,7 @@ class Toolbox:
 
     def chat_fields(self, choice: msgspec.Raw) -> Mapping[str, msgspec.Raw]:
         """``tools`` and ``tool_choice`` of the chat request. Raises Refusal for a choice that cannot be made."""
-        wanted = "auto" if is_null(choice) else read(_decode_choice, choice, "tool_choice")
+        wanted = "auto" if choice == NULL else read(_decode_choice, choice, "tool_choice")
         functions = list(self._functions.values())
         name: str | None = None
         if isinstance(wanted, _Choice):
@@ -190,17 +190,17 @@ class Toolbox:
                 "tools": tools,
                 "tool_choice": msgspec.Raw(msgspec.json.encode(_ChatTool("function", _Function(name)))),
             }
-        return {"tools": tools} if is_null(choice) else {"tools": tools, "tool_choice": text(wanted)}
+        return {"tools": tools} if choice == NULL else {"tools": tools, "tool_choice": text(wanted)}
 
     def web_search_options(self) -> Mapping[str, msgspec.Raw]:
         """The parameter by which chat asks for searches, unless the client restricts them in ways it cannot say."""
         search = self._web_search
-        if search is None or search.external_web_access is False or not is_null(search.filters):
+        if search is None or search.external_web_access is False or search.filters != NULL:
             return {}
-        options = {} if is_null(search.search_context_size) else {"search_context_size": search.search_context_size}
+        options = {} if search.search_context_size == NULL else {"search_context_size": search.search_context_size}
         location = read(_decode_location, search.user_location, "tools")
         if location is not None:
-            place = {name: raw for name, raw in location.items() if name != "type" and not is_null(raw)}
+            place = {name: raw for name, raw in location.items() if name != "type" and raw != NULL}
             wrapped = {"type": "approximate", "approximate": place}
             options["user_location"] = msgspec.Raw(msgspec.json.encode(wrapped))
         return {"web_search_options": msgspec.Raw(msgspec.json.encode(options))}
@@ -231,6 +231,6 @@ def _short(flat: str, exact: str) -> str:
 def _form_of(form: _Format | None) -> Iterable[msgspec.Raw]:
     """What tells a model the form of a custom tool's free text, which no upstream will enforce."""
     yield text("Put the whole input of this tool, as free text, into `input`.")
-    if form is not None and form.type == "grammar" and not is_null(form.definition):
+    if form is not None and form.type == "grammar" and form.definition != NULL:
         yield text(f"It must match this {form.syntax} grammar:")
         yield form.definition
