@@ -1,0 +1,133 @@
+"""What can be called, and where: endpoints, providers, deployments, routes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from gateway.domain.money import Tariff
+
+
+class Endpoint(StrEnum):
+    """The operation, as its path below /v1 with us and below the provider's base URL with upstreams."""
+
+    CHAT = "chat/completions"
+    RESPONSES = "responses"
+    INPUT_TOKENS = "responses/input_tokens"
+    COMPACT = "responses/compact"
+    MESSAGES = "messages"
+    COUNT_TOKENS = "messages/count_tokens"
+    COMPLETIONS = "completions"
+    EMBEDDINGS = "embeddings"
+    MODERATIONS = "moderations"
+    SPEECH = "audio/speech"
+    TRANSCRIPTIONS = "audio/transcriptions"
+    TRANSLATIONS = "audio/translations"
+    IMAGES = "images/generations"
+    IMAGE_EDITS = "images/edits"
+    IMAGE_VARIATIONS = "images/variations"
+    RERANK = "rerank"
+
+
+_DIALECT_OF: Mapping[Endpoint, Endpoint] = {
+    Endpoint.RESPONSES: Endpoint.RESPONSES,
+    Endpoint.INPUT_TOKENS: Endpoint.RESPONSES,
+    Endpoint.COMPACT: Endpoint.RESPONSES,
+    Endpoint.MESSAGES: Endpoint.MESSAGES,
+    Endpoint.COUNT_TOKENS: Endpoint.MESSAGES,
+}
+# What other servers of the same dialect mostly do not have, and the kinds of those that do.
+_OPENAIS_KINDS = frozenset({"openai", "azure"})
+_KINDS_THAT_HAVE: Mapping[Endpoint, frozenset[str]] = {
+    Endpoint.INPUT_TOKENS: _OPENAIS_KINDS,
+    Endpoint.COMPACT: _OPENAIS_KINDS,
+    Endpoint.COUNT_TOKENS: frozenset({"anthropic", "vllm"}),
+}
+# Ours that are translated where an upstream does not speak them, and what they become, in order of preference.
+_TRANSLATED: Mapping[Endpoint, tuple[Endpoint, ...]] = {
+    Endpoint.CHAT: (Endpoint.MESSAGES,),
+    Endpoint.RESPONSES: (Endpoint.CHAT, Endpoint.MESSAGES),
+    Endpoint.MESSAGES: (Endpoint.CHAT,),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Limits on one upstream call, in seconds."""
+
+    connect_s: float = 5.0
+    first_token_s: float = 120.0
+    between_tokens_s: float = 60.0
+    total_s: float = 1800.0
+
+
+@dataclass(frozen=True, slots=True)
+class Provider:
+    """Who serves: where it is, how to speak to it, and our credentials there."""
+
+    name: str
+    kind: str
+    base_url: str = ""
+    api_key: str = field(default="", repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    query: Mapping[str, str] = field(default_factory=dict, repr=False)
+    litellm_provider: str = ""
+    discount_pct: float = 0.0
+    timeouts: Timeouts = Timeouts()
+
+
+@dataclass(frozen=True, slots=True)
+class UpstreamLimits:
+    """What the provider lets us send to one deployment; ``None`` is unlimited."""
+
+    requests_per_minute: int | None = None
+    tokens_per_minute: int | None = None
+    parallel_requests: int | None = None
+
+    @property
+    def is_limited(self) -> bool:
+        return (self.requests_per_minute, self.tokens_per_minute, self.parallel_requests) != (None, None, None)
+
+
+@dataclass(frozen=True, slots=True)
+class Deployment:
+    """Model + endpoint + price: what we call. ``tariff`` is ``None`` when nobody told us the price."""
+
+    name: str
+    provider: Provider
+    model: str
+    tariff: Tariff | None = None
+    is_unpriced_allowed: bool = False
+    limits: UpstreamLimits = UpstreamLimits()
+    mode: str = "chat"
+    context_tokens_max: int | None = None
+    output_tokens_max: int | None = None
+    asks_stream_usage: bool = True
+    speaks: frozenset[Endpoint] = frozenset({Endpoint.CHAT})  # of CHAT, RESPONSES, MESSAGES: its dialects
+
+    def asked_as(self, endpoint: Endpoint) -> Endpoint | None:
+        """What a request to our endpoint becomes on its way there: itself, a translation, ``None`` if neither can be.
+
+        All endpoints that belong to no other dialect are OpenAI's, and go with chat.
+        """
+        if endpoint in _KINDS_THAT_HAVE and self.provider.kind not in _KINDS_THAT_HAVE[endpoint]:
+            return None
+        if _DIALECT_OF.get(endpoint, Endpoint.CHAT) in self.speaks:
+            return endpoint
+        return next((other for other in _TRANSLATED.get(endpoint, ()) if other in self.speaks), None)
+
+    @property
+    def has_running_usage(self) -> bool:
+        """Whether it can be asked for usage on every chunk of a stream, for each choice alone: vLLM's invention."""
+        return self.provider.kind == "vllm"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A public alias: deployments in order, the policy that picks, and the reference model for savings."""
+
+    name: str
+    deployments: tuple[str, ...]
+    policy: str = "ordered"
+    baseline: str | None = None

@@ -1,0 +1,140 @@
+"""What is asked, by whom, and what becomes of it on its way: requests, decisions, calls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+import msgspec
+
+from gateway.domain.catalog import Deployment, Endpoint
+from gateway.domain.money import Usage
+
+
+class AnswerForm(StrEnum):
+    """What a good answer is made of."""
+
+    OBJECT = "object"  # JSON: one object, or a stream of events with one each
+    TEXT = "text"  # a plain text, whole (a transcript, subtitles)
+    BYTES = "bytes"  # whatever comes, as it comes (sound)
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """The authenticated result: whose request this is, and what its key may do."""
+
+    key_id: str
+    key_name: str
+    team_id: str
+    team_name: str
+    organization_id: str
+    models: frozenset[str] | None = None  # None: every model of the catalog
+    expires_at_s: float | None = None  # Unix time
+
+
+class Body:
+    """A JSON object whose values nobody re-encodes: each top-level value keeps the client's own bytes.
+
+    Whatever the path does not know (new parameters, vendor fields, the key order of schemas, 1.0 against 1) reaches
+    the upstream as it came.
+    """
+
+    __slots__ = ("fields",)
+
+    def __init__(self, fields: Mapping[str, msgspec.Raw]) -> None:
+        self.fields = fields
+
+    def encoded_with(self, changes: Mapping[str, object]) -> bytes:
+        """The object as JSON bytes, with the named top-level fields set anew and all others verbatim."""
+        encode = msgspec.json.encode
+        parts: list[bytes | msgspec.Raw] = []
+        for name, raw in self.fields.items():
+            parts += (b",", encode(name), b":", encode(changes[name]) if name in changes else raw)
+        for name, value in changes.items():
+            if name not in self.fields:
+                parts += (b",", encode(name), b":", encode(value))
+        if not parts:
+            return b"{}"
+        parts[0] = b"{"
+        parts.append(b"}")
+        return b"".join(parts)  # one copy of what may be 32 MB
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question of one client: what the path needs to know of it, and its body untouched."""
+
+    id: str
+    endpoint: Endpoint
+    model: str
+    body: Body
+    body_bytes: int
+    is_stream: bool = False
+    wants_usage: bool = False
+    stream_options: Mapping[str, object] = field(default_factory=dict)
+    end_user: str | None = None
+    output_tokens_max: int | None = None
+    choices: int = 1
+    service_tier: str | None = None
+    tags: tuple[str, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream (traceparent, ...)
+    query: Mapping[str, str] = field(default_factory=dict)  # parameters of the address that travel upstream
+    continues: str | None = None  # the id of a stored response that it goes on from
+    form: AnswerForm = AnswerForm.OBJECT
+    foreseen: Usage | None = None  # what it will consume as far as it tells itself; None: its text, by its size
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt at a deployment, ready to be sent: ``body`` is what leaves the building."""
+
+    deployment: Deployment
+    endpoint: Endpoint
+    body: bytes
+    is_stream: bool
+    headers: Mapping[str, str]
+    query: Mapping[str, str | tuple[str, ...]] = field(default_factory=dict)
+    method: str = "POST"
+    item: tuple[str, ...] = ()  # what is asked for below the endpoint: ("resp_1", "cancel")
+    content_type: str = "application/json"  # of the body
+    form: AnswerForm = AnswerForm.OBJECT
+
+
+@dataclass(frozen=True, slots=True)
+class StoredResponse:
+    """A response that an upstream keeps: whose it is, and which deployment made it."""
+
+    id: str
+    organization_id: str
+    team_id: str
+    key_id: str
+    deployment: str
+
+
+class Bar(StrEnum):
+    """What kind of thing keeps a deployment from serving a request."""
+
+    UNPRICED = "unpriced"
+    MODE = "mode"
+    LIMITS = "limits"
+    COOLDOWN = "cooldown"
+    CIRCUIT = "circuit"
+
+
+class Reason(msgspec.Struct, frozen=True):
+    """Why a deployment is out; ``retry_after_s``: when that may have changed."""
+
+    bar: Bar
+    text: str
+    retry_after_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which deployments to try, in order, and why the others are out (by deployment name)."""
+
+    route: str | None
+    candidates: tuple[Deployment, ...]
+    baseline: Deployment | None
+    rejected: Mapping[str, Reason] = field(default_factory=dict)
