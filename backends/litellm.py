@@ -24,7 +24,7 @@ import msgspec
 
 from backends import upstream_errors
 from backends.litellm_errors import translated
-from backends.openai_compatible import WholeReply
+from backends.replies import WholeReply
 from backends.upstream_errors import ErrorObject
 from gateway.domain import Call, Endpoint
 from gateway.errors import UpstreamError
