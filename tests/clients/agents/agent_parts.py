@@ -59,16 +59,23 @@ class Desk:
 
     def run(self, lines: str, *command: str, **environment: str) -> subprocess.CompletedProcess[str]:
         """What a command does in a shell that has run these lines, with nothing of ours in its environment."""
-        return subprocess.run(
+        process = subprocess.Popen(
             _after(lines, command),
             cwd=self.work,
             env=self._environment | environment,
             stdin=subprocess.DEVNULL,
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
             text=True,
-            check=False,
-            timeout=SECONDS_MAX,
+            start_new_session=True,
         )
+        try:
+            said, complained = process.communicate(timeout=SECONDS_MAX)
+        except BaseException:  # the launchers' children would outlive them, and go on asking
+            os.killpg(process.pid, signal.SIGKILL)
+            process.communicate()
+            raise
+        return subprocess.CompletedProcess(command, process.returncode, said, complained)
 
     @contextlib.contextmanager
     def in_terminal(self, lines: str, *command: str) -> Iterator[Callable[[], str]]:
