@@ -50,6 +50,11 @@ def wrong_type(place: str, expected: str) -> Refusal:
     return Refusal(place, f"Invalid type for {{}}: expected {expected}.", "invalid_type")
 
 
+def unsupported(place: str, why: str) -> Refusal:
+    """The refusal of what its upstream has no word for."""
+    return Refusal(place, f"{{}} cannot be used with this model: {why}.")
+
+
 def read(decode: Callable[[msgspec.Raw], T], raw: msgspec.Raw, place: str) -> T:
     """The value that the decoder makes of a field. Raises Refusal naming the part that is not what it must be."""
     try:

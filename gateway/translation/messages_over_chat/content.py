@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from typing import NoReturn
-
 import msgspec
 
-from gateway.errors import BadRequest
+from gateway.translation.fields import string
 
 JOINT = rb"\n\n"  # between texts that were blocks of their own
 encode = msgspec.json.encode
@@ -50,22 +48,11 @@ def _text_part(text: bytes) -> bytes:
     return b'{"type":"text","text":"' + text + b'"}'
 
 
-def inner_text(raw: bytes | msgspec.Raw, param: str) -> bytes:
-    """The bytes between the quotes of a string of the client's. Raises BadRequest naming what is none."""
-    text = bytes(raw)
-    if text[:1] == b'"':
-        return text[1:-1]
-    if not text:
-        raise BadRequest(f"{param}: Field required.", param=param, code="missing_required_parameter")
-    raise BadRequest(f"{param}: Expected a string.", param=param, code="invalid_type")
+def inner_text(raw: msgspec.Raw, place: str) -> bytes:
+    """The bytes between the quotes of a string of the client's. Raises Refusal for what is none."""
+    return bytes(string(raw, place))[1:-1]
 
 
 def inner(text: str) -> bytes:
     """A string of ours as the bytes between its quotes."""
     return encode(text)[1:-1]
-
-
-def refuse(param: str, what: str) -> NoReturn:
-    """Raises BadRequest for what chat completions cannot say."""
-    message = f"{param}: {what} cannot be carried to an upstream that speaks chat completions only."
-    raise BadRequest(message, param=param, code="unsupported_value")

@@ -7,15 +7,13 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.domain import Body, Deployment
-from gateway.errors import BadRequest
-from gateway.translation.messages_over_chat.content import encode, inner_text, refuse
-from gateway.translation.messages_over_chat.conversation import Conversation, read
+from gateway.translation.fields import NULL, Refusal, each, read, string, unsupported, wrong_type
+from gateway.translation.messages_over_chat.content import encode
+from gateway.translation.messages_over_chat.conversation import Conversation
 from gateway.translation.messages_over_chat.names import chat_name, chat_name_json, chat_user
 
 Fields = dict[str, msgspec.Raw]
 
-_NULL = msgspec.Raw(b"null")
-_ABSENT = msgspec.Raw()
 _TRUE, _FALSE = msgspec.Raw(b"true"), msgspec.Raw(b"false")
 
 # All other fields go up as they are: what both dialects call the same (temperature), and what neither knows.
@@ -43,10 +41,10 @@ _EFFORTS = ((16_384, "high"), (8_192, "medium"), (0, "low"))
 
 
 class _Tool(msgspec.Struct, gc=False):
-    name: msgspec.Raw = _ABSENT
+    name: msgspec.Raw = NULL
     type: str | None = None
-    description: msgspec.Raw = _ABSENT
-    input_schema: msgspec.Raw = _ABSENT
+    description: msgspec.Raw = NULL
+    input_schema: msgspec.Raw = NULL
     strict: bool | None = None
 
 
@@ -63,7 +61,7 @@ class _Thinking(msgspec.Struct):
 
 class _Format(msgspec.Struct):
     type: str = ""
-    schema: msgspec.Raw = _ABSENT
+    schema: msgspec.Raw = NULL
 
 
 class _OutputConfig(msgspec.Struct):
@@ -92,7 +90,14 @@ _TIERS = {"auto": b'"auto"', "standard_only": b'"default"'}
 
 def chat_request(body: Body, deployment: Deployment) -> Body:
     """The same request for a chat upstream. Raises BadRequest naming the field that cannot be carried."""
-    asked = {name: raw for name, raw in body.fields.items() if name not in _OF_MESSAGES or raw != _NULL}
+    try:
+        return Body(_chat_fields(body, deployment))
+    except Refusal as refusal:
+        raise refusal.as_bad_request() from None
+
+
+def _chat_fields(body: Body, deployment: Deployment) -> Fields:
+    asked = {name: raw for name, raw in body.fields.items() if name not in _OF_MESSAGES or raw != NULL}
     fields = {name: raw for name, raw in asked.items() if name not in _OF_MESSAGES}
     _check(asked, deployment)
     _carry_conversation(asked, fields, deployment)
@@ -104,33 +109,33 @@ def chat_request(body: Body, deployment: Deployment) -> Body:
     if "service_tier" in asked and deployment.provider.kind in _STRICT_KINDS:
         tier = read(_string, asked["service_tier"], "service_tier")
         fields["service_tier"] = msgspec.Raw(_TIERS.get(tier) or encode(tier))
-    return Body(fields)
+    return fields
 
 
 def _check(asked: Mapping[str, msgspec.Raw], deployment: Deployment) -> None:
     for name in _REFUSED & asked.keys():
         if bytes(asked[name]) not in (b"[]", b"{}"):
-            refuse(name, "It")
-    if "top_k" in asked and asked["top_k"] != _NULL and deployment.provider.kind in _STRICT_KINDS:
-        refuse("top_k", "It")
+            raise unsupported(name, "its upstream has nothing of the kind")
+    if asked.get("top_k", NULL) != NULL and deployment.provider.kind in _STRICT_KINDS:
+        raise unsupported("top_k", "its upstream takes none")
 
 
 def _carry_conversation(asked: Mapping[str, msgspec.Raw], fields: Fields, deployment: Deployment) -> None:
     conversation = Conversation(takes_later_system=deployment.provider.kind in _STRICT_KINDS)
     if "system" in asked:
         conversation.add_system(asked["system"])
-    conversation.add(asked.get("messages", _NULL))
+    conversation.add(asked.get("messages", NULL))
     fields["messages"] = msgspec.Raw(conversation.encoded())
     if (param := conversation.unfinished()) is not None:
         if deployment.provider.kind != "vllm":
-            refuse(param, "An answer that the client has begun")
+            raise unsupported(param, "its upstream cannot go on with an answer that the client has begun")
         fields["add_generation_prompt"], fields["continue_final_message"] = _FALSE, _TRUE
 
 
 def _carry_tools(asked: Mapping[str, msgspec.Raw], fields: Fields) -> None:
     """Functions, and how to choose among them; without functions chat takes neither."""
     tools = read(_tools, asked["tools"], "tools") if "tools" in asked else []
-    functions = [one for n, tool in enumerate(tools) if (one := _function(tool, n))]
+    functions = [function for function in each(_function, tools, "tools") if function is not None]
     if not functions:
         return
     fields["tools"] = msgspec.Raw(b"[" + b",".join(functions) + b"]")
@@ -143,36 +148,33 @@ def _carry_tools(asked: Mapping[str, msgspec.Raw], fields: Fields) -> None:
     elif choice.type in _TOOL_CHOICES:
         fields["tool_choice"] = msgspec.Raw(_TOOL_CHOICES[choice.type])
     else:
-        refuse("tool_choice.type", f"A choice by '{choice.type}'")
+        raise unsupported("tool_choice.type", f"its upstream knows no choice by '{choice.type}'")
     if choice.disable_parallel_tool_use:
         fields["parallel_tool_calls"] = _FALSE
 
 
-def _function(tool: _Tool, n: int) -> bytes | None:
+def _function(tool: _Tool) -> bytes | None:
     """A tool as a function; ``None`` for the search among tools, all of which are sent anyway."""
     if tool.type not in (None, "custom"):
         if tool.type.startswith("tool_search_tool"):
             return None
-        refuse(f"tools.{n}.type", f"A tool of type '{tool.type}'")
-    name = chat_name_json(b'"' + inner_text(tool.name, f"tools.{n}.name") + b'"')
-    description, schema = bytes(tool.description), bytes(tool.input_schema)
-    if description == b"null":
-        description = b""
+        raise unsupported("type", f"its provider has no tool '{tool.type}'")
+    name = chat_name_json(bytes(string(tool.name, "name")))
+    description, schema = (b"" if raw == NULL else bytes(raw) for raw in (tool.description, tool.input_schema))
     return b'{"type":"function","function":{"name":%b%b%b%b%b%b}}' % (
         name,
         b',"description":' if description else b"",
         description,
         b',"parameters":' if schema else b"",
-        _with_properties(schema, n) if schema else b"",
+        _with_properties(schema) if schema else b"",
         _STRICT[tool.strict],
     )
 
 
-def _with_properties(schema: bytes, n: int) -> bytes:
+def _with_properties(schema: bytes) -> bytes:
     """OpenAI refuses an object's schema without ``properties``, which tools without arguments leave out."""
     if schema[:1] != b"{":
-        param = f"tools.{n}.input_schema"
-        raise BadRequest(f"{param}: Expected an object.", param=param, code="invalid_type")
+        raise wrong_type("input_schema", "an object")
     if b'"properties"' in schema or b'"object"' not in schema:
         return schema
     return schema[:-1].rstrip() + b',"properties":{}}'
@@ -188,7 +190,7 @@ def _carry_limits(asked: Mapping[str, msgspec.Raw], fields: Fields, deployment: 
     if "stop_sequences" in asked:
         stops = read(_strings, asked["stop_sequences"], "stop_sequences")
         if is_strict and len(stops) > _STOPS_MAX:
-            refuse("stop_sequences", f"More than {_STOPS_MAX} of them")
+            raise unsupported("stop_sequences", f"its upstream takes no more than {_STOPS_MAX}")
         if stops:
             fields["stop"] = asked["stop_sequences"]
 
@@ -210,8 +212,8 @@ def _carry_output(asked: Mapping[str, msgspec.Raw], fields: Fields) -> None:
     if asked_format is None:
         return
     if asked_format.type != "json_schema":
-        refuse(f"{param}.type", f"A format of type '{asked_format.type}'")
-    schema = bytes(asked_format.schema) or b"{}"
+        raise unsupported(f"{param}.type", f"its upstream has no format '{asked_format.type}'")
+    schema = b"{}" if asked_format.schema == NULL else bytes(asked_format.schema)
     fields["response_format"] = msgspec.Raw(
         b'{"type":"json_schema","json_schema":{"name":"output","strict":true,"schema":' + schema + b"}}"
     )

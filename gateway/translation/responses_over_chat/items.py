@@ -18,9 +18,10 @@ from gateway.translation.fields import (
     read,
     string,
     text,
+    unsupported,
 )
 from gateway.translation.responses_over_chat.thinking import opened
-from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox, unsupported
+from gateway.translation.responses_over_chat.tools import TOOL_SEARCH, Tool, Toolbox
 
 T = TypeVar("T")
 _SEND_ITEMS = "its answers are not stored, so send the items themselves, and 'store': false so that your SDK does"

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from gateway.domain import Body, Deployment, Endpoint
-from gateway.translation.fields import NULL, Refusal, each, read, string
+from gateway.translation.fields import NULL, Refusal, each, read, string, unsupported
 from gateway.translation.responses_over_chat.items import NO_ITEMS, Conversation, Item, read_items
-from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools, unsupported
+from gateway.translation.responses_over_chat.tools import Toolbox, decode_tools
 
 _FALSE, _TRUE, _EMPTY = (msgspec.Raw(raw) for raw in (b"false", b"true", b'""'))
 # Anthropic caches only what it is asked to: who names a cache expects one, and pays a tenth for what it holds.

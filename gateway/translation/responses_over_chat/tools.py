@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, text
+from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, text, unsupported
 
 _NAME_CHARS_MAX = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -90,11 +90,6 @@ _decode_location = msgspec.json.Decoder(dict[str, msgspec.Raw] | None).decode
 TOOL_SEARCH = "tool_search"
 _WEB_SEARCH = "web_search"
 _NOTHING_SAID = (NULL, text(""))
-
-
-def unsupported(field: str, why: str) -> Refusal:
-    """The refusal of what nobody behind the hub can do."""
-    return Refusal(field, f"{{}} cannot be used with this model: {why}.", "unsupported_parameter")
 
 
 class Toolbox:
