@@ -27,6 +27,9 @@ from gateway.errors import (
 
 #: A deployment is asked again only when it wants no longer pause than this: another one may stand ready.
 SHORT_WAIT_S = 2.0
+#: Statuses of an upstream that has no room just now. Asking again at once helps nobody unless it says when it will have;
+#: the client's own patience is longer than ours, and telling it that we have tried would end that.
+_FULL = frozenset({429, 529})
 #: What we read of an error body at most; the rest is dropped.
 ERROR_BODY_BYTES_MAX = 256 * 1024
 #: What the client sees of an upstream's message at most.
@@ -75,7 +78,7 @@ RULES: Mapping[int, Rule] = {
     502: Rule(502, _THEIR_FAULT, "upstream_error", can_retry=True),
     503: Rule(503, _THEIR_FAULT, "upstream_error", can_retry=True),
     504: Rule(504, _THEIR_FAULT, "upstream_error", can_retry=True),
-    529: Rule(503, "overloaded_error", "upstream_overloaded", can_retry=True),
+    529: Rule(503, "overloaded_error", "upstream_overloaded"),
 }
 _OTHER_4XX = RULES[400]
 _OTHER_5XX = RULES[502]
@@ -161,7 +164,7 @@ def refusal_of(http_status: int, headers: Mapping[str, str], said: ErrorObject |
     if rule.code == "upstream_authentication":
         # The upstream's words may quote a part of our key.
         message, code, type_ = _AUTHENTICATION_MESSAGE, rule.code, rule.type
-    elif http_status == 429:  # noqa: PLR2004
+    elif http_status in _FULL:
         if code in _QUOTA_CODES or type_ in _QUOTA_CODES:
             should_retry = False
         else:

@@ -80,7 +80,7 @@ async def test_an_exhausted_quota_is_never_asked_again(upstream, backend):
     [
         (402, 429, False, True), (403, 502, False, True), (408, 408, True, True), (409, 409, True, True),
         (413, 413, False, False), (418, 400, False, False), (422, 400, False, False), (500, 500, True, True),
-        (502, 502, True, True), (503, 503, True, True), (504, 504, True, True), (529, 503, True, True),
+        (502, 502, True, True), (503, 503, True, True), (504, 504, True, True), (529, 503, False, True),
         (599, 502, True, True), (302, 502, False, True),
     ],
 )  # fmt: skip
