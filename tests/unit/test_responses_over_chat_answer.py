@@ -51,9 +51,24 @@ def test_tokens_that_only_the_total_knows_are_reasoning():
     assert response["usage"]["total_tokens"] == 30
 
 
+NO_USAGE = {
+    "input_tokens": 0,
+    "input_tokens_details": {"cached_tokens": 0, "cache_write_tokens": 0},
+    "output_tokens": 0,
+    "output_tokens_details": {"reasoning_tokens": 0},
+    "total_tokens": 0,
+}
+
+
 @pytest.mark.parametrize("usage", [None, {}, {"prompt_tokens": "many"}, []])
-def test_usage_that_nobody_can_read_is_none(usage):
-    assert json.loads(writer().whole(whole_answer({"content": "Hello."}, usage=usage)))["usage"] is None
+def test_usage_that_nobody_can_read_is_zeros_as_sdks_insist_on_figures(usage):
+    assert json.loads(writer().whole(whole_answer({"content": "Hello."}, usage=usage)))["usage"] == NO_USAGE
+
+
+def test_usage_that_is_not_there_is_zeros_too():
+    answer = json.loads(whole_answer({"content": "Hello."}))
+    del answer["usage"]
+    assert json.loads(writer().whole(json.dumps(answer).encode()))["usage"] == NO_USAGE
 
 
 @pytest.mark.parametrize(

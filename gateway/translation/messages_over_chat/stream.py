@@ -11,6 +11,7 @@ import msgspec
 from gateway.domain import Body
 from gateway.errors import UpstreamBroken
 from gateway.translation.events import DONE, payloads, typed
+from gateway.translation.fields import NULL
 from gateway.translation.lone_surrogates import leniently, restored
 from gateway.translation.messages_over_chat.names import ToolNames
 from gateway.translation.messages_over_chat.reply import (
@@ -116,7 +117,7 @@ class MessageStream:
             "content": [],
             "stop_reason": None,
             "stop_sequence": None,
-            "usage": message_usage(b"{}"),  # chat tells it at the end
+            "usage": message_usage(NULL),  # chat tells it at the end
         }
         return typed("message_start", {"type": "message_start", "message": message})
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.errors import GatewayError
+from gateway.translation.chat_usage import chat_usage
 from gateway.translation.fields import NULL
 
 _encode = msgspec.json.encode
@@ -34,26 +35,6 @@ _NOTHING_STORED = b'"background":false,"previous_response_id":null,"store":false
 _TOO_MANY = 429
 
 
-class _InputDetails(msgspec.Struct):
-    cached_tokens: int | None = None
-    cache_write_tokens: int | None = None
-    cache_write_long_tokens: int | None = None  # ours, of writes that last: what Anthropic tells apart
-
-
-class _OutputDetails(msgspec.Struct):
-    reasoning_tokens: int | None = None
-
-
-class _ChatUsage(msgspec.Struct):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
-    total_tokens: int | None = None
-    prompt_tokens_details: _InputDetails | None = None
-    completion_tokens_details: _OutputDetails | None = None
-    prompt_cache_hit_tokens: int | None = None  # DeepSeek's name for cached_tokens
-    cost: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
 class _Usage(msgspec.Struct, omit_defaults=True):
     input_tokens: int
     input_tokens_details: dict[str, int]
@@ -61,10 +42,6 @@ class _Usage(msgspec.Struct, omit_defaults=True):
     output_tokens_details: dict[str, int]
     total_tokens: int
     cost: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
-
-
-_decode_usage = msgspec.json.Decoder(_ChatUsage | None).decode
-_NO_INPUT_DETAILS, _NO_OUTPUT_DETAILS = _InputDetails(), _OutputDetails()
 
 
 def echo(fields: Mapping[str, msgspec.Raw]) -> bytes:
@@ -80,30 +57,21 @@ def echo(fields: Mapping[str, msgspec.Raw]) -> bytes:
 
 
 def usage(raw: msgspec.Raw) -> bytes:
-    """Usage of chat in the terms of this API, ``cost`` kept; ``null`` where chat reported none that can be read.
+    """Usage of chat in the terms of this API, ``cost`` kept.
 
-    As in the ledger, what ``total_tokens`` has beyond its parts is reasoning that ``completion_tokens`` left out.
+    Zeros where chat reported none: the Vercel AI SDK refuses an ended response without the figures.
     """
-    try:
-        got = _decode_usage(raw)
-    except msgspec.DecodeError:
-        return b"null"
-    if got is None or (got.prompt_tokens is None and got.completion_tokens is None):
-        return b"null"
-    into, out = got.prompt_tokens_details or _NO_INPUT_DETAILS, got.completion_tokens_details or _NO_OUTPUT_DETAILS
-    input_tokens, output_tokens = got.prompt_tokens or 0, got.completion_tokens or 0
-    unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
-    output_tokens += unlisted
+    got = chat_usage(raw)
     return _encode(
         _Usage(
-            input_tokens=input_tokens,
+            input_tokens=got.input_tokens,
             input_tokens_details={
-                "cached_tokens": into.cached_tokens or got.prompt_cache_hit_tokens or 0,
-                "cache_write_tokens": (into.cache_write_tokens or 0) + (into.cache_write_long_tokens or 0),
+                "cached_tokens": got.cached_tokens,
+                "cache_write_tokens": got.cache_write_tokens + got.cache_write_long_tokens,
             },
-            output_tokens=output_tokens,
-            output_tokens_details={"reasoning_tokens": max(out.reasoning_tokens or 0, unlisted)},
-            total_tokens=input_tokens + output_tokens,
+            output_tokens=got.output_tokens,
+            output_tokens_details={"reasoning_tokens": got.reasoning_tokens},
+            total_tokens=got.input_tokens + got.output_tokens,
             cost=got.cost,
         )
     )
