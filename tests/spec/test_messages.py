@@ -293,7 +293,9 @@ def test_a_rate_limit_keeps_its_pause_and_a_quota_is_not_asked_again(http: httpx
     assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
 
 
-def test_a_full_upstream_is_asked_once_and_left_to_the_clients_own_patience(http: httpx.Client, books: Books, model: str) -> None:
+def test_a_full_upstream_is_asked_once_and_left_to_the_clients_own_patience(
+    http: httpx.Client, books: Books, model: str
+) -> None:
     full = {"status": 529, "body": {"type": "error", "error": {"type": "overloaded_error", "message": "Overloaded"}}}
     answer = http.post(PATH, json=asked(f"messages/{model}", full))
     assert answer.status_code == 529
