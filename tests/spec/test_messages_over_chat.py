@@ -278,7 +278,8 @@ def test_a_block_that_chat_cannot_say_is_refused_by_its_name_and_charged_to_nobo
 
     assert caught.value.body["type"] == "error"  # type: ignore[index, call-overload]
     assert caught.value.body["error"]["type"] == "invalid_request_error"  # type: ignore[index, call-overload]
-    assert "messages.0.content.1.type: A block of type 'hologram'" in caught.value.message
+    assert "'messages.0.content.1.type'" in str(caught.value.body)
+    assert "'hologram' blocks" in str(caught.value.body)
     assert upstream.calls(user) == []
     assert books.entries(caught.value.response.headers["x-request-id"]) == []
 

@@ -91,6 +91,11 @@ def test_a_forced_tool_call_that_chat_calls_a_stop_is_tool_use():
     assert whole({"tool_calls": [call(call_id="c", name="f", arguments="{}")]}, "stop")["stop_reason"] == "tool_use"
 
 
+def test_arguments_may_come_as_the_object_itself():
+    (block,) = whole({"tool_calls": [call(call_id="c", name="f", arguments={"a": "é"})]}, "stop")["content"]
+    assert block["input"] == {"a": "é"}
+
+
 def test_the_stop_sequence_is_named_where_the_server_names_it():
     events = told(chunk(content="x"), chunk(finish_reason="stop", stop_reason="END"), DONE)
 

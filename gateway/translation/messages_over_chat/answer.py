@@ -9,19 +9,10 @@ import msgspec
 
 from gateway.domain import Body
 from gateway.errors import UpstreamBroken
+from gateway.translation.chat_answer import TEXT, THINKING, Choice, Said, decode_reply, text_of
 from gateway.translation.lone_surrogates import leniently
 from gateway.translation.messages_over_chat.names import ToolNames
-from gateway.translation.messages_over_chat.reply import (
-    TEXT,
-    THINKING,
-    Choice,
-    Said,
-    decode_reply,
-    input_of,
-    message_id,
-    stop_reason_of,
-    text_of,
-)
+from gateway.translation.messages_over_chat.reply import input_of, message_id, stop_reason_of
 from gateway.translation.messages_over_chat.usage import message_usage
 
 _encode = msgspec.json.encode
@@ -62,7 +53,7 @@ def _message(answer: bytes, asked: Body) -> bytes:
 def _texts(said: Said) -> list[bytes]:
     """One block for each run of thoughts or text."""
     blocks = []
-    for kind, run in groupby(said.texts(), key=itemgetter(0)):
+    for kind, run in groupby([*said.texts(), (TEXT, text_of(said.refusal))], key=itemgetter(0)):
         text = b"".join(text for _, text in run)
         if text:
             blocks.append(_BLOCKS[kind] % text)
@@ -74,8 +65,7 @@ def _calls(choice: Choice, said: Said, own_id: str, names: ToolNames) -> list[by
     for number, call in enumerate(said.tool_calls or ()):
         if call.function is None or not call.function.name:
             raise UpstreamBroken("The upstream calls a tool without a name.")
-        called = text_of(call.function.arguments)
-        arguments = input_of(called)
+        arguments = input_of(call.function.piece())
         if arguments is None and choice.finish_reason == "length":
             continue  # the limit cut it off: nobody can run it, and stop_reason says why
         if arguments is None:

@@ -10,12 +10,7 @@ import msgspec
 
 from gateway.domain import Body
 from gateway.errors import UpstreamBroken
-from gateway.translation.events import DONE, payloads, typed
-from gateway.translation.fields import NULL
-from gateway.translation.lone_surrogates import leniently, restored
-from gateway.translation.messages_over_chat.names import ToolNames
-from gateway.translation.messages_over_chat.reply import (
-    ABSENT,
+from gateway.translation.chat_answer import (
     TEXT,
     THINKING,
     Choice,
@@ -23,12 +18,13 @@ from gateway.translation.messages_over_chat.reply import (
     Said,
     ToolCall,
     decode_reply,
-    decode_text,
-    input_of,
-    message_id,
-    stop_reason_of,
     text_of,
 )
+from gateway.translation.events import DONE, payloads, typed
+from gateway.translation.fields import NULL
+from gateway.translation.lone_surrogates import leniently, restored
+from gateway.translation.messages_over_chat.names import ToolNames
+from gateway.translation.messages_over_chat.reply import decode_text, input_of, message_id, stop_reason_of
 from gateway.translation.messages_over_chat.usage import message_usage
 
 _encode = msgspec.json.encode
@@ -79,7 +75,7 @@ class MessageStream:
         self._late: list[tuple[bytes, bytes]] = []  # texts behind a call
         self._has_refused = False
         self._last = Choice()  # the one that said why it ends
-        self._usage = ABSENT
+        self._usage = NULL
 
     def feed(self, events: bytes) -> bytes:
         """Whole events of chat in, whole events of Messages out. Raises UpstreamBroken."""
@@ -95,7 +91,7 @@ class MessageStream:
             if reply.choices is None:
                 raise UpstreamBroken("The upstream streams something else than chat completions.")
             out.append(self._begin(reply, payload))
-        if bytes(reply.usage) not in (b"", b"null"):
+        if reply.usage != NULL:
             self._usage = reply.usage
         for choice in reply.choices or ():
             if choice.index not in (0, None):
@@ -124,8 +120,9 @@ class MessageStream:
     def _say(self, out: list[bytes], said: Said) -> None:
         for kind, text in said.texts():
             self._add_text(out, kind, text)
-        if text_of(said.refusal):
+        if refusal := text_of(said.refusal):
             self._has_refused = True
+            self._add_text(out, TEXT, refusal)
         for call in said.tool_calls or ():
             self._add_call(out, call)
 
@@ -143,11 +140,10 @@ class MessageStream:
     def _add_call(self, out: list[bytes], said: ToolCall) -> None:
         function = said.function
         call = self._by_index.get(said.index)
-        # Some servers give all calls the index 0, or none: another id with a name is another call.
-        if call is None or (said.id and said.id != call.id and function is not None and function.name):
+        if call is None or said.is_other_than(call.id):
             call = self._new_call(said)
             self._advance(out, is_last=False)
-        fragment = restored(text_of(function.arguments)) if function is not None else b""
+        fragment = restored(function.piece()) if function is not None else b""
         if not fragment:
             return
         if call.is_over:

@@ -7,14 +7,14 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Sequence
 
 import msgspec
 
 from gateway.domain import Body
-from gateway.errors import GatewayError, UpstreamBroken
+from gateway.errors import GatewayError
+from gateway.translation.chat_answer import THINKING, Function, Reply, Said, ToolCall, decode_reply, text_of
 from gateway.translation.events import DONE, payloads
-from gateway.translation.fields import NULL, as_string, is_string
+from gateway.translation.fields import NULL
 from gateway.translation.lone_surrogates import leniently, restored
 from gateway.translation.responses_over_chat import response as objects
 from gateway.translation.responses_over_chat.items import NO_ITEMS, read_items
@@ -26,61 +26,10 @@ from gateway.translation.responses_over_chat.tools import Toolbox
 _encode = msgspec.json.encode
 
 
-class _FunctionPiece(msgspec.Struct, gc=False):
-    name: str | None = None
-    arguments: msgspec.Raw = NULL
-
-
-class _CallPiece(msgspec.Struct, gc=False):
-    index: int | None = None
-    id: str | None = None
-    function: _FunctionPiece | None = None
-
-
-class _Delta(msgspec.Struct, gc=False):
-    """A message, or a piece of one."""
-
-    content: msgspec.Raw = NULL
-    refusal: msgspec.Raw = NULL
-    reasoning_content: msgspec.Raw = NULL
-    reasoning: msgspec.Raw = NULL
-    thinking_blocks: msgspec.Raw = NULL
-    tool_calls: list[_CallPiece] | None = None
-    annotations: msgspec.Raw = NULL
-
-
 class _Annotation(msgspec.Struct):
     url_citation: dict[str, object] | None = None
 
 
-class _Choice(msgspec.Struct, gc=False):
-    index: object = 0
-    delta: _Delta | None = None
-    message: _Delta | None = None
-    finish_reason: object = None
-    logprobs: msgspec.Raw = NULL
-
-
-class _Chat(msgspec.Struct, gc=False):
-    """A whole answer or one chunk."""
-
-    created: object = None
-    model: object = None
-    choices: list[_Choice] | None = None
-    usage: msgspec.Raw = NULL
-    service_tier: object = None
-
-
-class _ContentPart(msgspec.Struct):
-    """Of servers that give content as a list (Mistral)."""
-
-    type: str = ""
-    text: msgspec.Raw = NULL
-    thinking: msgspec.Raw = NULL
-
-
-_decode_chat = msgspec.json.Decoder(_Chat).decode
-_decode_parts = msgspec.json.Decoder(list[_ContentPart]).decode
 _decode_blocks = msgspec.json.Decoder(list[Thinking]).decode
 _decode_annotations = msgspec.json.Decoder(list[_Annotation]).decode
 _decode_logprobs = msgspec.json.Decoder(dict[str, object]).decode
@@ -108,7 +57,7 @@ class ResponseWriter:
         return leniently(self._whole, answer)
 
     def _whole(self, answer: bytes) -> bytes:
-        self._take(_decode_chat(answer))
+        self._take(decode_reply(answer))
         return restored(self._finished()[1])
 
     def feed(self, events: bytes) -> bytes:
@@ -123,15 +72,15 @@ class ResponseWriter:
         return self._events.take()
 
     def _chunk(self, payload: bytes) -> bytes:
-        self._take(_decode_chat(payload))
+        self._take(decode_reply(payload))
         return b""
 
     def failing(self, error: GatewayError) -> bytes:
-        self._begin(_Chat())
+        self._begin(Reply())
         self._events.add(b"response.failed", b'"response":' + self._response(b"failed", error=objects.failure(error)))
         return self._events.take()
 
-    def _begin(self, chat: _Chat) -> None:
+    def _begin(self, chat: Reply) -> None:
         """At the first chunk, say which response this is."""
         if self._head:
             return
@@ -160,7 +109,7 @@ class ResponseWriter:
             self._head, status, output, ending, self._echoed,
         )  # fmt: skip
 
-    def _take(self, chat: _Chat) -> None:
+    def _take(self, chat: Reply) -> None:
         self._begin(chat)
         if chat.usage != NULL:
             self._usage = chat.usage
@@ -173,33 +122,23 @@ class ResponseWriter:
                 self._grow(delta, choice.logprobs)
             self._finish_reason = choice.finish_reason or self._finish_reason
 
-    def _grow(self, delta: _Delta, logprobs: msgspec.Raw) -> None:
-        thought = delta.reasoning if delta.reasoning_content == NULL else delta.reasoning_content
-        if _says_something(thought):
-            self._reasoning().add_text(bytes(thought))
+    def _grow(self, delta: Said, logprobs: msgspec.Raw) -> None:
         if delta.thinking_blocks != NULL:
             with contextlib.suppress(msgspec.DecodeError):  # another gateway's own, and only worth something to it
                 blocks = _decode_blocks(delta.thinking_blocks)
                 self._reasoning().add_blocks(blocks)
-        if bytes(delta.content)[:1] == b"[":
-            self._grow_by_parts(delta.content)
-        elif _says_something(delta.content):
-            self._message().add_text(bytes(delta.content), _elements(logprobs))
+        for kind, text in delta.texts():
+            piece = b'"%b"' % text
+            if kind == THINKING:
+                self._reasoning().add_text(piece)
+            else:
+                self._message().add_text(piece, _elements(logprobs))
         if delta.annotations != NULL:
             self._annotate(delta.annotations)
-        if _says_something(delta.refusal):
+        if text_of(delta.refusal):
             self._message().add_refusal(bytes(delta.refusal))
         for number, call in enumerate(delta.tool_calls or ()):
             self._call(call, number)
-
-    def _grow_by_parts(self, content: msgspec.Raw) -> None:
-        for part in _parts(content):
-            if _says_something(part.text):
-                self._message().add_text(bytes(part.text), b"")
-            elif part.type == "thinking":
-                for thought in _parts(part.thinking):
-                    if _says_something(thought.text):
-                        self._reasoning().add_text(bytes(thought.text))
 
     def _annotate(self, annotations: msgspec.Raw) -> None:
         with contextlib.suppress(msgspec.DecodeError):  # sources of a vendor's own form have none in this API
@@ -221,22 +160,18 @@ class ResponseWriter:
             self._items.append(self._open)
         return self._open
 
-    def _call(self, piece: _CallPiece, number: int) -> None:
-        function = piece.function or _FunctionPiece()
+    def _call(self, piece: ToolCall, number: int) -> None:
+        function = piece.function or Function()
         index = number if piece.index is None else piece.index
         item = self._calls.get(index)
-        # Some servers give every parallel call the index 0: a name with an id of its own is another call.
-        if item is None or (function.name and piece.id and piece.id != item.call_id):
+        if item is None or piece.is_other_than(item.call_id):
             self._close_open()
             call_id = piece.id or f"call_{self._token.decode()}{len(self._items):02x}"
             origin = self._toolbox().origin(function.name or "")
             item = self._calls[index] = CallItem(self._events, len(self._items), self._token, origin, call_id)
             self._items.append(item)
-        arguments = function.arguments
-        if _says_something(arguments):
-            item.add_arguments(bytes(arguments))
-        elif not (arguments == NULL or is_string(arguments)):
-            item.add_arguments(bytes(as_string(arguments)))  # an object where the JSON of one belongs
+        if arguments := function.piece():
+            item.add_arguments(b'"%b"' % arguments)
 
     def _toolbox(self) -> Toolbox:
         if self._known_toolbox is None:
@@ -258,19 +193,6 @@ class ResponseWriter:
         output = b",".join(item.final for item in self._items)
         response = self._response(status, output=output, usage=objects.usage(self._usage), incomplete_reason=reason)
         return b"response." + status, response
-
-
-def _parts(content: msgspec.Raw) -> Sequence[_ContentPart]:
-    try:
-        return _decode_parts(content)
-    except msgspec.DecodeError as exc:
-        raise UpstreamBroken("The upstream's answer has content of a form that is none of its API.") from exc
-
-
-def _says_something(raw: msgspec.Raw) -> bool:
-    """Whether it is a string, and not the empty one."""
-    said = bytes(raw)
-    return said[:1] == b'"' and said != b'""'
 
 
 def _elements(logprobs: msgspec.Raw) -> bytes:
