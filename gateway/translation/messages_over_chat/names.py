@@ -7,9 +7,9 @@ import hashlib
 import msgspec
 
 from gateway.domain import Body
+from gateway.translation.tool_names import NAME_CHARS_MAX, shortened
 
-_CHARS_MAX = 64
-_DIGEST_CHARS = 8
+_USER_CHARS_MAX = 64  # OpenAI's
 
 
 class _Tool(msgspec.Struct):
@@ -21,22 +21,19 @@ _tools = msgspec.json.Decoder(list[_Tool] | None).decode
 
 def chat_name(name: str) -> str:
     """The name under which chat knows a tool: a long one (of an MCP server's) is cut, its digest tells it apart."""
-    if len(name) <= _CHARS_MAX:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()[:_DIGEST_CHARS]
-    return f"{name[: _CHARS_MAX - _DIGEST_CHARS - 1]}_{digest}"
+    return name if len(name) <= NAME_CHARS_MAX else shortened(name, name)
 
 
 def chat_name_json(name: bytes) -> bytes:
     """The same for a name as JSON."""
-    if len(name) <= _CHARS_MAX or name[:1] != b'"':
+    if len(name) <= NAME_CHARS_MAX or name[:1] != b'"':
         return name
     return msgspec.json.encode(chat_name(msgspec.json.decode(name, type=str)))
 
 
 def chat_user(user_id: str) -> str:
     """A user's name as it is, or the digest of a longer one: the same for the same user, and of no other."""
-    return user_id if len(user_id) <= _CHARS_MAX else hashlib.sha256(user_id.encode()).hexdigest()
+    return user_id if len(user_id) <= _USER_CHARS_MAX else hashlib.sha256(user_id.encode()).hexdigest()
 
 
 class ToolNames:
@@ -48,7 +45,7 @@ class ToolNames:
 
     def original(self, name: str) -> str:
         """The client's name of the tool that chat calls so."""
-        if len(name) != _CHARS_MAX:
+        if len(name) != NAME_CHARS_MAX:
             return name
         if self._long is None:
             names = [tool.name for tool in _tools(self._body.fields.get("tools", b"[]")) or ()]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Iterable, Mapping
 from enum import Enum
@@ -11,8 +10,8 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, text, unsupported
+from gateway.translation.tool_names import NAME_CHARS_MAX, shortened
 
-_NAME_CHARS_MAX = 64
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
 _ONE_INPUT = msgspec.Raw(
     b'{"type":"object","properties":{"input":{"type":"string"}},"required":["input"],"additionalProperties":false}'
@@ -213,14 +212,13 @@ class Toolbox:
 def flat_name(namespace: str | None, name: str) -> str:
     """A function name for a tool of a namespace, the same each time: chat has no namespaces."""
     flat = name if not namespace else namespace + name if namespace.endswith("__") else f"{namespace}__{name}"
-    if namespace and (len(flat) > _NAME_CHARS_MAX or _NOT_IN_NAMES.search(flat)):
+    if namespace and (len(flat) > NAME_CHARS_MAX or _NOT_IN_NAMES.search(flat)):
         return _short(flat, f"{namespace}\0{name}")
     return flat
 
 
 def _short(flat: str, exact: str) -> str:
-    digest = hashlib.sha256(exact.encode(errors="replace")).hexdigest()[:8]
-    return _NOT_IN_NAMES.sub("_", flat)[: _NAME_CHARS_MAX - 9] + "_" + digest
+    return shortened(_NOT_IN_NAMES.sub("_", flat), exact)
 
 
 def _form_of(form: _Format | None) -> Iterable[msgspec.Raw]:
