@@ -27,8 +27,8 @@ from gateway.errors import (
 
 #: A deployment is asked again only when it wants no longer pause than this: another one may stand ready.
 SHORT_WAIT_S = 2.0
-#: Statuses of an upstream that has no room just now. Asking again at once helps nobody unless it says when it will have;
-#: the client's own patience is longer than ours, and telling it that we have tried would end that.
+#: Statuses of an upstream that has no room just now. Asking again at once helps nobody unless it says when it will
+#: have; the client's own patience is longer than ours, and telling it that we have tried would end that.
 _FULL = frozenset({429, 529})
 #: What we read of an error body at most; the rest is dropped.
 ERROR_BODY_BYTES_MAX = 256 * 1024

@@ -9,6 +9,7 @@ Streaming and not is the same path: a whole answer is a stream of one block. Wha
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping
 
 from gateway.decide import decide, nothing_left
@@ -22,6 +23,7 @@ from gateway.settlement import Settlement
 from policies.breaker import HealthBoard
 from policies.eligibility import LIMITED
 
+_log = logging.getLogger("obol.path")
 _TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
 _SECRET_CHARS_MIN = 8  # what is shorter is no secret but a word
 
@@ -46,19 +48,21 @@ class Pipeline:
         refusal: BadRequest | None = None
         number = 0
         for deployment in decision.candidates:
-            try:
-                call = dialect.call(deployment)
-            except BadRequest as exc:  # something in it cannot be said to this one
-                refusal = refusal or exc
-                continue
             for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
                 attempt = self._attempt(request, caller, decision, deployment, number + 1)
+                try:
+                    call = dialect.call(deployment)
+                    answer = Answer(services, self._settlement, attempt, dialect)
+                except BadRequest as exc:  # something in it cannot be said to this one
+                    refusal = refusal or exc
+                    break
                 if not await services.admission.acquire(deployment, attempt.id, estimated_input_tokens(request)):
                     rejected[deployment.name] = LIMITED
                     break
                 number += 1
                 try:
-                    return await self._begin(attempt, call, dialect)
+                    await self._begin(attempt, call, answer)
+                    return answer
                 except UpstreamError as exc:
                     failure = exc
                     if not (exc.can_retry and tries_left):
@@ -89,10 +93,9 @@ class Pipeline:
         )
         return Attempt(deployment, decision.baseline, entry, clock.monotonic_s())
 
-    async def _begin(self, attempt: Attempt, call: Call, dialect: Dialect) -> Answer:
+    async def _begin(self, attempt: Attempt, call: Call, answer: Answer) -> None:
         """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
-        answer = Answer(self._services, self._settlement, attempt, dialect)
         await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
         try:
@@ -104,7 +107,6 @@ class Pipeline:
         except BaseException:  # mostly a cancellation, the client is gone; whatever it is, no intent may stay open
             answer.abandon()
             raise
-        return answer
 
 
 class Answer:
@@ -172,15 +174,13 @@ class Answer:
                 break
             if reader.error is not None:
                 await self._break_off(reader.error)
-            block: bytes | None = None
+            block, shown = None, b""
             try:
                 block = await self._reply.next()
+                shown = _read(reader, block)
             except UpstreamError as exc:
                 await self._break_off(exc)
-            if block is not None:
-                shown = reader.feed(block)
-            else:
-                shown = reader.flush()
+            if block is None:
                 if reader.is_complete:
                     await self.settle()
                 elif reader.error is None:
@@ -269,15 +269,25 @@ def hide_secrets(error: GatewayError, deployment: Deployment) -> None:
     error.args = (error.message,)
 
 
+def _read(reader: ReplyReader, block: bytes | None) -> bytes:
+    """What the client gets of a block, or of the body's end. Raises UpstreamError."""
+    try:
+        return reader.flush() if block is None else reader.feed(block)
+    except GatewayError:
+        raise
+    except Exception as exc:
+        _log.exception("an answer could not be read")
+        raise UpstreamBroken("The upstream's answer could not be read.") from exc
+
+
 async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
     """Read until something other than comments has come: before that, an error is still an HTTP status."""
-    shown = reader.feed(reply.first)
+    shown = _read(reader, reply.first)
     while not (reader.has_data or reader.is_ended or reader.error):
         block = await reply.next()
+        shown += _read(reader, block)
         if block is None:
-            shown += reader.flush()
             break
-        shown += reader.feed(block)
     if not reader.has_data:
         if reader.error is not None:
             raise reader.error

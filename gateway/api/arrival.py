@@ -14,6 +14,9 @@ from gateway.errors import BadRequest
 _TAGS_MAX = 16
 _TAG_CHARS_MAX = 128
 _MODEL_CHARS_MAX = 512
+# Fields by which some upstreams (OpenRouter, other gateways) let a request name further models, which would then be
+# called at the price, and with the permission, of the one in ``model``. So would "Model" where case is ignored.
+_OTHER_MODELS = frozenset({"models", "fallbacks"})
 _END_USER_CHARS_MAX = 256
 
 
@@ -37,6 +40,13 @@ class Arrival:
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:
     """The model that the request names. Raises BadRequest: a missing one is never guessed."""
+    for name in fields:
+        if name != "model" and (name in _OTHER_MODELS or (len(name) == len("model") and name.lower() == "model")):
+            raise BadRequest(
+                f"'{name}' is not taken: which model answers is said by 'model' alone, or by a route.",
+                param=name,
+                code="unsupported_parameter",
+            )
     model = wire.field(fields, "model", str, "a string") or default
     if not model:
         raise BadRequest("You must provide a 'model' parameter.", param="model", code="missing_required_parameter")

@@ -1,24 +1,25 @@
-"""Counts the tokens of a prompt here, for models of which no deployment does it: an estimate by tiktoken.
+"""Counts the tokens of a prompt here, where no deployment of its model does or can just now: an estimate by tiktoken.
 
 The question is held to all rules of a call of the same dialect, but none is made: there is no ledger entry.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import msgspec
 
 from gateway.api.prompt_text import decoded_or_text, media_in, texts
 from gateway.decide import decide
-from gateway.domain import Caller, Endpoint, Reason, Request
-from gateway.errors import BadRequest
+from gateway.domain import Caller, Deployment, Endpoint, Reason, Request
+from gateway.errors import BadRequest, GatewayError
 from gateway.ports import Services
 
 #: For an image, a document or a recording, of whatever size: what Anthropic counts for the largest image.
 MEDIA_TOKENS = 1600
 _NULL = msgspec.Raw(b"null")
+_NOT_FOUND, _TOO_MANY = 404, 429
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,18 +51,23 @@ class Counted:
     deployment: str  # for whose model it was counted
 
 
-async def count_here(request: Request, caller: Caller, services: Services) -> Counted | None:
-    """The count, or ``None`` where a deployment of the model counts itself, or where this is no request to count.
+COUNTING = frozenset(_FORMS)
 
-    Raises what a call would be refused with, and BadRequest for a prompt that only an upstream knows.
-    """
-    form = _FORMS.get(request.endpoint)
-    if form is None:
-        return None
-    asked = replace(request, endpoint=form.counted_for)
-    candidates = decide(services.catalog(), asked, caller, _why_unavailable).candidates
-    if any(deployment.asked_as(request.endpoint) is not None for deployment in candidates):
-        return None
+
+def can_upstream_count(request: Request, caller: Caller, services: Services) -> bool:
+    """Whether a deployment of the model counts itself. Raises what a call would be refused with."""
+    return any(one.asked_as(request.endpoint) is not None for one in _candidates(request, caller, services))
+
+
+def is_left_to_us(error: GatewayError) -> bool:
+    """Whether an upstream that should have counted cannot; what is wrong with the request is not for us to count."""
+    return error.status == _NOT_FOUND or error.status >= _TOO_MANY
+
+
+async def count_here(request: Request, caller: Caller, services: Services) -> Counted:
+    """The count. Raises what a call would be refused with, and BadRequest for a prompt that only an upstream knows."""
+    form = _FORMS[request.endpoint]
+    candidates = _candidates(request, caller, services)
     fields = request.body.fields
     for name in form.kept_upstream:
         if bytes(fields.get(name, _NULL)) != b"null":
@@ -74,6 +80,11 @@ async def count_here(request: Request, caller: Caller, services: Services) -> Co
         text += "\n" + bytes(fields["tools"]).decode()  # their schemas are read with all their names
     tokens = await services.tokens.count(candidates[0].model, text) + MEDIA_TOKENS * media_in(prompt)
     return Counted(msgspec.json.encode({**form.answer, "input_tokens": tokens}), candidates[0].name)
+
+
+def _candidates(request: Request, caller: Caller, services: Services) -> Sequence[Deployment]:
+    asked = replace(request, endpoint=_FORMS[request.endpoint].counted_for)
+    return decide(services.catalog(), asked, caller, _why_unavailable).candidates
 
 
 def _why_unavailable(deployment: str) -> Reason | None:

@@ -68,6 +68,9 @@ _TAKES_FORMS = frozenset(
 _TAKES_JSON_TOO = frozenset({Endpoint.IMAGE_EDITS})
 
 
+_PRICED_BY = ("size", "quality")  # some image models are priced by these
+
+
 def _body(arrival: Arrival) -> Body:
     endpoint = arrival.endpoint
     if endpoint not in _TAKES_FORMS:
@@ -123,6 +126,8 @@ def _image_of_image(body: Body) -> _Asked:
 
 def _images(body: Body) -> _Asked:
     prompt = field(body.fields, "prompt", str, "a string") or ""
+    for name in _PRICED_BY:
+        field(body.fields, name, str, "a string")  # read again when the answer's price is looked for
     images = min(max(1, _integer(body, "n") or 1), _IMAGES_MAX)
     return _Asked(Usage(images=images, input_tokens=_tokens_in(len(prompt))), is_stream=_flag(body, "stream"))
 
@@ -228,7 +233,7 @@ class MediaDialect:
                 return RerankGauge(self._foreseen, deployment)
             case _:
                 fields = self._request.body.fields
-                size, quality = (field(fields, name, str, "a string") for name in ("size", "quality"))
+                size, quality = (field(fields, name, str, "a string") for name in _PRICED_BY)
                 return ImageGauge(self._foreseen, deployment, size, quality)
 
     def with_unreported(self, usage: Usage) -> Usage:

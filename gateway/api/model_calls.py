@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from gateway.api.arrival import Arrival
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
-from gateway.api.count_tokens import Counted, count_here
+from gateway.api.count_tokens import COUNTING, Counted, can_upstream_count, count_here, is_left_to_us
 from gateway.api.dialects import APIS, ClientDialect
 from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
 from gateway.domain import Caller, Endpoint, Outcome, Request, Source
@@ -66,10 +66,8 @@ class ModelCalls:
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
             request = self._parse(endpoint, exchange.request_id, scope, data)
-            if (counted := await count_here(request, caller, self._services)) is not None:
-                await exchange.tell(counted)
-                return
-            await self._answer_while_listening(request, caller, exchange, receive)
+            serve = self._count if endpoint in COUNTING else self._answer_while_listening
+            await serve(request, caller, exchange, receive)
         except ClientGone:
             return
         except asyncio.CancelledError:  # the server is going down: the drain time is over
@@ -126,6 +124,18 @@ class ModelCalls:
         finally:
             listener.remove_done_callback(stop)
             listener.cancel()
+
+    async def _count(self, request: Request, caller: Caller, exchange: _Exchange, receive: Receive) -> None:
+        """Have an upstream count, or count here where none does, or none can just now."""
+        if can_upstream_count(request, caller, self._services):
+            try:
+                await self._answer_while_listening(request, caller, exchange, receive)
+            except GatewayError as exc:
+                if not is_left_to_us(exc):
+                    raise
+            else:
+                return
+        await exchange.tell(await count_here(request, caller, self._services))
 
     async def _answer(
         self, request: Request, caller: Caller, exchange: _Exchange, is_client_gone: Callable[[], bool]

@@ -74,7 +74,7 @@ class WholeReader:
             self.error = parse_error(answer.error, 200)
             return b""
         required = self._REQUIRED[self._endpoint]
-        if answer.choices is None and bytes(decode_fields(block).get(required, ABSENT)) == b"null":
+        if answer.choices is None and bytes(decoded(decode_fields, block).get(required, ABSENT)) == b"null":
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
             return b""
         self.model_answered = text_or_none(answer.model)
@@ -258,7 +258,7 @@ class StreamReader:
         return self._show(event, answer, fields)
 
     def _show(self, event: bytes, answer: Answer, fields: dict[str, msgspec.Raw]) -> bytes:
-        self.has_data = True
+        self.has_data = self.has_data or answer.choices is not None  # an event without is none of this API's
         self.model_answered = text_or_none(answer.model) or self.model_answered
         self.service_tier = text_or_none(answer.service_tier) or self.service_tier
         for choice in answer.choices or ():

@@ -66,7 +66,9 @@ class TranslatedReader:
         return self._through(self._inner.flush())
 
     def closing(self, cost_nusd: int) -> bytes:
-        return self._through(self._inner.closing(cost_nusd))
+        shown = self._through(self._inner.closing(cost_nusd))
+        # The charge stands, but the client must not take what it has for a good end.
+        return self.failing(self._broken) if self._broken is not None else shown
 
     def failing(self, error: GatewayError) -> bytes:
         return self._steps[-1].failing(error)

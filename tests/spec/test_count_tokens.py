@@ -115,11 +115,11 @@ def test_a_route_with_one_deployment_that_counts_asks_that_one(http: httpx.Clien
 
 
 @pytest.mark.parametrize("answer", [{"tokens": 5}, {"input_tokens": "many"}, []])
-def test_an_upstream_that_gives_no_number_is_broken(
+def test_an_upstream_that_gives_no_number_is_broken_and_counted_for(
     http: httpx.Client, books: Books, model: str, answer: object
 ) -> None:
     found = http.post(MESSAGES, json={"model": f"messages/{model}", "messages": PROMPT, "script": {"body": answer}})
-    assert (found.status_code, found.json()["error"]["type"]) == (502, "api_error")
+    assert (found.status_code, found.json()["input_tokens"]) == (200, counted_here(http))
     assert books.entry(found.headers["request-id"])["cost_nusd"] == 0
 
 
@@ -154,3 +154,22 @@ def test_the_input_of_a_response_is_counted_here_where_no_upstream_does(
 def test_what_only_an_upstream_knows_is_not_counted_here(http: httpx.Client, kept: str) -> None:
     answer = http.post(RESPONSES, json={"model": "free", "input": "x", kept: "resp_1"})
     assert (answer.status_code, answer.json()["error"]["param"]) == (400, kept)
+
+
+@pytest.mark.parametrize("status", [404, 429, 500, 529])
+def test_what_an_upstream_cannot_count_just_now_is_counted_here(
+    http: httpx.Client, books: Books, model: str, status: int
+) -> None:
+    script = {"status": status, "body": {"type": "error", "error": {"type": "api_error", "message": "not now"}}}
+    answer = http.post(MESSAGES, json={"model": f"messages/{model}", "messages": PROMPT, "script": script})
+
+    assert answer.status_code == 200
+    assert answer.json()["input_tokens"] == counted_here(http)
+    entries = books.entries(answer.headers["x-request-id"])
+    assert {(entry["status"], entry["http_status"], entry["cost_nusd"]) for entry in entries} == {("failed", status, 0)}
+
+
+def test_what_is_wrong_with_a_prompt_is_said_by_the_upstream_that_counts(http: httpx.Client, model: str) -> None:
+    script = {"status": 400, "body": {"type": "error", "error": {"type": "invalid_request_error", "message": "roles"}}}
+    answer = http.post(MESSAGES, json={"model": f"messages/{model}", "messages": PROMPT, "script": script})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "roles")

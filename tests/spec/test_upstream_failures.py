@@ -220,3 +220,25 @@ def test_usage_that_comes_with_a_failure_is_not_lost(http: httpx.Client, books: 
     answer = http.post(CHAT, json={**question(model), "script": {**script, "continuous_usage": True}, "stream": True})
     entry = books.entry(answer.headers["x-request-id"])
     assert (entry["status"], entry["basis"], entry["output_tokens"]) == ("interrupted", "reported", 4)
+
+
+@pytest.mark.parametrize("path", ["chat/completions", "responses", "messages"])
+@pytest.mark.parametrize(
+    "events",
+    [
+        [{"type": "message_start", "message": {"id": "m"}}, {"type": "message_stop"}],
+        [{"type": "response.created", "response": {"id": "r"}}, {"type": "response.completed"}],
+        [{"foo": 1}],
+    ],
+    ids=["messages", "responses", "nobody's"],
+)
+def test_a_chat_upstream_that_streams_another_api_is_broken(
+    http: httpx.Client, books: Books, model: str, path: str, events: list[dict[str, Any]]
+) -> None:
+    asked = {"input": "Hi"} if path == "responses" else {"messages": [{"role": "user", "content": "Hi"}]}
+    body = {"model": model, "stream": True, "max_tokens": 9, "script": {"events": events}, **asked}
+    answer = http.post(f"/v1/{path}", json=body)
+
+    assert answer.status_code == 502
+    entries = books.entries(answer.headers["x-request-id"])
+    assert {entry["status"] for entry in entries} == {"failed"}

@@ -1,0 +1,94 @@
+"""The path when something of our own breaks: each call keeps its one entry, each client gets an error it can read."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from pipeline_parts import BIG, SMALL, STREAM, WHOLE, Backend, path, request, walk
+
+from gateway.api.replies import StreamReader, WholeReader
+from gateway.domain import Basis, Meter, Outcome, Tariff
+from gateway.errors import BadRequest, UpstreamBroken
+from policies.pricing import make_rate_card
+
+
+async def test_an_answer_that_a_reader_trips_over_gives_way_to_another_deployment(monkeypatch):
+    feed, answers = WholeReader.feed, []
+
+    def once(self, block):
+        answers.append(block)
+        if len(answers) == 1:
+            raise TypeError("unhashable type: 'dict'")
+        return feed(self, block)
+
+    monkeypatch.setattr(WholeReader, "feed", once)
+    pipeline, journal, _ = path(Backend(WHOLE), SMALL, BIG)
+    shown = await walk(pipeline, *request("auto"))
+
+    assert shown == WHOLE[0]
+    first, second = sorted(journal.settled.values(), key=lambda entry: entry.attempt)
+    assert (first.status, second.status) == (Outcome.FAILED, Outcome.SUCCEEDED)
+
+
+async def test_a_stream_that_a_reader_trips_over_is_charged_and_ends_in_an_error(monkeypatch):
+    feed = StreamReader.feed
+
+    def later(self, block):
+        if self.has_data:
+            raise TypeError("unhashable type: 'dict'")
+        return feed(self, block)
+
+    monkeypatch.setattr(StreamReader, "feed", later)
+    pipeline, journal, _ = path(Backend(STREAM))
+    with pytest.raises(UpstreamBroken):
+        await walk(pipeline, *request(stream=True))
+    (entry,) = journal.settled.values()
+    assert (entry.status, entry.basis) == (Outcome.INTERRUPTED, Basis.ESTIMATED)
+
+
+async def test_a_request_that_no_reader_is_made_for_takes_no_place_at_the_upstream(monkeypatch):
+    taken = []
+
+    class Admission:
+        async def acquire(self, *_):
+            taken.append(1)
+            return True
+
+        async def release(self, *_):
+            pass
+
+    pipeline, journal, _ = path(Backend(WHOLE))
+    monkeypatch.setattr(pipeline, "_services", replace(pipeline._services, admission=Admission()))
+    parsed, dialect, caller = request("small")
+
+    def refuse(_):
+        raise BadRequest("no such size", param="size")
+
+    monkeypatch.setattr(dialect, "reader", refuse, raising=False)
+    with pytest.raises(BadRequest, match="no such size"):
+        await pipeline.answer(parsed, dialect, caller)
+    assert (taken, journal.order) == ([], [])
+
+
+async def test_an_asked_tier_that_nobody_confirms_makes_no_call_cheaper():
+    standard = make_rate_card({Meter.INPUT: 10**9, Meter.OUTPUT: 10**9})
+    cards = {
+        "standard": standard,
+        "flex": make_rate_card({Meter.INPUT: 10**8, Meter.OUTPUT: 10**8}, None, standard),
+        "priority": make_rate_card({Meter.INPUT: 10**10, Meter.OUTPUT: 10**10}, None, standard),
+    }
+    costs = {}
+    for tier in (None, "flex", "priority"):
+        pipeline, journal, _ = path(Backend(WHOLE), replace(SMALL, tariff=Tariff(cards)))
+        await walk(pipeline, *request("small", service_tier=tier))
+        (entry,) = journal.settled.values()
+        costs[tier] = (entry.cost_nusd, entry.service_tier)
+    assert costs == {None: (5000, None), "flex": (5000, None), "priority": (50000, "priority")}
+
+
+@pytest.mark.parametrize("name", ["Model", "MODEL", "models", "fallbacks"])
+def test_a_request_names_its_model_once(name):
+    with pytest.raises(BadRequest) as refused:
+        request("small", **{name: ["dear"]})
+    assert refused.value.param == name
