@@ -272,3 +272,10 @@ def test_a_good_answer_is_not_refused_for_a_field_of_no_consequence():
     assert (reader.error, reader.model_answered, reader.output_text()) == (None, None, "")
     stream = b"data: " + body + b"\n\n"
     assert read(stream, [], wants_usage=False)[1].startswith(stream)
+
+
+@pytest.mark.parametrize("body", [rb'{"a":"\ud83d"}', rb'{"\ud83d":1}'])
+def test_half_a_character_does_not_hide_that_a_whole_answer_lacks_its_choices(body):
+    reader = WholeReader(Endpoint.CHAT)
+    assert reader.feed(body) == b""
+    assert "has no 'choices'" in reader.error.message
