@@ -267,8 +267,7 @@ class MessageStreamReader(TypedStreamReader):
         try:
             usage = decoded(decode_fields, self._delta.get("usage", ABSENT))
         except UNREADABLE:
-            used = self.usage or Usage()
-            usage = {"output_tokens": msgspec.Raw(_encode(used.output_tokens))}
+            usage = _usage_fields(self.usage or Usage())
         usage["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
         return b"event: message_delta\ndata: " + _encode({**self._delta, "usage": usage}) + b"\n\n" + end
 
@@ -285,6 +284,13 @@ class MessageStreamReader(TypedStreamReader):
     def unreported_text(self) -> str:
         self._fold()
         return "".join(self._text[self._counted_texts :])
+
+
+def _usage_fields(used: Usage) -> dict[str, msgspec.Raw]:
+    """Counted usage, as the API reports it: what the cache took is no input."""
+    cached = used.cached_input_tokens + used.cache_write_tokens + used.cache_write_long_tokens
+    counts = {"input_tokens": used.input_tokens - cached, "output_tokens": used.output_tokens}
+    return {name: msgspec.Raw(_encode(count)) for name, count in counts.items()}
 
 
 def _strings(fields: Mapping[str, object], *names: str) -> Iterable[str]:

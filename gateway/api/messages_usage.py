@@ -10,6 +10,7 @@ from typing import Annotated
 
 import msgspec
 
+from gateway.api.answers import text_or_none
 from gateway.api.usage import plausible
 from gateway.domain import Usage
 
@@ -50,6 +51,7 @@ class _Usage(_Tokens):
 # Samplings that the counts of the answer leave out, and the bill does not. An advisor is another model, whose rates
 # are not known here: its tokens are charged at those of the model that asked it.
 _BESIDE_THE_ANSWER = frozenset({"compaction", "advisor_message"})
+_OF_INPUT = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"})
 _NO_CREATION, _NO_DETAILS, _NO_TOOLS = _CacheCreation(), _OutputDetails(), _ServerTools()
 _decode_usage = msgspec.json.Decoder(_Usage).decode
 
@@ -68,7 +70,7 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
     if input_tokens == 0:
         return None
     for sampling in got.iterations or ():
-        if sampling.type in _BESIDE_THE_ANSWER:
+        if text_or_none(sampling.type) in _BESIDE_THE_ANSWER:
             more = _counts(sampling)
             cached, written, written_long = cached + more[0], written + more[1], written_long + more[2]
             input_tokens, output_tokens = input_tokens + more[3], output_tokens + more[4]
@@ -101,5 +103,12 @@ def _counts(got: _Tokens) -> tuple[int, int, int, int, int]:
 
 
 def merged(earlier: Mapping[str, msgspec.Raw], later: Mapping[str, msgspec.Raw]) -> dict[str, msgspec.Raw]:
-    """Two reports of one stream: all counts are running totals, so later ones stand, and null says nothing."""
-    return {**earlier, **{name: raw for name, raw in later.items() if bytes(raw) != b"null"}}
+    """Two reports of one stream: all counts are running totals, so later ones stand, and null says nothing.
+
+    Nor do zeros for all of the input: some servers have told it in the opening, and no more in the end. It may well
+    fall, to what was left of it after a compaction, which is then counted beside the answer.
+    """
+    said = {name: raw for name, raw in later.items() if bytes(raw) != b"null"}
+    if parse_usage(msgspec.json.encode(said)) is None:
+        said = {name: raw for name, raw in said.items() if name not in _OF_INPUT}
+    return {**earlier, **said}

@@ -231,12 +231,35 @@ def test_a_server_that_opens_with_zeros_is_believed_when_it_knows_more():
     assert read(start + TEXT + delta(usage=usage) + STOP)[0].usage == Usage(input_tokens=5, output_tokens=2)
 
 
+@pytest.mark.parametrize("later", [0, None, "many"])
+def test_an_end_that_does_not_know_the_input_leaves_it_as_the_opening_told_it(later):
+    start = START.replace(b'"input_tokens":7', b'"input_tokens":1000,"cache_read_input_tokens":500')
+    closing = {"input_tokens": later, "cache_read_input_tokens": later, "output_tokens": 50}
+    reader, _ = read(start + TEXT + delta(usage=closing) + STOP)
+    assert reader.usage == Usage(input_tokens=1500, cached_input_tokens=500, output_tokens=50)
+
+
+def test_an_end_that_knows_the_input_better_is_believed():
+    start = START.replace(b'"input_tokens":7', b'"input_tokens":1000')
+    closing = {"input_tokens": 0, "cache_read_input_tokens": 900, "output_tokens": 50}
+    reader, _ = read(start + TEXT + delta(usage=closing) + STOP)
+    assert reader.usage == Usage(input_tokens=900, cached_input_tokens=900, output_tokens=50)
+
+
 def test_the_sdks_find_the_output_in_the_end_also_where_we_had_to_count_it():
     reader = MessageStreamReader()
     reader.feed(START + TEXT + delta() + STOP)
     reader.usage = Usage(input_tokens=7, output_tokens=4)
     end = reader.closing(0).split(b"\n\n")[0]
-    assert data_of(end)["usage"] == {"output_tokens": 4, "cost": 0}
+    assert data_of(end)["usage"] == {"input_tokens": 7, "output_tokens": 4, "cost": 0}
+
+
+def test_the_input_that_the_sdks_find_in_the_end_leaves_out_what_the_cache_took():
+    reader = MessageStreamReader()
+    reader.feed(START + TEXT + delta() + STOP)
+    reader.usage = Usage(input_tokens=70, cached_input_tokens=20, cache_write_tokens=5, cache_write_long_tokens=3)
+    end = reader.closing(0).split(b"\n\n")[0]
+    assert data_of(end)["usage"]["input_tokens"] == 42
 
 
 @pytest.mark.parametrize(

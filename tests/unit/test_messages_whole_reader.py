@@ -146,3 +146,9 @@ def test_the_meters_of_the_input_add_up_to_all_of_it(plain, cached, minutes, hou
     )
     assert usage.input_tokens - usage.cached_input_tokens - usage.cache_write_tokens == plain + 1 + hour
     assert (usage.cache_write_tokens, usage.cache_write_long_tokens, usage.output_tokens) == (minutes, hour, output)
+
+
+@pytest.mark.parametrize("kind", [{}, [], 5, None])
+def test_a_sampling_of_no_known_type_is_not_counted_beside_the_answer(kind):
+    report = {"input_tokens": 5, "output_tokens": 2, "iterations": [{"type": kind, "input_tokens": 90}]}
+    assert parse_usage(json.dumps(report).encode()) == Usage(input_tokens=5, output_tokens=2)
