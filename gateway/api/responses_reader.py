@@ -69,7 +69,7 @@ class WholeResponseReader:
         if self.error is not None:
             return b""
         self.stored_id = response.stored_id if self._is_stored else None
-        if response.status in UNDER_WAY and (response_id := text_or_none(response.id)):
+        if text_or_none(response.status) in UNDER_WAY and (response_id := text_or_none(response.id)):
             self.pending = _pending(self._deployment, response_id)
         self.is_complete = True
         return block
@@ -179,6 +179,7 @@ class ResponseStreamReader(TypedStreamReader):
             return b""
         if kind == "response.failed":
             response = self._read(fields)
+            self._meter(response)
             self.error = response.failure() or UpstreamBroken("The upstream's response failed.")
             self._end = fields
             return b""
@@ -220,11 +221,15 @@ class ResponseStreamReader(TypedStreamReader):
             return ResponseObject()
         self.model_answered = text_or_none(response.model) or self.model_answered
         self.service_tier = text_or_none(response.service_tier) or self.service_tier
-        self.usage = parse_usage(response.usage, response.output) or self.usage
         return response
+
+    def _meter(self, ended: ResponseObject) -> None:
+        """Only the end knows the usage: what some servers say of it before, zeros mostly, is no report."""
+        self.usage = parse_usage(ended.usage, ended.output)
 
     def _complete(self, kind: str, fields: dict[str, msgspec.Raw]) -> None:
         response = self._read(fields)
+        self._meter(response)
         if bytes(response.output)[:1] != b"[":
             self.error = UpstreamBroken("The upstream's stream ended without a response.")
             return
@@ -239,7 +244,7 @@ class ResponseStreamReader(TypedStreamReader):
         if self._end is None:
             return b""
         raw = self._response.get("usage", ABSENT)
-        reported = decode_fields(raw) if bytes(raw)[:1] == b"{" else _usage_fields(self.usage or Usage())
+        reported = decoded(decode_fields, raw) if bytes(raw)[:1] == b"{" else _usage_fields(self.usage or Usage())
         usage = {**reported, "cost": msgspec.Raw(dollars(cost_nusd).encode())}
         response = {**self._response, "usage": usage}
         return _event(self._kind, {**self._end, "response": response})

@@ -258,3 +258,16 @@ def test_an_agents_text_reasoning_and_tool_calls_count_when_its_stream_is_cut():
     text = reader.output_text()
     for piece in ("**Looking it up**", "café 😀 file.", '{"command":["ls","-la"]}', "*** End Patch"):
         assert piece in text
+
+
+def test_half_a_character_in_the_usage_does_not_keep_the_end_from_the_client():
+    ended = stream(("response.completed", {"response": completed(usage={**USAGE, "?": 1})}))
+    _, shown = read(ended.replace(b'"?"', rb'"\ud83d"'), cost_nusd=5)
+    assert events(shown)[-1]["response"]["usage"]["output_tokens"] == USAGE["output_tokens"]
+
+
+def test_what_an_opening_event_says_of_the_usage_is_no_report():
+    zeros = {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}
+    opening = ("response.created", {"response": response(usage=zeros)})
+    reader, _ = read(stream(opening, delta("many words")))
+    assert (reader.usage, reader.output_text()) == (None, "many words")

@@ -134,3 +134,10 @@ def test_a_count_passes_and_costs_nothing():
     body = b'{"object": "response.input_tokens", "input_tokens": 9}'
     assert reader.feed(body) == body
     assert (reader.usage, reader.is_complete) == (Usage(), True)
+
+
+@pytest.mark.parametrize("status", [[], {}, 5, None])
+def test_a_whole_answer_without_a_status_that_can_be_read_is_not_under_way(status):
+    reader = WholeResponseReader(DEPLOYMENT)
+    reader.feed(json.dumps(completed(status=status)).encode())
+    assert (reader.is_complete, reader.pending, reader.finish_reason, reader.usage) == (True, None, None, METERED)
