@@ -63,8 +63,8 @@ _encode = msgspec.json.encode
 
 class _Turn(msgspec.Struct):
     role: str
+    results: list[Block] = []  # of tools: they stand before all else that the user says to the calls
     blocks: list[Block] = []
-    results: int = 0  # how many of the blocks, the first ones, are results of tools
     has_calls: bool = False
     has_thinking_first: bool = False
 
@@ -79,7 +79,7 @@ class Conversation:
         each(self._take, read(_decode_messages, messages, "messages"), "messages")
         if not self._turns and self._system:
             # A prompt of instructions alone is a question: Anthropic answers users only.
-            self._turns, self._system = [_Turn("user", self._system)], []
+            self._turns, self._system = [_Turn("user", blocks=self._system)], []
 
     def _take(self, message: _Message) -> None:
         match message.role:
@@ -113,7 +113,7 @@ class Conversation:
         pieces: list[bytes] = []
         for turn in self._turns:
             pieces.append(b',{"role":"user","content":' if turn.role == "user" else b',{"role":"assistant","content":')
-            add_array(turn.blocks, pieces)
+            add_array(turn.results + turn.blocks, pieces)
             pieces.append(b"}")
         if not pieces:
             return b"[]"
@@ -178,10 +178,7 @@ class Conversation:
             pieces.append(b',"content":')
             add_array(blocks, pieces)
         pieces.append(b"}")
-        turn = self._turn("user")
-        # Results stand before all else that the user says to the calls.
-        turn.blocks.insert(turn.results, marked(tuple(pieces), message.cache_control))
-        turn.results += 1
+        self._turn("user").results.append(marked(tuple(pieces), message.cache_control))
 
 
 def _thoughts(raw: msgspec.Raw) -> list[Block]:

@@ -91,6 +91,26 @@ class _Message(msgspec.Struct, omit_defaults=True):
     tool_call_id: str | msgspec.UnsetType = msgspec.UNSET
 
 
+class _Turn(msgspec.Struct):
+    """What the assistant says in one message: pieces, joined once, so that a long turn costs what its length is."""
+
+    texts: list[msgspec.Raw] = []
+    refusals: list[msgspec.Raw] = []
+    thoughts: list[msgspec.Raw] = []
+    blocks: list[msgspec.Raw] = []
+    calls: list[_ChatCall] = []
+
+    def message(self) -> _Message:
+        return _Message(
+            "assistant",
+            content=joined(self.texts, _PARAGRAPH) if self.texts else NULL,
+            refusal=joined(self.refusals, _PARAGRAPH) if self.refusals else msgspec.UNSET,
+            reasoning_content=joined(self.thoughts, _PARAGRAPH) if self.thoughts else msgspec.UNSET,
+            thinking_blocks=self.blocks or msgspec.UNSET,
+            tool_calls=self.calls or msgspec.UNSET,
+        )
+
+
 #: What ``input`` is where it is left out.
 NO_ITEMS = msgspec.Raw(b"[]")
 _decode_items = msgspec.json.Decoder(list[Item]).decode
@@ -115,27 +135,28 @@ class Conversation:
         self._system_role = system_role
         self._merges_system = merges_system
         self._is_for_messages = is_for_messages
+        self._leading: list[msgspec.Raw] = []  # what the one system message at the start is made of
         self._messages: list[_Message] = []
-        self._turn: _Message | None = None  # the assistant's, while items may still join it
+        self._turn: _Turn | None = None  # the assistant's, while items may still join it
         self._images: list[_ChatPart] = []  # of tool outputs, which chat carries in a user message behind them
 
     def messages(self) -> msgspec.Raw:
         """All of them as JSON. Raises Refusal if there are none."""
         self._end_turn()
         self._show_images()
-        if not self._messages:
+        leading = [_Message(self._system_role, content=joined(self._leading, _PARAGRAPH))] if self._leading else []
+        if not (leading or self._messages):
             raise Refusal("input", "{} is empty.", "invalid_value")
-        return msgspec.Raw(msgspec.json.encode(self._messages))
+        return msgspec.Raw(msgspec.json.encode(leading + self._messages))
 
     def instruct(self, content: msgspec.Raw) -> None:
         """Say something as the system."""
         self._end_turn()
         self._show_images()
-        match self._messages:
-            case [_Message(role=self._system_role, content=msgspec.Raw() as before)] if self._merges_system:
-                self._messages[0].content = joined((before, content), _PARAGRAPH)
-            case _:
-                self._messages.append(_Message(self._system_role, content=content))
+        if self._merges_system and not self._messages:
+            self._leading.append(content)
+        else:
+            self._messages.append(_Message(self._system_role, content=content))
 
     def add(self, item: Item) -> None:
         """Take one item. Raises Refusal for one that chat cannot carry."""
@@ -171,23 +192,22 @@ class Conversation:
                     "role", "Invalid value for {}: it must be user, assistant, system or developer.", "invalid_value"
                 )
 
-    def _assistant(self) -> _Message:
+    def _assistant(self) -> _Turn:
         self._show_images()
         if self._turn is None:
-            self._turn = _Message("assistant", content=NULL)
+            self._turn = _Turn()
         return self._turn
 
     def _say(self, content: msgspec.Raw) -> None:
         said, refused = (content, []) if is_string(content) else _said(content)
         turn = self._turn
-        if turn is not None and turn.tool_calls is msgspec.UNSET and not _is_silent(turn):
+        if turn is not None and not turn.calls and (turn.texts or turn.refusals):
             self._end_turn()  # another message of the assistant's
         turn = self._assistant()
         if refused:
-            turn.refusal = joined(refused)
+            turn.refusals.append(joined(refused))
         if said is not None:
-            before = _raw(turn.content)
-            turn.content = said if before == NULL else joined((before, said), _PARAGRAPH)
+            turn.texts.append(said)
 
     def _call(self, item: Item) -> None:
         name, arguments = self._toolbox.name_of(item.namespace, item.name), item.arguments
@@ -198,11 +218,7 @@ class Conversation:
             arguments = arguments if is_string(arguments) else as_string(arguments)
         function = {"name": text(name), "arguments": string(arguments, "arguments")}
         call = _ChatCall(_call_id(item), "function", function)
-        turn = self._assistant()
-        if turn.tool_calls is msgspec.UNSET:
-            turn.tool_calls = [call]
-        else:
-            turn.tool_calls.append(call)
+        self._assistant().calls.append(call)
 
     def _output(self, item: Item) -> None:
         call_id = _call_id(item)
@@ -229,7 +245,7 @@ class Conversation:
 
     def _reasoning(self, item: Item) -> None:
         turn = self._turn
-        if turn is not None and turn.tool_calls is msgspec.UNSET and _raw(turn.content) != NULL:
+        if turn is not None and not turn.calls and turn.texts:
             self._end_turn()
         blocks = opened(item.encrypted_content)
         said = [] if item.summary == NULL else read(_decode_texts, item.summary, "summary")
@@ -239,30 +255,18 @@ class Conversation:
         if not (blocks or texts):
             return
         turn = self._assistant()
-        if blocks:
-            before = [] if turn.thinking_blocks is msgspec.UNSET else turn.thinking_blocks
-            turn.thinking_blocks = [*before, *blocks]
-        if texts:
-            thought = [] if turn.reasoning_content is msgspec.UNSET else [turn.reasoning_content]
-            turn.reasoning_content = joined([*thought, *texts], _PARAGRAPH)
+        turn.blocks += blocks
+        turn.thoughts += texts
 
     def _end_turn(self) -> None:
         if self._turn is not None:
-            self._messages.append(self._turn)
+            self._messages.append(self._turn.message())
             self._turn = None
 
     def _show_images(self) -> None:
         if self._images:
             self._messages.append(_Message("user", content=self._images))
             self._images = []
-
-
-def _raw(content: msgspec.Raw | list[_ChatPart] | msgspec.UnsetType) -> msgspec.Raw:
-    return content if isinstance(content, msgspec.Raw) else NULL
-
-
-def _is_silent(turn: _Message) -> bool:
-    return _raw(turn.content) == NULL and turn.refusal is msgspec.UNSET
 
 
 def _call_id(item: Item) -> str:

@@ -25,22 +25,26 @@ class ThinkingBlocks:
     """Whole blocks, put together from the pieces of a stream."""
 
     def __init__(self) -> None:
-        self._blocks: list[Thinking] = []
+        self._blocks: list[tuple[Thinking, list[str]]] = []  # with the pieces of their thoughts, joined at the end
         self._is_open = False  # more pieces of the last block may come
 
     def add(self, pieces: Sequence[Thinking]) -> None:
         for piece in pieces:
-            if self._is_open and piece.type == "thinking":
-                last = self._blocks[-1]
-                last.thinking = (last.thinking or "") + (piece.thinking or "")
-                last.signature = piece.signature or None
-            else:
-                self._blocks.append(piece)
+            if not (self._is_open and piece.type == "thinking"):
+                self._blocks.append((piece, []))
+            block, thoughts = self._blocks[-1]
+            block.signature = piece.signature or None
+            if piece.thinking is not None:
+                thoughts.append(piece.thinking)
             self._is_open = piece.type == "thinking" and not piece.signature
 
     def sealed(self) -> bytes | None:
         """As JSON of a string that only we read; ``None`` where nothing is signed, and nobody could use it again."""
-        kept = [block for block in self._blocks if block.signature or block.data]
+        kept = []
+        for block, thoughts in self._blocks:
+            if block.signature or block.data:
+                block.thinking = "".join(thoughts) if thoughts else None
+                kept.append(block)
         return _MARK + base64.b64encode(msgspec.json.encode(kept)) + b'"' if kept else None
 
 
