@@ -136,6 +136,10 @@ class ReplyReader(Protocol):
     def unreported_text(self) -> str:
         """Generated text that came after the last usage report of an answer that is not complete."""
 
+    @property
+    def unreported_calls(self) -> Usage:
+        """Tools of the upstream's own that ran since its last usage report: web searches and code sessions alone."""
+
     def output_text(self) -> str:
         """All generated text seen so far, for counting when the upstream reports no usage."""
 

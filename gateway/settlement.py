@@ -88,6 +88,8 @@ class Settlement:
         elif text := reader.unreported_text():
             more = await self._services.tokens.count(attempt.deployment.model, text)
             usage, basis = msgspec.structs.replace(usage, output_tokens=usage.output_tokens + more), Basis.ESTIMATED
+            reader.usage = usage
+        usage = _with_calls(usage, reader.unreported_calls)
         usage = dialect.with_unreported(attempt.deployment, usage)
         if usage.is_estimated:
             basis = Basis.ESTIMATED
@@ -133,6 +135,18 @@ class Settlement:
 
     def now_s(self) -> float:
         return self._services.clock.monotonic_s()
+
+
+def _with_calls(usage: Usage, calls: Usage) -> Usage:
+    """The usage with tools that were seen to run and that nobody reported."""
+    if not (calls.web_searches or calls.code_sessions):
+        return usage
+    return msgspec.structs.replace(
+        usage,
+        web_searches=usage.web_searches + calls.web_searches,
+        code_sessions=usage.code_sessions + calls.code_sessions,
+        is_estimated=True,
+    )
 
 
 def _content(reader: ReplyReader, dialect: Dialect) -> dict[str, str]:

@@ -25,6 +25,7 @@ class MediaReader:
     finish_reason: str | None = None
     stored_id: str | None = None
     pending: Pending | None = None
+    unreported_calls = Usage()
 
     def __init__(self, gauge: Gauge, *, keeps_text: bool = False) -> None:
         """``keeps_text``: transcripts are wanted as text, for content logging."""

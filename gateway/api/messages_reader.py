@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
-from gateway.api.messages_usage import merged, parse_usage
+from gateway.api.messages_usage import merged, parse_usage, with_tool
 from gateway.api.typed_events import TypedStreamReader
 from gateway.api.wire import dollars
 from gateway.domain import Usage
@@ -35,12 +35,18 @@ class _Message(msgspec.Struct):
     error: msgspec.Raw = ABSENT
 
 
+class _Block(msgspec.Struct):
+    type: object = None
+    name: object = None
+
+
 class _Tier(msgspec.Struct):
     service_tier: object = None
     speed: object = None
 
 
 _decode_message = msgspec.json.Decoder(_Message).decode
+_decode_block = msgspec.json.Decoder(_Block).decode
 _decode_tier = msgspec.json.Decoder(_Tier).decode
 
 
@@ -59,6 +65,8 @@ def _failing(error: GatewayError, request_id: str | None) -> bytes:
 
 class WholeMessageReader:
     """Reads a message that is not streamed: a stream of one block."""
+
+    unreported_calls = Usage()
 
     def __init__(self, request_id: str | None = None) -> None:
         """``request_id``: ours, which errors carry."""
@@ -141,7 +149,7 @@ class TokenCountReader(WholeMessageReader):
 class MessageStreamReader(TypedStreamReader):
     """Reads a streamed message event by event."""
 
-    passing = frozenset({b"content_block_start", b"content_block_delta", b"content_block_stop"})
+    passing = frozenset({b"content_block_delta", b"content_block_stop"})
 
     def __init__(self, request_id: str | None = None, *, keeps_text: bool = False) -> None:
         """``request_id``: ours, which errors carry."""
@@ -185,7 +193,10 @@ class MessageStreamReader(TypedStreamReader):
         if kind == "message_stop":
             self._stop, self.is_ended = event, True
             return b""
-        if kind.encode() in type(self).passing:
+        if kind == "content_block_start":
+            self._begin_block(fields)
+            self._keep(event)
+        elif kind.encode() in type(self).passing:
             self._keep(event)
         return self._released(event)
 
@@ -218,6 +229,15 @@ class MessageStreamReader(TypedStreamReader):
         self._reported = {name: raw for name, raw in usage.items() if name not in _OF_OUTPUT}
         self.usage = parse_usage(_encode(self._reported))
 
+    def _begin_block(self, fields: Mapping[str, msgspec.Raw]) -> None:
+        """Count a tool of the upstream's own, in case that the stream is cut before it is reported."""
+        try:
+            block = decoded(_decode_block, fields.get("content_block", ABSENT))
+        except UNREADABLE:
+            return
+        if block.type == "server_tool_use":
+            self.unreported_calls = with_tool(self.unreported_calls, block.name)
+
     def _hold(self, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
         """Keep a closing event back; the one before it was not the last, and is shown now."""
         shown = self._released(b"")
@@ -242,7 +262,8 @@ class MessageStreamReader(TypedStreamReader):
         return shown
 
     def _count_off(self) -> None:
-        """All text so far is in the usage."""
+        """All that came so far is in the usage."""
+        self.unreported_calls = Usage()
         if self._keeps_text:
             self._fold()
             self._counted_texts = len(self._text)

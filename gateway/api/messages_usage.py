@@ -53,6 +53,7 @@ class _Usage(_Tokens):
 _BESIDE_THE_ANSWER = frozenset({"compaction", "advisor_message"})
 _OF_INPUT = frozenset({"input_tokens", "cache_read_input_tokens", "cache_creation_input_tokens", "cache_creation"})
 _NO_CREATION, _NO_DETAILS, _NO_TOOLS = _CacheCreation(), _OutputDetails(), _ServerTools()
+_RUNS_CODE = ("code_execution", "bash_code_execution", "text_editor_code_execution")
 _decode_usage = msgspec.json.Decoder(_Usage).decode
 
 
@@ -112,3 +113,10 @@ def merged(earlier: Mapping[str, msgspec.Raw], later: Mapping[str, msgspec.Raw])
     if parse_usage(msgspec.json.encode(said)) is None:
         said = {name: raw for name, raw in said.items() if name not in _OF_INPUT}
     return {**earlier, **said}
+
+
+def with_tool(calls: Usage, name: object) -> Usage:
+    """The calls with one more tool of Anthropic's. All code of an answer runs in one container."""
+    if name == "web_search":
+        return msgspec.structs.replace(calls, web_searches=calls.web_searches + 1)
+    return msgspec.structs.replace(calls, code_sessions=1) if name in _RUNS_CODE else calls

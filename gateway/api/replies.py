@@ -36,6 +36,8 @@ _encode = msgspec.json.encode
 class WholeReader:
     """Reads a non-streaming answer: a stream of one block."""
 
+    unreported_calls = Usage()
+
     _REQUIRED: Mapping[Endpoint, str] = {
         Endpoint.CHAT: "choices",
         Endpoint.COMPLETIONS: "choices",
@@ -112,6 +114,8 @@ class StreamReader:
 
     A stream without ``[DONE]`` counts as complete only when all choices (``n`` for each prompt) have finished.
     """
+
+    unreported_calls = Usage()
 
     def __init__(
         self,

@@ -13,7 +13,7 @@ import msgspec
 
 from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, text_or_none
 from gateway.api.response_objects import UNDER_WAY, ResponseObject, decode_response, failure_of, texts_of_output
-from gateway.api.responses_usage import parse_usage
+from gateway.api.responses_usage import parse_usage, tool_calls
 from gateway.api.typed_events import TypedStreamReader
 from gateway.api.wire import dollars
 from gateway.domain import Call, Deployment, Endpoint, Usage
@@ -29,6 +29,8 @@ _encode = msgspec.json.encode
 
 class WholeResponseReader:
     """Reads a response that is not streamed: a stream of one block."""
+
+    unreported_calls = Usage()
 
     def __init__(self, deployment: Deployment, *, is_stored: bool = True) -> None:
         """``is_stored``: the request lets the upstream keep the response."""
@@ -146,6 +148,7 @@ class ResponseStreamReader(TypedStreamReader):
         self._kind = ""
         self._last = b""  # the event that was shown last
         self._end: dict[str, msgspec.Raw] | None = None
+        self._containers: set[str] = set()  # those that ran code
 
     @property
     def pending(self) -> Pending | None:
@@ -189,6 +192,8 @@ class ResponseStreamReader(TypedStreamReader):
             self._end = fields
             return b""
         self.has_data = True
+        if kind == "response.output_item.done":
+            self._count_calls(fields.get("item", ABSENT))
         if kind.encode() in self.passing:
             self._keep(event)
         else:
@@ -226,6 +231,15 @@ class ResponseStreamReader(TypedStreamReader):
     def _meter(self, ended: ResponseObject) -> None:
         """Only the end knows the usage: what some servers say of it before, zeros mostly, is no report."""
         self.usage = parse_usage(ended.usage, ended.output)
+        if self.usage is not None:
+            self.unreported_calls = Usage()
+
+    def _count_calls(self, item: msgspec.Raw) -> None:
+        """Count a tool that is charged by the call, in case that the stream is cut before it is reported."""
+        searches, containers = tool_calls(b"[" + bytes(item) + b"]")
+        self._containers |= containers
+        searches += self.unreported_calls.web_searches
+        self.unreported_calls = Usage(web_searches=searches, code_sessions=len(self._containers))
 
     def _complete(self, kind: str, fields: dict[str, msgspec.Raw]) -> None:
         response = self._read(fields)

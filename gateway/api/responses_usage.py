@@ -62,7 +62,7 @@ def parse_usage(usage: msgspec.Raw, output: msgspec.Raw) -> Usage | None:
     out = got.output_tokens_details or _NO_OUTPUT_DETAILS
     input_tokens, output_tokens = got.input_tokens or 0, got.output_tokens or 0
     unlisted = max(0, (got.total_tokens or 0) - input_tokens - output_tokens)
-    web_searches, code_sessions = _tool_calls(output)
+    web_searches, containers = tool_calls(output)
     return plausible(
         Usage(
             input_tokens=input_tokens,
@@ -74,26 +74,26 @@ def parse_usage(usage: msgspec.Raw, output: msgspec.Raw) -> Usage | None:
             reasoning_tokens=max(out.reasoning_tokens or 0, unlisted),
             audio_output_tokens=out.audio_tokens or 0,
             web_searches=web_searches,
-            code_sessions=code_sessions,
+            code_sessions=len(containers),
         )
     )
 
 
-def _tool_calls(output: msgspec.Raw) -> tuple[int, int]:
-    """How many web searches were made and how many containers ran code.
+def tool_calls(output: bytes | msgspec.Raw) -> tuple[int, set[str]]:
+    """How many web searches were made, and which containers ran code, by the items of an output.
 
     Opening a page that was found, or looking for words in it, is no search: only the action ``search`` is charged.
     """
     raw = bytes(output)
     if b"web_search_call" not in raw and b"code_interpreter_call" not in raw:
-        return 0, 0
+        return 0, set()
     try:
         items = decoded(_decode_items, raw)
     except UNREADABLE:
-        return 0, 0
+        return 0, set()
     searches = sum(item.type == "web_search_call" and _has_searched(item) for item in items)
     containers = {str(item.container_id) for item in items if item.type == "code_interpreter_call"}
-    return searches, len(containers)
+    return searches, containers
 
 
 def _has_searched(item: _Item) -> bool:

@@ -76,6 +76,10 @@ class TranslatedReader:
     def unreported_text(self) -> str:
         return self._inner.unreported_text()
 
+    @property
+    def unreported_calls(self) -> Usage:
+        return self._inner.unreported_calls
+
     def output_text(self) -> str:
         return self._inner.output_text()
 

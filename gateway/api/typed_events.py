@@ -21,6 +21,7 @@ class TypedStreamReader:
     """Base of the two. Subclasses say which kinds pass unread, look at the others, and find the text in all of them."""
 
     passing: frozenset[bytes] = frozenset()
+    unreported_calls = Usage()
 
     def __init__(self, *, keeps_text: bool = False) -> None:
         """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
