@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.api.answers import ABSENT, UNREADABLE, decode_fields, decoded, parse_error, text_or_none
+from gateway.api.framing import EVENT_BYTES_MAX, too_long
 from gateway.api.gauges import Gauge, Said, TranscriptGauge
 from gateway.domain import Usage
 from gateway.error_objects import error_event
@@ -175,6 +176,8 @@ class EventReader(MediaReader):
             shown.append(self._pass(bytes(held[at:end])))
             at = end
         del held[:at]
+        if len(held) > EVENT_BYTES_MAX:
+            self.error = too_long()
         return b"".join(shown)
 
     def flush(self) -> bytes:

@@ -23,6 +23,7 @@ from gateway.api.answers import (
     text_of,
     text_or_none,
 )
+from gateway.api.framing import EventFrames
 from gateway.api.usage import parse_usage
 from gateway.api.wire import DONE_EVENT, dollars
 from gateway.domain import Endpoint, Usage
@@ -138,7 +139,7 @@ class StreamReader:
         self._choices_per_prompt = choices_per_prompt
         self._choices = choices_per_prompt * prompts
         self._usage_by_choice: dict[int, Usage] = {}
-        self._held = b""  # an event that is not whole yet
+        self._frames = EventFrames()
         self._kept: list[bytes] = []  # shown blocks, for counting without a usage report
         self._kept_bytes = 0
         self._text: list[str] = []
@@ -175,7 +176,7 @@ class StreamReader:
         """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
         if self.error is not None:
             return b""
-        if self.has_data and not self._held and block.endswith(b"\n\n"):
+        if self.has_data and not self._frames.held and block.endswith(b"\n\n"):
             plain = self._plain(block)
             if plain is not None:
                 self._keep(plain)
@@ -220,12 +221,11 @@ class StreamReader:
         return block[:start] + (b',"usage":null}\n\n' if self._wants_usage else b"}\n\n")
 
     def _feed_events(self, block: bytes) -> bytes:
-        data = self._held + block
-        if b"\r" in data:
-            # A carriage return at the end may be half of a line break: wait for its other half.
-            tail = b"\r" if data.endswith(b"\r") else b""
-            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + tail
-        *events, self._held = data.split(b"\n\n")
+        try:
+            events = self._frames.split(block)
+        except UpstreamBroken as exc:
+            self.error = exc
+            return b""
         shown = []
         for event in events:
             out = self._feed_event(event)
@@ -239,7 +239,7 @@ class StreamReader:
 
     def flush(self) -> bytes:
         """Take an event that the upstream ended without its blank line."""
-        held, self._held = self._held.strip(b"\r\n"), b""
+        held = self._frames.rest()
         if not held or self.is_ended or self.error is not None:
             return b""
         return self._feed_event(held)

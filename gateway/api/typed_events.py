@@ -10,6 +10,7 @@ from collections.abc import Iterable
 import msgspec
 
 from gateway.api.answers import UNREADABLE, decode_fields, decoded
+from gateway.api.framing import EventFrames
 from gateway.domain import Usage
 from gateway.errors import UpstreamBroken, UpstreamError
 from gateway.ports import Pending
@@ -26,7 +27,7 @@ class TypedStreamReader:
     def __init__(self, *, keeps_text: bool = False) -> None:
         """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
         self._keeps_text = keeps_text
-        self._held = b""  # an event that is not whole yet
+        self._frames = EventFrames()
         self._kept: list[bytes] = []  # shown events whose text was not looked for yet
         self._kept_bytes = 0
         self._text: list[str] = []
@@ -52,12 +53,15 @@ class TypedStreamReader:
         """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
         if self.is_ended or self.error is not None:
             return b""
-        data = self._held + block
-        if b"\r" in data:
-            # A carriage return at the end may be half of a line break: wait for its other half.
-            tail = b"\r" if data.endswith(b"\r") else b""
-            data = data.removesuffix(b"\r").replace(b"\r\n", b"\n").replace(b"\r", b"\n") + tail
-        *events, self._held = data.split(b"\n\n")
+        if not self._frames.held and self._is_passing(block):
+            self.has_data = True
+            self._keep(block)
+            return block
+        try:
+            events = self._frames.split(block)
+        except UpstreamBroken as exc:
+            self.error = exc
+            return b""
         shown = []
         for event in events:
             kind = event[7 : event.find(b"\n")] if event.startswith(b"event: ") else b""
@@ -72,9 +76,18 @@ class TypedStreamReader:
         shown.append(b"")
         return b"\n\n".join(shown)
 
+    def _is_passing(self, block: bytes) -> bool:
+        """The block is one whole event of a kind that passes."""
+        return (
+            block[7 : block.find(b"\n")] in self.passing
+            and block.startswith(b"event: ")
+            and block.find(b"\n\n") == len(block) - 2
+            and b"\r" not in block
+        )
+
     def flush(self) -> bytes:
         """Take an event that the upstream ended without its blank line."""
-        held, self._held = self._held.strip(b"\r\n"), b""
+        held = self._frames.rest()
         if not held.endswith(b"}") or self.is_ended or self.error is not None:
             return b""  # nothing, or the beginning of an event
         out = self._take(held)
