@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from gateway.domain import Usage
-from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.ports import ReplyReader
 from gateway.translation.contract import AnswerTranslator
 
@@ -60,10 +60,10 @@ class TranslatedReader:
         return self._inner.is_complete and self._broken is None
 
     def feed(self, block: bytes) -> bytes:
-        return self._through(self._inner.feed(block))
+        return self._unless_cut(self._through(self._inner.feed(block)))
 
     def flush(self) -> bytes:
-        return self._through(self._inner.flush())
+        return self._unless_cut(self._through(self._inner.flush()))
 
     def closing(self, cost_nusd: int) -> bytes:
         shown = self._through(self._inner.closing(cost_nusd))
@@ -82,6 +82,12 @@ class TranslatedReader:
 
     def output_text(self) -> str:
         return self._inner.output_text()
+
+    def _unless_cut(self, shown: bytes) -> bytes:
+        """Take no end mark for a good end where the call of a tool stops in the middle: clients would run it."""
+        if self._is_stream and self._inner.is_ended and self._broken is None and self._steps[0].is_cut:
+            self._broken = UpstreamInterrupted("The upstream ended in the middle of a tool call.")
+        return shown
 
     def _through(self, shown: bytes) -> bytes:
         if self._broken is not None:

@@ -18,8 +18,12 @@ class AnswerTranslator(Protocol):
         """Whole server-sent events in (``event:``/``data:`` lines with their blank line), whole events out.
 
         The end of the upstream's stream (``[DONE]``, ``message_stop``) brings the end of the client's. Raises
-        UpstreamBroken for an event that cannot be read.
+        UpstreamBroken for an event that cannot be read, and for an end where ``is_cut``.
         """
+
+    @property
+    def is_cut(self) -> bool:
+        """Should the stream end here, it would do so in the middle of a tool call, and without a reason."""
 
     def failing(self, error: GatewayError) -> bytes:
         """What ends a stream that broke off, in the client's dialect, at whatever point it stands."""

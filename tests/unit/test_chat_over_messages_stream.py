@@ -137,6 +137,14 @@ class TestStreams:
         with pytest.raises(UpstreamBroken):
             answer.feed(broken)
 
+    def test_an_end_in_the_middle_of_a_call_is_broken(self):
+        answer = translator()
+        answer.feed(event("message_start", message=message()))
+        answer.feed(event("content_block_start", index=0, content_block=use()))
+        answer.feed(event("content_block_delta", index=0, delta={"type": "input_json_delta", "partial_json": '{"a'}))
+        with pytest.raises(UpstreamBroken):
+            answer.feed(event("message_stop"))
+
     def test_a_stream_that_breaks_off_ends_in_an_error_without_an_end_mark(self):
         answer = translator()
         answer.feed(event("message_start", message=message()))

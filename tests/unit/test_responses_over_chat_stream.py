@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 from responses_over_chat_answer_parts import (
+    DONE,
     END,
     EVENT,
     REQUEST,
@@ -108,8 +109,14 @@ def test_free_text_of_a_custom_tool_is_streamed_while_it_comes():
     ],
 )
 def test_free_text_in_another_form_is_understood(arguments, text):
-    found = streamed(chunk(call("apply_patch", arguments[:20])), chunk(more(arguments[20:])), END)
+    found = streamed(chunk(call("apply_patch", arguments[:20])), chunk(more(arguments[20:]), "tool_calls"), END)
     assert final(found)["output"][0]["input"] == (arguments if text is None else text)
+
+
+@pytest.mark.parametrize("arguments", ["", '{"inp', '{"input":"cut in the mid', "*** Begin Patch"])
+def test_free_text_that_the_stream_ends_in_the_middle_of_is_broken(arguments):
+    with pytest.raises(UpstreamBroken):
+        streamed(chunk(call("apply_patch", arguments)), DONE)
 
 
 def test_half_a_character_waits_for_its_other_half():

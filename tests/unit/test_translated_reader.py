@@ -4,21 +4,25 @@ from __future__ import annotations
 
 import json
 
+import pytest
+
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.translated import TranslatedReader
 from gateway.api.wire import parse_body
 from gateway.domain import Endpoint
-from gateway.errors import UpstreamBroken
+from gateway.errors import UpstreamBroken, UpstreamInterrupted
+from gateway.translation.messages_over_chat import MESSAGES_OVER_CHAT
 from gateway.translation.responses_over_chat import RESPONSES_OVER_CHAT
 
 GOOD = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":{"content":"He"}}]}\n\n'
 FOREIGN = b'data: {"id":"c","model":"m","choices":[{"index":0,"delta":"He","finish_reason":"stop"}]}\n\n'
 DONE = b"data: [DONE]\n\n"
+CALL = b'data: {"id":"c","choices":[{"delta":{"tool_calls":[{"id":"t","function":{"name":"f","arguments":%b}}]}}]}\n\n'
 
 
-def reader(inner, *, is_stream):
+def reader(inner, *, is_stream, translation=RESPONSES_OVER_CHAT):
     body = parse_body(b'{"model":"m","input":"Hi"}')
-    return TranslatedReader(inner, [RESPONSES_OVER_CHAT.answer(body)], is_stream=is_stream)
+    return TranslatedReader(inner, [translation.answer(body)], is_stream=is_stream)
 
 
 def test_a_whole_answer_that_cannot_be_translated_gives_way_to_another_deployment():
@@ -51,3 +55,21 @@ def test_a_good_stream_is_complete():
     assert translated.error is None
     assert translated.is_ended
     assert b"event: response.completed" in translated.closing(5)
+
+
+@pytest.mark.parametrize("translation", [RESPONSES_OVER_CHAT, MESSAGES_OVER_CHAT])
+@pytest.mark.parametrize("arguments", [b'""', b'"{"', b'"{\\"path\\": \\"/ho"'])
+def test_an_end_mark_in_the_middle_of_a_tool_call_interrupts_the_stream(translation, arguments):
+    translated = reader(StreamReader(wants_usage=True), is_stream=True, translation=translation)
+    assert translated.feed(CALL % arguments + DONE)
+    assert isinstance(translated.error, UpstreamInterrupted)
+    assert [translated.has_data, translated.is_ended, translated.is_complete] == [True, False, False]
+
+
+@pytest.mark.parametrize("translation", [RESPONSES_OVER_CHAT, MESSAGES_OVER_CHAT])
+def test_an_end_mark_behind_a_whole_tool_call_ends_the_stream_without_a_reason(translation):
+    translated = reader(StreamReader(wants_usage=True), is_stream=True, translation=translation)
+    translated.feed(CALL % b'"{}"' + DONE)
+    assert translated.error is None
+    assert translated.is_complete
+    assert translated.closing(5)

@@ -30,6 +30,10 @@ class _Answer:
     def feed(self, events: bytes) -> bytes:
         return self._stream.feed(events)
 
+    @property
+    def is_cut(self) -> bool:
+        return self._stream.is_cut
+
     def failing(self, error: GatewayError) -> bytes:
         return error_event(error)
 

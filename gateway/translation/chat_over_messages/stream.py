@@ -90,6 +90,11 @@ class ChunkStream:
         """Raises UpstreamBroken for an event that cannot be read."""
         return b"".join([leniently(self._take, data) for data in payloads(events)])
 
+    @property
+    def is_cut(self) -> bool:
+        """An end would come in the middle of a tool call."""
+        return any(opened.kind == "tool_use" for opened in self._open.values())
+
     def _take(self, data: bytes) -> bytes:
         """The chunks that one event makes."""
         made = b""
@@ -211,6 +216,8 @@ class ChunkStream:
 
     def _end(self) -> bytes:
         """The reason why it ended, the usage, the end mark."""
+        if self.is_cut:
+            raise UpstreamBroken("The upstream ended in the middle of a tool call.")
         shown = b"" if self._refusal == NULL else self._chunk(b'{"refusal":' + bytes(self._refusal) + b"}")
         shown += self._frame + b'{"index":0,"delta":{},"logprobs":null,"finish_reason":"'
         shown += finish_reason(self._stop_reason).encode() + b'"'

@@ -22,10 +22,15 @@ class _MessagesOverChat:
 class _Answer:
     def __init__(self, body: Body) -> None:
         self._asked = body
-        self.feed = MessageStream(body).feed
+        self._stream = MessageStream(body)
+        self.feed = self._stream.feed
 
     def whole(self, answer: bytes) -> bytes:
         return message(answer, self._asked)
+
+    @property
+    def is_cut(self) -> bool:
+        return self._stream.is_cut
 
     def failing(self, error: GatewayError) -> bytes:
         return error_event(error, ErrorShape.ANTHROPIC)

@@ -84,6 +84,11 @@ class MessageStream:
             return _PING  # a comment keeps the upstream's connection alive, and this the client's
         return b"".join(out)
 
+    @property
+    def is_cut(self) -> bool:
+        """An end would come in the middle of a tool call, and without a reason."""
+        return self._last.finish_reason is None and not all(call.is_whole() for call in self._calls)
+
     def _take(self, payload: bytes) -> bytes:
         reply = decode_reply(payload)
         out: list[bytes] = []
@@ -190,6 +195,8 @@ class MessageStream:
 
     def _close_all(self, out: list[bytes]) -> None:
         """End every block. Raises UpstreamBroken for a tool call that nobody can run, unless a limit cut it off."""
+        if self.is_cut:
+            raise UpstreamBroken("The upstream ended in the middle of a tool call.")
         if self._last.finish_reason not in ("length", None):
             for call in self._calls:
                 if input_of(b"".join(call.arguments)) is None:

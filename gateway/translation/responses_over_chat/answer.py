@@ -11,7 +11,7 @@ import os
 import msgspec
 
 from gateway.domain import Body
-from gateway.errors import GatewayError
+from gateway.errors import GatewayError, UpstreamBroken
 from gateway.translation.chat_answer import THINKING, Function, Reply, Said, ToolCall, decode_reply, text_of
 from gateway.translation.events import DONE, payloads
 from gateway.translation.fields import NULL
@@ -65,11 +65,18 @@ class ResponseWriter:
             return events  # comments alone, by which an upstream that thinks long keeps the connection open
         for payload in payloads(events):
             if payload == DONE:
+                if self.is_cut:
+                    raise UpstreamBroken("The upstream ended in the middle of a tool call.")
                 kind, response = self._finished()
                 self._events.add(kind, b'"response":' + response)
             else:
                 leniently(self._chunk, payload)
         return self._events.take()
+
+    @property
+    def is_cut(self) -> bool:
+        calls = [item for item in self._items if isinstance(item, CallItem)]
+        return not self._finish_reason and not all(call.is_whole() for call in calls)
 
     def _chunk(self, payload: bytes) -> bytes:
         self._take(decode_reply(payload))

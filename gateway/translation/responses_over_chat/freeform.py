@@ -58,6 +58,16 @@ class FreeText:
         self._is_over = self._pending.startswith('"')
         return _unescaped(inside[:end])
 
+    def is_whole(self) -> bool:
+        """Whether nothing can follow any more: what is no JSON has no end."""
+        if self._is_inside:
+            return self._is_over
+        try:
+            json.loads("".join(self._unread), strict=False)
+        except (ValueError, RecursionError):
+            return False
+        return True
+
     def rest(self) -> str:
         """What is left when no more comes."""
         if self._is_over or self._is_inside:

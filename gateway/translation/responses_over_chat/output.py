@@ -213,6 +213,13 @@ class CallItem(OutputItem):
         if self._origin.kind is Kind.FUNCTION:
             self._events.add(b"response.function_call_arguments.delta", b'%b,"delta":%b' % (self._place, piece))
 
+    def is_whole(self) -> bool:
+        """Whether nothing can follow any more."""
+        return self._free.is_whole() if self._free is not None else _read_object(self._said()) is not None
+
+    def _said(self) -> bytes:
+        return b'"%b"' % b"".join(self._pieces)
+
     def _add_free(self, text: str) -> None:
         if text:
             piece = encoded(text)
@@ -231,7 +238,7 @@ class CallItem(OutputItem):
             self._events.add(b"response.function_call_arguments.done", whole)
 
     def json(self, status: bytes) -> bytes:
-        said = b'"%b"' % b"".join(self._pieces)
+        said = self._said()
         match self._origin.kind:
             case Kind.FUNCTION:
                 form = b'"type":"function_call","status":"%b","arguments":%b,%b' % (status, said, self._head)
@@ -239,14 +246,14 @@ class CallItem(OutputItem):
                 form = b'"type":"custom_tool_call","status":"%b","input":%b,%b' % (status, said, self._head)
             case Kind.TOOL_SEARCH:
                 form = b'"type":"tool_search_call","status":"%b","execution":"client","call_id":%b,"arguments":%b' % (
-                    status, _encode(self.call_id), _object(said),
+                    status, _encode(self.call_id), _read_object(said) or b"{}",
                 )  # fmt: skip
         return b'{"id":"%b",%b}' % (self.id, form)
 
 
-def _object(said: bytes) -> bytes:
-    """Arguments as the object that they are the JSON of."""
+def _read_object(said: bytes) -> bytes | None:
+    """Arguments as the object that they are the JSON of, ``None`` if they are none."""
     try:
         return _encode(_decode_object(_decode_string(said)))
-    except msgspec.DecodeError:
-        return b"{}"
+    except (msgspec.DecodeError, RecursionError):
+        return None
