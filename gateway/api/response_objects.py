@@ -8,7 +8,7 @@ from dataclasses import replace
 import msgspec
 
 from backends import upstream_errors
-from gateway.api.answers import ABSENT, UNREADABLE, decoded, items, parse_error, text_or_none
+from gateway.api.answers import ABSENT, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
 from gateway.errors import UpstreamError
 
 #: Of a response that the upstream is still at work on.
@@ -69,6 +69,24 @@ def failure_of(raw: msgspec.Raw) -> UpstreamError:
     if status is None:
         return parse_error(raw, 200)
     return upstream_errors.refusal_in_answer(replace(said, status=status), 200)
+
+
+def next_number(event: bytes) -> int:
+    """The ``sequence_number`` that follows that of an event, 0 if it has none."""
+    lines = (line[5:] for line in event.split(b"\n") if line.startswith(b"data:"))
+    try:
+        number = sequence_number(decoded(decode_fields, b"\n".join(lines)))
+    except UNREADABLE:
+        number = None
+    return 0 if number is None else number + 1
+
+
+def sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:
+    """Where an event says that it stands in its stream."""
+    try:
+        return msgspec.json.decode(fields["sequence_number"], type=int)
+    except (msgspec.DecodeError, KeyError):
+        return None
 
 
 def texts_of_output(output: msgspec.Raw) -> Iterable[str]:

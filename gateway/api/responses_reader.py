@@ -12,7 +12,15 @@ from collections.abc import Iterable, Mapping
 import msgspec
 
 from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, text_or_none
-from gateway.api.response_objects import UNDER_WAY, ResponseObject, decode_response, failure_of, texts_of_output
+from gateway.api.response_objects import (
+    UNDER_WAY,
+    ResponseObject,
+    decode_response,
+    failure_of,
+    next_number,
+    sequence_number,
+    texts_of_output,
+)
 from gateway.api.responses_usage import parse_usage, tool_calls
 from gateway.api.typed_events import TypedStreamReader
 from gateway.api.wire import dollars
@@ -268,23 +276,15 @@ class ResponseStreamReader(TypedStreamReader):
 
         Of a response that the upstream goes on with only the stream has failed: that is an ``error``.
         """
-        number = _sequence_number(self._end) if self._end is not None else None
+        number = sequence_number(self._end) if self._end is not None else None
         if number is None:
-            number = self._next_number()
+            number = next_number(self._last)
         said = {"code": error.code or "server_error", "message": error.message}
         if self.pending is not None:
             return _event("error", {"type": "error", "sequence_number": number, "param": None, **said})
         response = {"object": "response", "output": [], **self._response, "status": "failed", "error": said}
         event = {"type": "response.failed", "sequence_number": number, "response": response}
         return _event("response.failed", event)
-
-    def _next_number(self) -> int:
-        lines = (line[5:] for line in self._last.split(b"\n") if line.startswith(b"data:"))
-        try:
-            last = _sequence_number(decoded(decode_fields, b"\n".join(lines)))
-        except UNREADABLE:
-            last = None
-        return 0 if last is None else last + 1
 
     def texts_of(self, payload: dict[str, object]) -> Iterable[str]:
         if isinstance(delta := payload.get("delta"), str):
@@ -301,13 +301,6 @@ class ResponseStreamReader(TypedStreamReader):
 
 def _event(kind: str, fields: Mapping[str, object]) -> bytes:
     return b"event: " + kind.encode() + b"\ndata: " + _encode(fields) + b"\n\n"
-
-
-def _sequence_number(fields: Mapping[str, msgspec.Raw]) -> int | None:
-    try:
-        return msgspec.json.decode(fields["sequence_number"], type=int)
-    except (msgspec.DecodeError, KeyError):
-        return None
 
 
 def _id(response: Mapping[str, msgspec.Raw]) -> str | None:

@@ -14,6 +14,8 @@ from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
 from gateway.api.auth import authenticate
+from gateway.api.framing import EventFrames
+from gateway.api.response_objects import next_number
 from gateway.domain import Call, Deployment, Endpoint
 from gateway.errors import GatewayError, NotFound, StoreUnavailable, UpstreamError
 from gateway.pipeline import hide_secrets
@@ -107,20 +109,26 @@ async def _whole(reply: Reply) -> bytes:
 
 
 async def _events(reply: Reply, deployment: Deployment) -> AsyncIterator[bytes]:
-    """The upstream's blocks as they come; one that breaks off ends with an event that no client takes for an end."""
+    """The upstream's events as they come; one that breaks off ends with an event that no client takes for an end."""
+    frames, last = EventFrames(), b""
     try:
-        yield reply.first
-        while (block := await reply.next()) is not None:
-            yield block
+        block: bytes | None = reply.first
+        while block is not None:
+            for event in frames.split(block):
+                last = event if b"data:" in event else last
+                yield event + b"\n\n"
+            block = await reply.next()
+        if rest := frames.rest():
+            yield rest + b"\n\n"
     except UpstreamError as exc:
         hide_secrets(exc, deployment)
-        yield _error_event(exc)
+        yield _error_event(exc, next_number(last))
     finally:
         reply.close()
 
 
-def _error_event(error: GatewayError) -> bytes:
-    said = {"type": "error", "code": error.code, "message": error.message, "param": None}
+def _error_event(error: GatewayError, number: int) -> bytes:
+    said = {"type": "error", "sequence_number": number, "code": error.code, "message": error.message, "param": None}
     return b"event: error\ndata: " + msgspec.json.encode(said) + b"\n\n"
 
 

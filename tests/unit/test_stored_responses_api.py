@@ -99,8 +99,15 @@ async def test_a_stream_that_breaks_again_ends_with_an_error_that_tells_no_secre
     _, client = surface(Reply(EVENTS[0], UpstreamInterrupted(f"cut {SECRET}")))
     answer = await client.get("/resp_1", params={"stream": "true"})
     assert answer.text.endswith(
-        'event: error\ndata: {"type":"error","code":"upstream_interrupted","message":"cut [secret]","param":null}\n\n'
+        'event: error\ndata: {"type":"error","sequence_number":5,"code":"upstream_interrupted",'
+        '"message":"cut [secret]","param":null}\n\n'
     )
+
+
+async def test_the_beginning_of_an_event_that_was_cut_is_not_shown():
+    _, client = surface(Reply(EVENTS[0], b'event: x\ndata: {"seq', UpstreamInterrupted("cut")))
+    answer = await client.get("/resp_1", params={"stream": "true"})
+    assert answer.content.startswith(EVENTS[0] + b"event: error\n")
 
 
 async def test_a_cut_answer_is_an_error():
