@@ -20,7 +20,8 @@ _PAUSE_S_MIN = 1.0
 _PAUSE_S_MAX = 10.0
 _PAUSE_GROWTH = 1.5
 FOLLOWED_S_MAX = 6 * 3600.0  # what takes longer is charged by what was seen of it
-_GONE = frozenset({404, 410})
+# A refusal that stays one, however often the question is repeated.
+_FINAL = frozenset(range(400, 500)) - {408, 409, 425, 429}
 
 
 async def at_origin(services: Services, request: Request, caller: Caller, decision: Decision) -> Decision:
@@ -92,7 +93,7 @@ async def _done(services: Services, pending: Pending) -> ReplyReader:
         try:
             reply = await backend.open(call)
         except UpstreamError as exc:
-            if exc.http_status in _GONE:
+            if exc.http_status in _FINAL:
                 raise
             continue  # it may be back at the next turn
         reader = pending.reader()

@@ -248,15 +248,19 @@ async def test_it_is_asked_after_ever_more_slowly_and_at_last_charged_by_its_que
 
 
 async def test_an_upstream_that_is_away_for_a_while_is_asked_again():
-    lost = [UpstreamUnreachable("no"), whole({"error": {"message": "busy"}}), [b"{"], whole(DONE)]
+    busy = [
+        UpstreamRefused("wait", http_status=code, status=code, type_="x", code=None) for code in (408, 409, 429, 503)
+    ]
+    lost = [UpstreamUnreachable("no"), *busy, whole({"error": {"message": "busy"}}), [b"{"], whole(DONE)]
     path = Path(Upstream(whole(response("queued")), *lost))
     await path.answer(background=True)
     entry = await path.entry()
-    assert (entry.status, entry.basis, len(path.pauses)) == (Outcome.SUCCEEDED, Basis.REPORTED, 4)
+    assert (entry.status, entry.basis, len(path.pauses)) == (Outcome.SUCCEEDED, Basis.REPORTED, 8)
 
 
-async def test_what_the_upstream_has_forgotten_is_charged_by_its_question():
-    gone = UpstreamRefused("gone", http_status=404, status=404, type_="x", code=None)
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 405, 410, 422])
+async def test_what_the_upstream_will_not_tell_any_more_is_charged_by_its_question(status):
+    gone = UpstreamRefused("gone", http_status=status, status=status, type_="x", code=None)
     path = Path(Upstream(whole(response("queued")), gone))
     await path.answer(background=True)
     entry = await path.entry()
