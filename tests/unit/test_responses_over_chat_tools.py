@@ -178,3 +178,20 @@ def test_a_choice_that_cannot_be_made_is_refused(tools, choice):
 def test_without_tools_nothing_is_said_of_their_use():
     asked = translated(tools=[], tool_choice="auto", parallel_tool_calls=True)
     assert asked.keys() == {"model", "messages"}
+
+
+@pytest.mark.parametrize("wrong", [5, ["a"], {"type": "text"}])
+@pytest.mark.parametrize(
+    ("tool", "field"),
+    [
+        (lambda wrong: {**FUNCTION, "description": wrong}, "description"),
+        (lambda wrong: {**PATCH, "description": wrong}, "description"),
+        (lambda wrong: {**PATCH, "format": {**PATCH["format"], "definition": wrong}}, "format.definition"),
+        (lambda wrong: {**GIT, "description": wrong}, "description"),
+        (lambda wrong: {**GIT, "tools": [FUNCTION, {**PATCH, "description": wrong}]}, "tools.1.description"),
+        (lambda wrong: {**GIT, "tools": [{**PATCH, "format": {**PATCH["format"], "definition": wrong}}]},
+         "tools.0.format.definition"),
+    ],
+)  # fmt: skip
+def test_a_description_that_is_no_string_is_refused_by_its_place(tool, field, wrong):
+    assert refusal(tools=[FUNCTION, tool(wrong)]).param == f"tools.1.{field}"

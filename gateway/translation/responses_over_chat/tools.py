@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, text, unsupported
+from gateway.translation.fields import NULL, Refusal, each, joined, missing, read, string, text, unsupported
 from gateway.translation.tool_names import NAME_CHARS_MAX, shortened
 
 _NOT_IN_NAMES = re.compile(r"[^a-zA-Z0-9_-]")
@@ -106,32 +106,33 @@ class Toolbox:
 
     def _add(self, tool: Tool) -> None:
         if tool.type == "namespace":
-            said = tool.description
+            said = _descriptions(tool, "")
             for number, inner in enumerate(tool.tools):
                 if inner.type not in ("function", "custom"):
                     raise unsupported(f"tools.{number}.type", f"a namespace cannot hold '{inner.type}'")
                 if not inner.name:
                     raise missing(f"tools.{number}.name")
-                self._put(inner, tool.name, said)
-                said = NULL  # the model reads once what the namespace is for
+                self._put(inner, tool.name, said, f"tools.{number}.")
+                said = []  # the model reads once what the namespace is for
         elif tool.type in ("function", "custom"):
             if not tool.name:
                 raise missing("name")
-            self._put(tool, None, NULL)
+            self._put(tool, None, [])
         elif tool.type == TOOL_SEARCH and tool.execution == "client":
             tool.name = TOOL_SEARCH
-            self._put(tool, None, NULL)
+            self._put(tool, None, [])
         elif tool.type.startswith(_WEB_SEARCH):
             self._web_search = tool
         else:
             raise unsupported("type", f"its provider has no tool '{tool.type}'")
 
-    def _put(self, tool: Tool, namespace: str | None, namespace_said: msgspec.Raw) -> None:
-        said = [one for one in (namespace_said, tool.description) if one not in _NOTHING_SAID]
+    def _put(self, tool: Tool, namespace: str | None, said: list[msgspec.Raw], place: str = "") -> None:
+        """``said``: what stands before the tool's own description. ``place``: what comes before its fields' names."""
+        said = said + _descriptions(tool, place)
         function = _Function("")
         if tool.type == "custom":
             kind, function.parameters = Kind.CUSTOM, _ONE_INPUT
-            said += _form_of(tool.format)
+            said += _form_of(tool.format, place)
         else:
             kind = Kind.FUNCTION if tool.type == "function" else Kind.TOOL_SEARCH
             if tool.parameters != NULL:
@@ -221,9 +222,14 @@ def _short(flat: str, exact: str) -> str:
     return shortened(_NOT_IN_NAMES.sub("_", flat), exact)
 
 
-def _form_of(form: _Format | None) -> Iterable[msgspec.Raw]:
-    """What tells a model the form of a custom tool's free text, which no upstream will enforce."""
+def _descriptions(tool: Tool, place: str) -> list[msgspec.Raw]:
+    """The tool's description, if it says anything. Raises Refusal unless it is a string."""
+    return [] if tool.description in _NOTHING_SAID else [string(tool.description, f"{place}description")]
+
+
+def _form_of(form: _Format | None, place: str) -> Iterable[msgspec.Raw]:
+    """What tells a model the form of a custom tool's free text, which no upstream will enforce. Raises Refusal."""
     yield text("Put the whole input of this tool, as free text, into `input`.")
     if form is not None and form.type == "grammar" and form.definition != NULL:
         yield text(f"It must match this {form.syntax} grammar:")
-        yield form.definition
+        yield string(form.definition, f"{place}format.definition")
