@@ -10,6 +10,7 @@ from messages_answers import (
     USAGE,
     cited,
     deltas,
+    event,
     finished,
     message,
     streamed,
@@ -150,6 +151,27 @@ class TestWholeAnswers:
         answer = whole(message(text("A"), usage=usage))
         assert answer["choices"][0]["message"]["content"] == "A"
         assert answer["usage"]["total_tokens"] == 0
+
+    @pytest.mark.parametrize("wrong", [["a"], {"a": 1}, 5])
+    @pytest.mark.parametrize(
+        ("kind", "delta", "name"),
+        [
+            ("text", "text_delta", "text"),
+            ("thinking", "thinking_delta", "thinking"),
+            ("thinking", "signature_delta", "signature"),
+        ],
+    )
+    def test_what_is_no_text_where_one_belongs_is_broken(self, wrong, kind, delta, name):
+        thought = {"type": "thinking", "thinking": "So.", "signature": "s"}
+        with pytest.raises(UpstreamBroken):
+            whole(message(thought, {"type": kind, name: wrong}))
+        begun = translator()
+        begun.feed(event("message_start", message=message()))
+        with pytest.raises(UpstreamBroken):
+            begun.feed(event("content_block_start", index=0, content_block={"type": kind, name: wrong}))
+        begun.feed(event("content_block_start", index=0, content_block={"type": kind}))
+        with pytest.raises(UpstreamBroken):
+            begun.feed(event("content_block_delta", index=0, delta={"type": delta, name: wrong}))
 
     @pytest.mark.parametrize("answer", [b"", b"{", b"[]", b'{"choices":[]}', b'{"id":5,"model":"m","content":[]}'])
     def test_what_is_no_message_is_broken(self, answer):

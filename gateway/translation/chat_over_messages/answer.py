@@ -6,8 +6,9 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
+from gateway.errors import UpstreamBroken
 from gateway.translation.chat_over_messages.usage import usage_of
-from gateway.translation.fields import NULL, joined
+from gateway.translation.fields import NULL, is_string, joined
 from gateway.translation.lone_surrogates import leniently
 
 _EMPTY = msgspec.Raw(b'""')
@@ -104,9 +105,18 @@ def characters(text: bytes) -> int:
     return len(msgspec.json.decode(text, type=str))
 
 
+def string_of(raw: msgspec.Raw) -> bytes:
+    """The JSON string, an empty one for ``null``. Raises UpstreamBroken for another type."""
+    if is_string(raw):
+        return bytes(raw)
+    if raw == NULL:
+        return b'""'
+    raise UpstreamBroken("The upstream's answer has something else in place of a text.")
+
+
 def says_something(text: bytes) -> bool:
-    """Whether the JSON is a string, and not an empty one."""
-    return text[:1] == b'"' and text != b'""'
+    """Whether the JSON string is not empty."""
+    return text != b'""'
 
 
 def completion(answer: bytes, created_s: int) -> bytes:
@@ -145,13 +155,13 @@ def _chat_message(message: Message) -> dict[str, object]:
     for block in message.content:
         match block.type:
             case "text":
-                text = bytes(block.text)
+                text = string_of(block.text)
                 start, length = length, length + characters(text)
                 texts.append(text)
                 cited += web_annotations(block.citations or (), start, length)
             case "thinking":
-                thoughts.append(bytes(block.thinking))
-                blocks.append(signed_thought(bytes(block.thinking), bytes(block.signature)))
+                thoughts.append(string_of(block.thinking))
+                blocks.append(signed_thought(thoughts[-1], string_of(block.signature)))
             case "redacted_thinking":
                 blocks.append(sealed_thought(block))
             case "tool_use":

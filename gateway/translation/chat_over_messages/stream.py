@@ -18,6 +18,7 @@ from gateway.translation.chat_over_messages.answer import (
     says_something,
     sealed_thought,
     signed_thought,
+    string_of,
     web_annotations,
 )
 from gateway.translation.chat_over_messages.usage import MessagesUsage, usage_of
@@ -136,10 +137,10 @@ class ChunkStream:
         match block.type:
             case "text":
                 opened.citations += block.citations or ()
-                return self._say(bytes(block.text))
+                return self._say(string_of(block.text))
             case "thinking":
-                opened.signature.append(bytes(block.signature))
-                return self._think(opened, bytes(block.thinking))
+                opened.signature.append(string_of(block.signature))
+                return self._think(opened, string_of(block.thinking))
             case "redacted_thinking":
                 return self._thought(sealed_thought(block))
             case "tool_use":
@@ -158,13 +159,13 @@ class ChunkStream:
             raise UpstreamBroken("The upstream sent a part of a block that had not begun.")
         match delta.type:
             case "text_delta":
-                return self._say(bytes(delta.text))
+                return self._say(string_of(delta.text))
             case "thinking_delta":
-                return self._think(opened, bytes(delta.thinking))
+                return self._think(opened, string_of(delta.thinking))
             case "signature_delta":
-                opened.signature.append(bytes(delta.signature))
+                opened.signature.append(string_of(delta.signature))
             case "input_json_delta" if opened.kind == "tool_use":
-                return self._argue(opened, bytes(delta.partial_json))
+                return self._argue(opened, string_of(delta.partial_json))
             case "citations_delta" if delta.citation is not None:
                 opened.citations.append(delta.citation)
         return b""
