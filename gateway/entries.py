@@ -137,11 +137,6 @@ def charged_entry(
     """The charge that replaces the attempt's intent."""
     tier = service_tier or attempt.intent.service_tier  # what was asked may not be what was served
     charged = price(attempt.deployment, usage, tier)
-    if service_tier is None and tier is not None:
-        # Nobody said that the asked tier was served: it counts only where it is the dearer one.
-        standard = price(attempt.deployment, usage, None)
-        if standard.cost_nusd > charged.cost_nusd:
-            tier, charged = None, standard
     if attempt.baseline is None:
         baseline_nusd = charged.cost_nusd
     elif outcome is Outcome.FAILED:

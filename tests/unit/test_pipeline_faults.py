@@ -8,9 +8,8 @@ import pytest
 from pipeline_parts import BIG, SMALL, STREAM, WHOLE, Backend, path, request, walk
 
 from gateway.api.replies import StreamReader, WholeReader
-from gateway.domain import Basis, Meter, Outcome, Tariff
+from gateway.domain import Basis, Outcome
 from gateway.errors import BadRequest, UpstreamBroken
-from policies.pricing import make_rate_card
 
 
 async def test_an_answer_that_a_reader_trips_over_gives_way_to_another_deployment(monkeypatch):
@@ -69,22 +68,6 @@ async def test_a_request_that_no_reader_is_made_for_takes_no_place_at_the_upstre
     with pytest.raises(BadRequest, match="no such size"):
         await pipeline.answer(parsed, dialect, caller)
     assert (taken, journal.order) == ([], [])
-
-
-async def test_an_asked_tier_that_nobody_confirms_makes_no_call_cheaper():
-    standard = make_rate_card({Meter.INPUT: 10**9, Meter.OUTPUT: 10**9})
-    cards = {
-        "standard": standard,
-        "flex": make_rate_card({Meter.INPUT: 10**8, Meter.OUTPUT: 10**8}, None, standard),
-        "priority": make_rate_card({Meter.INPUT: 10**10, Meter.OUTPUT: 10**10}, None, standard),
-    }
-    costs = {}
-    for tier in (None, "flex", "priority"):
-        pipeline, journal, _ = path(Backend(WHOLE), replace(SMALL, tariff=Tariff(cards)))
-        await walk(pipeline, *request("small", service_tier=tier))
-        (entry,) = journal.settled.values()
-        costs[tier] = (entry.cost_nusd, entry.service_tier)
-    assert costs == {None: (5000, None), "flex": (5000, None), "priority": (50000, "priority")}
 
 
 @pytest.mark.parametrize("name", ["Model", "MODEL", "models", "fallbacks"])
