@@ -232,6 +232,10 @@ def test_what_goes_up_is_a_chat_request_in_openais_own_types():
         ({"messages": [user({"type": "search_result", "source": "s"})]}, "messages.0.content.0.content"),
         ({"messages": [user(document({"type": "url", "url": "https://x"}))]}, "messages.0.content.0.source.type"),
         (
+            {"messages": [user(document({"type": "content", "content": [document({"type": "text", "data": "x"})]}))]},
+            "messages.0.content.0.source.content.0.type",
+        ),
+        (
             {"messages": [user(document({"type": "text", "data": "x"}, citations={"enabled": True}))]},
             "messages.0.content.0.citations",
         ),

@@ -243,6 +243,13 @@ def _found_text(item: _Block) -> bytes:
     return inner_text(item.text, "text")
 
 
+def _add_content(said: Content, block: _Block) -> None:
+    """Add a block of a document's content: no further documents, each of which would be read once for all around it."""
+    if block.type not in {"text", "image"}:
+        raise _no_block(block.type)
+    add_block(said, block)
+
+
 def _data_url(source: _Source, media_type: str) -> bytes:
     """The bytes of a data URL as a JSON string."""
     data = inner_text(source.data, "source.data")
@@ -278,6 +285,6 @@ def _add_document(said: Content, block: _Block) -> None:
         said.add_text(inner_text(source.content, "source.content"))
     elif source.type == "content":
         place = "source.content"
-        each(partial(add_block, said), read(_blocks, source.content, place), place)
+        each(partial(_add_content, said), read(_blocks, source.content, place), place)
     else:
         raise unsupported("source.type", f"its upstream cannot be given documents by '{source.type}'")
