@@ -23,7 +23,7 @@ class AnswerTranslator(Protocol):
 
     @property
     def is_cut(self) -> bool:
-        """Should the stream end here, it would do so in the middle of a tool call, and without a reason."""
+        """Should the stream end here, it would do so in the middle of a tool call, and for no reason that is known."""
 
     def failing(self, error: GatewayError) -> bytes:
         """What ends a stream that broke off, in the client's dialect, at whatever point it stands."""

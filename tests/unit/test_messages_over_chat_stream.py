@@ -171,6 +171,7 @@ def test_half_an_emoji_in_a_whole_answer_comes_out_as_it_came():
         [chunk(tool_calls=[call(0, "c")])],
         [chunk(tool_calls=[call(0, "c", "f", "oops")]), chunk(finish_reason="tool_calls")],
         [chunk(tool_calls=[call(0, "c", "f", '{"x": "unf')]), DONE],
+        [chunk(finish_reason="stop"), chunk(tool_calls=[call(0, "c", "f", '{"x": "unf')]), DONE],
         [
             chunk(tool_calls=[call(0, "a", "f", "{}"), call(1, "b", "f", "{}")]),
             chunk(tool_calls=[call(0, arguments="more")]),

@@ -86,8 +86,11 @@ class MessageStream:
 
     @property
     def is_cut(self) -> bool:
-        """An end would come in the middle of a tool call, and without a reason."""
-        return self._last.finish_reason is None and not all(call.is_whole() for call in self._calls)
+        """Nobody could run one of the calls, should the stream end here; a limit on its length may cut them off."""
+        reason = self._last.finish_reason
+        return reason != "length" and not all(
+            call.is_whole() or (reason is not None and not call.arguments) for call in self._calls
+        )
 
     def _take(self, payload: bytes) -> bytes:
         reply = decode_reply(payload)
@@ -196,11 +199,7 @@ class MessageStream:
     def _close_all(self, out: list[bytes]) -> None:
         """End every block. Raises UpstreamBroken for a tool call that nobody can run, unless a limit cut it off."""
         if self.is_cut:
-            raise UpstreamBroken("The upstream ended in the middle of a tool call.")
-        if self._last.finish_reason not in ("length", None):
-            for call in self._calls:
-                if input_of(b"".join(call.arguments)) is None:
-                    raise UpstreamBroken("The upstream calls a tool with arguments that are no JSON object.")
+            raise UpstreamBroken("The upstream calls a tool with arguments that are no JSON object.")
         self._advance(out, is_last=True)
         self._close(out)
         late, self._late = self._late, []
