@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+
+import msgspec
 import pytest
 from messages_answers import (
     NOW_S,
@@ -20,7 +23,9 @@ from messages_answers import (
     whole,
 )
 
+from gateway.domain import Body
 from gateway.errors import UpstreamBroken
+from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 
 
 class TestWholeAnswers:
@@ -151,6 +156,11 @@ class TestWholeAnswers:
         answer = whole(message(text("A"), usage=usage))
         assert answer["choices"][0]["message"]["content"] == "A"
         assert answer["usage"]["total_tokens"] == 0
+
+    @pytest.mark.parametrize("options", [b'{"include_usage":1e400}', b'{"a":"\\ud800"}', b"[" * 5_000 + b"]" * 5_000])
+    def test_options_of_a_stream_that_is_none_do_not_matter(self, options):
+        body = Body({"stream_options": msgspec.Raw(options)})
+        assert b"A" in CHAT_OVER_MESSAGES.answer(body).whole(json.dumps(message(text("A"))).encode())
 
     @pytest.mark.parametrize("wrong", [["a"], {"a": 1}, 5])
     @pytest.mark.parametrize(

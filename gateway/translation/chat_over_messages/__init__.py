@@ -52,7 +52,10 @@ class ChatOverMessages:
 
 
 def _wants_usage(body: Body) -> bool:
-    options = msgspec.json.decode(body.fields.get("stream_options", b"null"))
+    try:
+        options = msgspec.json.decode(body.fields.get("stream_options", b"null"))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False  # those of a request that does not stream, which nobody has read before
     return bool(isinstance(options, dict) and options.get("include_usage"))
 
 
