@@ -57,7 +57,7 @@ class TranslatedReader:
 
     @property
     def is_complete(self) -> bool:
-        return self._inner.is_complete and self._broken is None
+        return self._inner.is_complete and self._broken is None and not self._is_cut
 
     def feed(self, block: bytes) -> bytes:
         return self._unless_cut(self._through(self._inner.feed(block)))
@@ -83,9 +83,13 @@ class TranslatedReader:
     def output_text(self) -> str:
         return self._inner.output_text()
 
+    @property
+    def _is_cut(self) -> bool:
+        return self._is_stream and self._steps[0].is_cut
+
     def _unless_cut(self, shown: bytes) -> bytes:
         """Take no end mark for a good end where the call of a tool stops in the middle: clients would run it."""
-        if self._is_stream and self._inner.is_ended and self._broken is None and self._steps[0].is_cut:
+        if self._inner.is_ended and self._broken is None and self._is_cut:
             self._broken = UpstreamInterrupted("The upstream ended in the middle of a tool call.")
         return shown
 

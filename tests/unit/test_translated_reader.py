@@ -73,3 +73,10 @@ def test_an_end_mark_behind_a_whole_tool_call_ends_the_stream_without_a_reason(t
     assert translated.error is None
     assert translated.is_complete
     assert translated.closing(5)
+
+
+def test_a_body_that_ends_in_the_middle_of_a_tool_call_is_not_complete_though_it_said_why_it_ends():
+    translated = reader(StreamReader(wants_usage=True), is_stream=True, translation=MESSAGES_OVER_CHAT)
+    translated.feed(b'data: {"id":"c","choices":[{"delta":{},"finish_reason":"stop"}]}\n\n' + CALL % b'"{"')
+    translated.flush()
+    assert not translated.is_complete
