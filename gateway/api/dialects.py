@@ -117,6 +117,7 @@ class _Translated:
     def __init__(self, request: Request, target: Endpoint, deployment: Deployment, *, keeps_text: bool) -> None:
         """Raises BadRequest for what cannot be carried there."""
         self._is_stream = request.is_stream
+        self._request_id = request.id
         self._steps: list[tuple[Translation, Body]] = []
         body = request.body
         for translation in TRANSLATIONS[request.endpoint, target]:
@@ -147,7 +148,8 @@ class _Translated:
     def reader(self, deployment: Deployment) -> ReplyReader:
         # Answers walk the steps backwards: the upstream's end first.
         steps = [translation.answer(body) for translation, body in reversed(self._steps)]
-        return TranslatedReader(self._inner.reader(deployment), steps, is_stream=self._is_stream)
+        inner = self._inner.reader(deployment)
+        return TranslatedReader(inner, steps, is_stream=self._is_stream, request_id=self._request_id)
 
 
 def _means_something(header: str, target: Endpoint) -> bool:

@@ -16,10 +16,13 @@ class TranslatedReader:
     stored_id: str | None = None  # what a translated request asks to be stored, nobody stores
     pending = None
 
-    def __init__(self, inner: ReplyReader, steps: Sequence[AnswerTranslator], *, is_stream: bool) -> None:
+    def __init__(
+        self, inner: ReplyReader, steps: Sequence[AnswerTranslator], *, is_stream: bool, request_id: str | None = None
+    ) -> None:
         self._inner = inner
         self._steps = steps
         self._is_stream = is_stream
+        self._request_id = request_id
         self._broken: UpstreamError | None = None  # no end of the upstream's makes such an answer a good one
         self._has_shown = False
 
@@ -71,7 +74,7 @@ class TranslatedReader:
         return self.failing(self._broken) if self._broken is not None else shown
 
     def failing(self, error: GatewayError) -> bytes:
-        return self._steps[-1].failing(error)
+        return self._steps[-1].failing(error, self._request_id)
 
     def unreported_text(self) -> str:
         return self._inner.unreported_text()

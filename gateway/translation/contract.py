@@ -25,8 +25,11 @@ class AnswerTranslator(Protocol):
     def is_cut(self) -> bool:
         """Should the stream end here, it would do so in the middle of a tool call, and for no reason that is known."""
 
-    def failing(self, error: GatewayError) -> bytes:
-        """What ends a stream that broke off, in the client's dialect, at whatever point it stands."""
+    def failing(self, error: GatewayError, request_id: str | None = None) -> bytes:
+        """What ends a stream that broke off, in the client's dialect, at whatever point it stands.
+
+        ``request_id`` is ours, for dialects that repeat it in their errors.
+        """
 
 
 class Translation(Protocol):

@@ -322,6 +322,7 @@ def test_an_error_in_the_stream_is_an_error_event_and_what_was_said_is_charged(
     assert [name for name, _ in events][-1] == "error"
     error = events[-1][1]["error"]
     assert (error["type"], error["message"]) == ("api_error", "gpu on fire")
+    assert events[-1][1]["request_id"] == response.headers["x-request-id"]
     assert "message_stop" not in response.text
     entry = books.entry(response.headers["x-request-id"])
     assert (entry["status"], entry["basis"], entry["error_code"]) == ("interrupted", "estimated", "fire")

@@ -34,7 +34,7 @@ class _Answer:
     def is_cut(self) -> bool:
         return self._stream.is_cut
 
-    def failing(self, error: GatewayError) -> bytes:
+    def failing(self, error: GatewayError, request_id: str | None = None) -> bytes:  # noqa: ARG002 - it has no place for it
         return error_event(error)
 
 

@@ -32,8 +32,8 @@ class _Answer:
     def is_cut(self) -> bool:
         return self._stream.is_cut
 
-    def failing(self, error: GatewayError) -> bytes:
-        return error_event(error, ErrorShape.ANTHROPIC)
+    def failing(self, error: GatewayError, request_id: str | None = None) -> bytes:
+        return error_event(error, ErrorShape.ANTHROPIC, request_id)
 
 
 MESSAGES_OVER_CHAT: Translation = _MessagesOverChat()

@@ -82,7 +82,7 @@ class ResponseWriter:
         self._take(decode_reply(payload))
         return b""
 
-    def failing(self, error: GatewayError) -> bytes:
+    def failing(self, error: GatewayError, request_id: str | None = None) -> bytes:  # noqa: ARG002 - it has no place for it
         self._begin(Reply())
         self._events.add(b"response.failed", b'"response":' + self._response(b"failed", error=objects.failure(error)))
         return self._events.take()
