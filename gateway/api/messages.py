@@ -8,8 +8,9 @@ from __future__ import annotations
 import msgspec
 
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
-from gateway.api.messages_reader import MessageStreamReader, TokenCountReader, WholeMessageReader
+from gateway.api.messages_reader import MessageStreamReader, WholeMessageReader
 from gateway.api.prompt_text import decoded_or_text, texts
+from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
@@ -73,7 +74,7 @@ class MessagesDialect:
     def reader(self, deployment: Deployment) -> ReplyReader:  # noqa: ARG002 - all of them answer alike
         request = self._request
         if request.endpoint is Endpoint.COUNT_TOKENS:
-            return TokenCountReader(request.id)
+            return TokenCountReader()
         if request.is_stream:
             return MessageStreamReader(request.id, keeps_text=self._keeps_text)
         return WholeMessageReader(request.id)

@@ -11,13 +11,14 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
+from gateway.api.answers import ABSENT, UNREADABLE, decode_fields, decoded, items, parse_error, text_or_none
 from gateway.api.messages_usage import merged, parse_usage, with_tool
 from gateway.api.typed_events import TypedStreamReader
+from gateway.api.whole_answer import WholeAnswerReader
 from gateway.api.wire import dollars
 from gateway.domain import Usage
 from gateway.error_objects import ErrorShape, error_event
-from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+from gateway.errors import GatewayError, UpstreamBroken
 
 _OF_OUTPUT = ("output_tokens", "output_tokens_details")
 _NOTHING: frozenset[bytes] = frozenset()
@@ -63,87 +64,33 @@ def _failing(error: GatewayError, request_id: str | None) -> bytes:
     return error_event(error, ErrorShape.ANTHROPIC, request_id)
 
 
-class WholeMessageReader:
-    """Reads a message that is not streamed: a stream of one block."""
-
-    unreported_calls = Usage()
+class WholeMessageReader(WholeAnswerReader):
+    """Reads a message that is not streamed."""
 
     def __init__(self, request_id: str | None = None) -> None:
         """``request_id``: ours, which errors carry."""
+        super().__init__()
         self._request_id = request_id
-        self._body = b""
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.model_answered: str | None = None
-        self.service_tier: str | None = None
-        self.error: UpstreamError | None = None
-        self.stored_id: str | None = None
-        self.pending = None
-        self.is_complete = False
-
-    @property
-    def has_data(self) -> bool:
-        return self.is_complete
-
-    @property
-    def is_ended(self) -> bool:
-        return self.is_complete
-
-    def feed(self, block: bytes) -> bytes:
-        self._body = block
-        try:
-            message = decoded(_decode_message, block)
-        except UNREADABLE:
-            self.error = UpstreamBroken("The upstream's answer is not a valid message object.")
-            return b""
-        if bytes(message.error) != b"null":
-            self.error = parse_error(message.error, 200)
-        elif bytes(message.content)[:1] != b"[":
-            self.error = UpstreamBroken("The upstream's answer has no 'content'.")
-        if self.error is not None:
-            return b""
-        self.model_answered = text_or_none(message.model)
-        self.finish_reason = text_or_none(message.stop_reason)
-        self.usage = parse_usage(message.usage)
-        self.service_tier = _service_tier(message.usage)
-        self.is_complete = True
-        return block
-
-    def flush(self) -> bytes:
-        return b""
-
-    def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
-        return b""
 
     def failing(self, error: GatewayError) -> bytes:
         return _failing(error, self._request_id)
 
-    def unreported_text(self) -> str:
-        return ""
+    def take(self, answer: bytes) -> None:
+        message = decoded(_decode_message, answer)
+        if bytes(message.error) != b"null":
+            self.error = parse_error(message.error, 200)
+        elif bytes(message.content)[:1] != b"[":
+            self.error = UpstreamBroken("The upstream's answer has no 'content'.")
+        else:
+            self.model_answered = text_or_none(message.model)
+            self.finish_reason = text_or_none(message.stop_reason)
+            self.usage = parse_usage(message.usage)
+            self.service_tier = _service_tier(message.usage)
 
-    def output_text(self) -> str:
-        try:
-            content = decoded(decode_fields, self._body).get("content", _NO_CONTENT)
-            blocks = items(decoded(msgspec.json.decode, content))
-        except UNREADABLE:
-            # A truncated answer was generated all the same; count what text is in it.
-            return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
-        return "".join(text for block in blocks for text in _texts_of_block(block))
-
-
-class TokenCountReader(WholeMessageReader):
-    """Reads the answer of ``/v1/messages/count_tokens``, which costs nothing."""
-
-    def feed(self, block: bytes) -> bytes:
-        try:
-            counted = decoded(decode_fields, block)
-            msgspec.json.decode(counted["input_tokens"], type=int)
-        except (*UNREADABLE, KeyError):
-            self.error = UpstreamBroken("The upstream's answer has no 'input_tokens'.")
-            return b""
-        self.usage = Usage()
-        self.is_complete = True
-        return block
+    def texts_in(self, answer: bytes) -> Iterable[str]:
+        content = decoded(decode_fields, answer).get("content", _NO_CONTENT)
+        blocks = items(decoded(msgspec.json.decode, content))
+        return (text for block in blocks for text in _texts_of_block(block))
 
 
 class MessageStreamReader(TypedStreamReader):

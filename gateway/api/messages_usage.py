@@ -11,7 +11,7 @@ from typing import Annotated
 import msgspec
 
 from gateway.api.answers import text_or_none
-from gateway.api.usage import plausible
+from gateway.chat_usage import plausible
 from gateway.domain import Usage
 
 _Count = Annotated[int, msgspec.Meta(ge=0)]

@@ -6,13 +6,12 @@ The fast way through ``StreamReader.feed`` looks at bytes only. Inside a JSON st
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 import msgspec
 
 from gateway.api.answers import (
     ABSENT,
-    TEXT_FIELD,
     UNREADABLE,
     Answer,
     decode_answer,
@@ -24,8 +23,9 @@ from gateway.api.answers import (
     text_or_none,
 )
 from gateway.api.framing import EventFrames
-from gateway.api.usage import parse_usage
+from gateway.api.whole_answer import WholeAnswerReader
 from gateway.api.wire import DONE_EVENT, dollars
+from gateway.chat_usage import parse_usage
 from gateway.domain import Endpoint, Usage
 from gateway.error_objects import error_event
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
@@ -34,10 +34,8 @@ _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it
 _encode = msgspec.json.encode
 
 
-class WholeReader:
-    """Reads a non-streaming answer: a stream of one block."""
-
-    unreported_calls = Usage()
+class WholeReader(WholeAnswerReader):
+    """Reads an answer of the OpenAI API that is not streamed."""
 
     _REQUIRED: Mapping[Endpoint, str] = {
         Endpoint.CHAT: "choices",
@@ -47,67 +45,27 @@ class WholeReader:
     }
 
     def __init__(self, endpoint: Endpoint) -> None:
+        super().__init__()
         self._endpoint = endpoint
-        self._body = b""
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.model_answered: str | None = None
-        self.service_tier: str | None = None
-        self.error: UpstreamError | None = None
-        self.stored_id: str | None = None
-        self.pending = None
-        self.is_complete = False
 
-    @property
-    def has_data(self) -> bool:
-        return self.is_complete
-
-    @property
-    def is_ended(self) -> bool:
-        return self.is_complete
-
-    def feed(self, block: bytes) -> bytes:
-        self._body = block
-        try:
-            answer = decoded(decode_answer, block)
-        except UNREADABLE:
-            self.error = UpstreamBroken("The upstream's answer is not valid JSON.")
-            return b""
-        if bytes(answer.error) != b"null":
-            self.error = parse_error(answer.error, 200)
-            return b""
+    def take(self, answer: bytes) -> None:
+        got = decoded(decode_answer, answer)
         required = self._REQUIRED[self._endpoint]
-        if answer.choices is None and bytes(decoded(decode_fields, block).get(required, ABSENT)) == b"null":
+        if bytes(got.error) != b"null":
+            self.error = parse_error(got.error, 200)
+        elif got.choices is None and bytes(decoded(decode_fields, answer).get(required, ABSENT)) == b"null":
             self.error = UpstreamBroken(f"The upstream's answer has no '{required}'.")
-            return b""
-        self.model_answered = text_or_none(answer.model)
-        self.service_tier = text_or_none(answer.service_tier)
-        self.usage = parse_usage(answer.usage)
-        for choice in answer.choices or ():
-            self.finish_reason = text_or_none(choice.finish_reason)
-        self.is_complete = True
-        return block
+        else:
+            self.model_answered = text_or_none(got.model)
+            self.service_tier = text_or_none(got.service_tier)
+            self.usage = parse_usage(got.usage)
+            for choice in got.choices or ():
+                self.finish_reason = text_or_none(choice.finish_reason)
 
-    def flush(self) -> bytes:
-        return b""
-
-    def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
-        return b""
-
-    def failing(self, error: GatewayError) -> bytes:
-        return error_event(error)
-
-    def unreported_text(self) -> str:
-        return ""
-
-    def output_text(self) -> str:
-        try:
-            answer = decoded(msgspec.json.decode, self._body)
-        except UNREADABLE:
-            # A truncated answer was generated all the same; count what text is in it.
-            return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
-        choices = answer.get("choices") if isinstance(answer, dict) else None
-        return "".join(text for choice in items(choices) for text in text_of(choice))
+    def texts_in(self, answer: bytes) -> Iterable[str]:
+        got = decoded(msgspec.json.decode, answer)
+        choices = got.get("choices") if isinstance(got, dict) else None
+        return (text for choice in items(choices) for text in text_of(choice))
 
 
 class StreamReader:

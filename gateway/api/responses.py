@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from gateway.api.arrival import Arrival, asked_model, end_user, first_integer
 from gateway.api.prompt_text import decoded_or_text, texts
-from gateway.api.responses_reader import ResponseStreamReader, TokenCountReader, WholeResponseReader
+from gateway.api.responses_reader import ResponseStreamReader, WholeResponseReader
+from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
 from gateway.errors import BadRequest
@@ -80,7 +81,7 @@ class ResponsesDialect:
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.endpoint is Endpoint.INPUT_TOKENS:
-            return TokenCountReader(deployment)
+            return TokenCountReader()
         # A conversation that was made shorter comes back to the client, and is kept by it alone.
         is_stored = self._request.endpoint is Endpoint.RESPONSES and not self._says("store", b"false")
         if self._request.is_stream:

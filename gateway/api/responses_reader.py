@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 
 import msgspec
 
-from gateway.api.answers import ABSENT, TEXT_FIELD, UNREADABLE, decode_fields, decoded, text_or_none
+from gateway.api.answers import ABSENT, UNREADABLE, decode_fields, decoded, text_or_none
 from gateway.api.response_objects import (
     UNDER_WAY,
     ResponseObject,
@@ -23,10 +23,10 @@ from gateway.api.response_objects import (
 )
 from gateway.api.responses_usage import parse_usage, tool_calls
 from gateway.api.typed_events import TypedStreamReader
+from gateway.api.whole_answer import WholeAnswerReader
 from gateway.api.wire import dollars
 from gateway.domain import Call, Deployment, Endpoint, Usage
-from gateway.error_objects import error_event
-from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
+from gateway.errors import GatewayError, UpstreamBroken
 from gateway.ports import Pending
 
 _OPENING = frozenset({"response.created", "response.queued", "response.in_progress"})
@@ -35,40 +35,17 @@ _NO_OUTPUT = msgspec.Raw(b"[]")
 _encode = msgspec.json.encode
 
 
-class WholeResponseReader:
-    """Reads a response that is not streamed: a stream of one block."""
-
-    unreported_calls = Usage()
+class WholeResponseReader(WholeAnswerReader):
+    """Reads a response that is not streamed."""
 
     def __init__(self, deployment: Deployment, *, is_stored: bool = True) -> None:
         """``is_stored``: the request lets the upstream keep the response."""
+        super().__init__()
         self._deployment = deployment
         self._is_stored = is_stored
-        self._body = b""
-        self.usage: Usage | None = None
-        self.finish_reason: str | None = None
-        self.model_answered: str | None = None
-        self.service_tier: str | None = None
-        self.error: UpstreamError | None = None
-        self.stored_id: str | None = None
-        self.pending: Pending | None = None
-        self.is_complete = False
 
-    @property
-    def has_data(self) -> bool:
-        return self.is_complete
-
-    @property
-    def is_ended(self) -> bool:
-        return self.is_complete
-
-    def feed(self, block: bytes) -> bytes:
-        self._body = block
-        try:
-            response = decoded(decode_response, block)
-        except UNREADABLE:
-            self.error = UpstreamBroken("The upstream's answer is not a valid response object.")
-            return b""
+    def take(self, answer: bytes) -> None:
+        response = decoded(decode_response, answer)
         self.model_answered = text_or_none(response.model)
         self.service_tier = text_or_none(response.service_tier)
         self.finish_reason = response.finish_reason
@@ -77,53 +54,19 @@ class WholeResponseReader:
         if self.error is None and bytes(response.output)[:1] != b"[":
             self.error = UpstreamBroken("The upstream's answer has no 'output'.")
         if self.error is not None:
-            return b""
+            return
         self.stored_id = response.stored_id if self._is_stored else None
         if text_or_none(response.status) in UNDER_WAY and (response_id := text_or_none(response.id)):
             self.pending = _pending(self._deployment, response_id)
-        self.is_complete = True
-        return block
 
-    def flush(self) -> bytes:
-        return b""
-
-    def closing(self, cost_nusd: int) -> bytes:  # noqa: ARG002 - a whole answer tells its cost in a header
-        return b""
-
-    def failing(self, error: GatewayError) -> bytes:
-        return error_event(error)
-
-    def unreported_text(self) -> str:
-        return ""
-
-    def output_text(self) -> str:
-        try:
-            answer = decoded(decode_fields, self._body)
-        except UNREADABLE:
-            # A truncated answer was generated all the same; count what text is in it.
-            return b"\n".join(TEXT_FIELD.findall(self._body)).decode(errors="replace")
-        return "".join(texts_of_output(answer.get("output", _NO_OUTPUT)))
+    def texts_in(self, answer: bytes) -> Iterable[str]:
+        return texts_of_output(decoded(decode_fields, answer).get("output", _NO_OUTPUT))
 
 
 def _pending(deployment: Deployment, response_id: str) -> Pending:
     """How to ask after a response that the upstream works on in the background."""
     call = Call(deployment, Endpoint.RESPONSES, b"", is_stream=False, headers={}, method="GET", item=(response_id,))
     return Pending(call, lambda: WholeResponseReader(deployment))
-
-
-class TokenCountReader(WholeResponseReader):
-    """Reads the answer of ``/v1/responses/input_tokens``, which costs nothing."""
-
-    def feed(self, block: bytes) -> bytes:
-        try:
-            counted = decoded(decode_fields, block)
-            msgspec.json.decode(counted["input_tokens"], type=int)
-        except (*UNREADABLE, KeyError):
-            self.error = UpstreamBroken("The upstream's answer has no 'input_tokens'.")
-            return b""
-        self.usage = Usage()
-        self.is_complete = True
-        return block
 
 
 class ResponseStreamReader(TypedStreamReader):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.api.answers import UNREADABLE, decoded
-from gateway.api.usage import plausible
+from gateway.chat_usage import plausible
 from gateway.domain import Usage
 
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from gateway.api.gauges import ImageGauge, RerankGauge, SpeechGauge, TranscriptGauge
 from gateway.api.media_readers import BytesReader, EventReader, ObjectReader, TextReader
-from gateway.api.usage import parse_usage
+from gateway.chat_usage import parse_usage
 from gateway.domain import Deployment, Meter, Provider, Tariff, Usage
 from gateway.errors import UpstreamInterrupted
 from policies.pricing import make_rate_card

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gateway.api.messages_reader import TokenCountReader, WholeMessageReader
+from gateway.api.messages_reader import WholeMessageReader
 from gateway.api.messages_usage import parse_usage
+from gateway.api.whole_answer import TokenCountReader
 from gateway.domain import Usage
 from gateway.errors import UpstreamBroken
 

@@ -21,7 +21,8 @@ from responses_reader_parts import (
     stream,
 )
 
-from gateway.api.responses_reader import ResponseStreamReader, TokenCountReader, WholeResponseReader
+from gateway.api.responses_reader import ResponseStreamReader, WholeResponseReader
+from gateway.api.whole_answer import TokenCountReader
 from gateway.domain import Usage
 from gateway.errors import UpstreamBroken, UpstreamInterrupted
 
@@ -124,13 +125,13 @@ def test_in_the_background_a_response_that_has_ended_is_not_asked_after():
 
 @pytest.mark.parametrize("body", [b"{}", b'{"input_tokens": "9"}', b"["])
 def test_a_count_without_a_number_is_broken(body):
-    reader = TokenCountReader(DEPLOYMENT)
+    reader = TokenCountReader()
     reader.feed(body)
     assert isinstance(reader.error, UpstreamBroken)
 
 
 def test_a_count_passes_and_costs_nothing():
-    reader = TokenCountReader(DEPLOYMENT)
+    reader = TokenCountReader()
     body = b'{"object": "response.input_tokens", "input_tokens": 9}'
     assert reader.feed(body) == body
     assert (reader.usage, reader.is_complete) == (Usage(), True)

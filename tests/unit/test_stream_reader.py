@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gateway.api.replies import StreamReader, WholeReader
-from gateway.api.usage import parse_usage
+from gateway.chat_usage import parse_usage
 from gateway.domain import Endpoint, Usage
 
 USAGE = {

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 
 import msgspec
 
+from gateway.chat_usage import cost_in, parse_usage
+from gateway.domain import Usage
 from gateway.errors import GatewayError
-from gateway.translation.chat_usage import chat_usage
 from gateway.translation.fields import NULL
 
 _encode = msgspec.json.encode
@@ -61,18 +62,18 @@ def usage(raw: msgspec.Raw) -> bytes:
 
     Zeros where chat reported none: the Vercel AI SDK refuses an ended response without the figures.
     """
-    got = chat_usage(raw)
+    got = parse_usage(raw) or Usage()
     return _encode(
         _Usage(
             input_tokens=got.input_tokens,
             input_tokens_details={
-                "cached_tokens": got.cached_tokens,
+                "cached_tokens": got.cached_input_tokens,
                 "cache_write_tokens": got.cache_write_tokens + got.cache_write_long_tokens,
             },
             output_tokens=got.output_tokens,
             output_tokens_details={"reasoning_tokens": got.reasoning_tokens},
             total_tokens=got.input_tokens + got.output_tokens,
-            cost=got.cost,
+            cost=cost_in(raw),
         )
     )
 

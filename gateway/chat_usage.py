@@ -1,4 +1,4 @@
-"""Usage as OpenAI-compatible upstreams report it, turned into ours."""
+"""Usage of chat as upstreams report it, turned into ours: for the ledger and for whoever is told it in another API."""
 
 from __future__ import annotations
 
@@ -75,6 +75,21 @@ def parse_usage(raw: bytes | msgspec.Raw) -> Usage | None:
             code_sessions=tools.code_execution_requests or 0,
         )
     )
+
+
+class _Priced(msgspec.Struct):
+    cost: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_cost = msgspec.json.Decoder(_Priced).decode
+
+
+def cost_in(raw: bytes | msgspec.Raw) -> msgspec.Raw | msgspec.UnsetType:
+    """The ``cost`` that we have put into a usage, as it stands there."""
+    try:
+        return _decode_cost(raw).cost
+    except msgspec.DecodeError:
+        return msgspec.UNSET
 
 
 def plausible(usage: Usage) -> Usage | None:
