@@ -58,6 +58,10 @@ class UpstreamProcess:
         calls: list[dict[str, Any]] = self._client.get(f"{self._host}/_calls").json()["calls"]
         return [call for call in calls if user_of(call).startswith(user)]
 
+    def calls_of(self, model: str) -> list[dict[str, Any]]:
+        """The recorded calls of that model."""
+        return [call for call in self.calls() if isinstance(call["body"], dict) and call["body"].get("model") == model]
+
     def stop(self) -> None:
         self._client.close()
         self._process.terminate()

@@ -114,11 +114,14 @@ MESSAGES_PRESETS: dict[str, Script] = PRESETS | {
 
 
 def script_of(endpoint: str, body: dict[str, Any]) -> Script:
-    """The wish of a request: its field ``script``, else the preset that its model names, else a good answer."""
+    """The wish of a request: its field ``script``, else the preset that its model names, else a good answer.
+
+    What follows a ``~`` in the name only tells models apart, whose circuit breakers shall not be shared.
+    """
     if "script" in body:
         return msgspec.convert(body["script"], Script)
     presets = MESSAGES_PRESETS if endpoint.startswith("messages") else PRESETS
-    return presets.get(str(body.get("model")), Script())
+    return presets.get(str(body.get("model")).partition("~")[0], Script())
 
 
 def pieces_of(text: str) -> list[str]:

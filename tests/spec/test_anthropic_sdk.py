@@ -239,6 +239,7 @@ def test_a_bearer_token_is_as_good_as_an_api_key(gateway: Gateway, books: Books,
 def test_errors_raise_the_sdks_own_classes(
     claude: anthropic.Anthropic,
     books: Books,
+    model: str,
     preset: str,
     raised: type[anthropic.APIStatusError],
     status: int,
@@ -246,7 +247,7 @@ def test_errors_raise_the_sdks_own_classes(
     is_stream: bool,
 ) -> None:
     with pytest.raises(raised) as caught:
-        claude.messages.create(**asked(f"messages/{preset}"), stream=is_stream)
+        claude.messages.create(**asked(f"messages/{preset}~{model}"), stream=is_stream)
 
     body: Any = caught.value.body
     assert (caught.value.status_code, body["type"], body["error"]["type"]) == (status, "error", kind)

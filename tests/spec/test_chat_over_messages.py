@@ -321,9 +321,9 @@ def test_what_anthropic_lacks_is_refused_by_name_and_costs_nothing(
     ],
 )
 def test_an_error_of_anthropics_is_one_of_openais(
-    http: httpx.Client, books: Books, preset: str, status: int, kind: str | None
+    http: httpx.Client, books: Books, model: str, preset: str, status: int, kind: str | None
 ) -> None:
-    asked = {"model": f"messages/{preset}", "messages": [{"role": "user", "content": "Hi"}]}
+    asked = {"model": f"messages/{preset}~{model}", "messages": [{"role": "user", "content": "Hi"}]}
     answer = http.post("/v1/chat/completions", json=asked)
     assert answer.status_code == status
     error = error_of(answer)

@@ -289,7 +289,7 @@ def test_a_rate_limit_keeps_its_pause_and_a_quota_is_not_asked_again(http: httpx
     answer = http.post(PATH, json=asked(f"messages/{model}", slow))
     assert (answer.status_code, answer.headers["retry-after"]) == (429, "7")
     assert error_of(answer)["type"] == "rate_limit_error"
-    answer = http.post(PATH, json=asked("messages/error-quota"))
+    answer = http.post(PATH, json=asked(f"messages/error-quota~{model}"))
     assert (answer.status_code, answer.headers["x-should-retry"]) == (429, "false")
 
 

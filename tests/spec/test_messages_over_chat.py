@@ -220,7 +220,7 @@ def test_what_claude_code_sends_is_understood(
 
     assert response.text.endswith('event: message_stop\ndata: {"type":"message_stop"}\n\n')
     assert_charged_as_reported(books.entry(response.headers["x-request-id"]))
-    (call,) = [one for one in upstream.calls() if one["body"]["model"] == model.removeprefix("any/")]
+    (call,) = upstream.calls_of(model.removeprefix("any/"))
     assert "anthropic-beta" not in call["headers"]
     assert call["query"] == {}
     asked = call["body"]

@@ -258,7 +258,7 @@ def test_thoughts_of_an_anthropic_model_come_and_go_with_their_signatures(
     result = {"type": "function_call_output", "call_id": call.call_id, "output": "19 °C"}
     history = [{"role": "user", "content": "Weather?"}, thought.to_dict(), call.to_dict(), result]
     client.responses.create(**question(model, f"{user}-2", tools=[FUNCTION]) | {"input": history})
-    turns = [call["body"] for call in upstream.calls() if call["body"].get("model") == user]
+    turns = [call["body"] for call in upstream.calls_of(user)]
     blocks = turns[-1]["messages"][1]["content"]
     assert [block["type"] for block in blocks] == ["thinking", "tool_use"]
     assert blocks[0]["thinking"] == "Let me think."
