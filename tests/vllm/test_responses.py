@@ -76,7 +76,7 @@ def test_cached_prefix_of_a_response_is_billed_at_its_own_rate(client: OpenAI, b
 
 def test_forced_function_is_called_with_arguments_of_its_schema(client: OpenAI, books: Books) -> None:
     raw = client.responses.with_raw_response.create(
-        model="tiny-llama", input=PROMPT, max_output_tokens=200, tools=[WEATHER], tool_choice=FORCED
+        model="tiny-llama", input=PROMPT, max_output_tokens=2000, tools=[WEATHER], tool_choice=FORCED
     )
 
     (call,) = [item for item in raw.parse().output if item.type == "function_call"]
