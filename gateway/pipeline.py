@@ -275,7 +275,7 @@ def _read(reader: ReplyReader, block: bytes | None) -> bytes:
         return reader.flush() if block is None else reader.feed(block)
     except GatewayError:
         raise
-    except Exception as exc:
+    except Exception as exc:  # whatever a reader trips over, the call gets its charge and the client an error
         _log.exception("an answer could not be read")
         raise UpstreamBroken("The upstream's answer could not be read.") from exc
 

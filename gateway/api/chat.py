@@ -12,6 +12,7 @@ import msgspec
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
 from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.replies import StreamReader, WholeReader
+from gateway.api.verbatim import verbatim_call
 from gateway.api.wire import field, parse_body
 from gateway.domain import Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
@@ -67,21 +68,14 @@ class OpenAIDialect:
     def call(self, deployment: Deployment) -> Call:
         """The client's own bytes but for ``model`` and ``stream_options``."""
         request = self._request
-        changes: dict[str, object] = {"model": deployment.model}
+        changes: dict[str, object] = {}
         if request.is_stream and deployment.asks_stream_usage:
             options = dict(request.stream_options)
             options["include_usage"] = True
             if deployment.has_running_usage:
                 options["continuous_usage_stats"] = True  # so that an aborted stream is charged exactly
             changes["stream_options"] = options
-        return Call(
-            deployment=deployment,
-            endpoint=request.endpoint,
-            body=request.body.encoded_with(changes),
-            is_stream=request.is_stream,
-            headers=request.headers,
-            query=request.query,
-        )
+        return verbatim_call(request, deployment, changes)
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.is_stream:

@@ -10,6 +10,7 @@ import msgspec
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
 from gateway.api.messages_reader import MessageStreamReader, WholeMessageReader
 from gateway.api.prompt_text import decoded_or_text, texts
+from gateway.api.verbatim import verbatim_call
 from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
@@ -61,15 +62,7 @@ class MessagesDialect:
 
     def call(self, deployment: Deployment) -> Call:
         """The client's own bytes but for ``model``."""
-        request = self._request
-        return Call(
-            deployment=deployment,
-            endpoint=request.endpoint,
-            body=request.body.encoded_with({"model": deployment.model}),
-            is_stream=request.is_stream,
-            headers=request.headers,
-            query=request.query,
-        )
+        return verbatim_call(self._request, deployment)
 
     def reader(self, deployment: Deployment) -> ReplyReader:  # noqa: ARG002 - all of them answer alike
         request = self._request

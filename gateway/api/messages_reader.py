@@ -102,26 +102,11 @@ class MessageStreamReader(TypedStreamReader):
         """``request_id``: ours, which errors carry."""
         super().__init__(keeps_text=keeps_text)
         self._request_id = request_id
-        self._opening: list[bytes] = []  # message_start, and the pings after it, until something else comes
         self._reported: dict[str, msgspec.Raw] = {}  # the usage so far, field by field
         self._counted_texts = 0  # how many of _text a report of the output covers
         self._delta: dict[str, msgspec.Raw] | None = None  # the message_delta that is held back ...
         self._delta_event = b""  # ... as it came
         self._stop = b""
-
-    def feed(self, block: bytes) -> bytes:
-        return self._opened(super().feed(block))
-
-    def flush(self) -> bytes:
-        return self._opened(super().flush())
-
-    def _opened(self, shown: bytes) -> bytes:
-        """The events with those before them that were held back, once there is more than those."""
-        if not self._opening or not self.has_data:
-            return shown
-        opening = b"".join(event + b"\n\n" for event in self._opening)
-        self._opening.clear()
-        return opening + shown
 
     def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
         if kind in {"message_start", "ping"} and not self.has_data:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from gateway.api.arrival import Arrival, asked_model, end_user, first_integer
 from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.responses_reader import ResponseStreamReader, WholeResponseReader
+from gateway.api.verbatim import verbatim_call
 from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
@@ -69,15 +70,7 @@ class ResponsesDialect:
 
     def call(self, deployment: Deployment) -> Call:
         """The client's own bytes but for ``model``."""
-        request = self._request
-        return Call(
-            deployment=deployment,
-            endpoint=request.endpoint,
-            body=request.body.encoded_with({"model": deployment.model}),
-            is_stream=request.is_stream,
-            headers=request.headers,
-            query=request.query,
-        )
+        return verbatim_call(self._request, deployment)
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.endpoint is Endpoint.INPUT_TOKENS:

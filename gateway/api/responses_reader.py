@@ -94,7 +94,6 @@ class ResponseStreamReader(TypedStreamReader):
         self._deployment = deployment
         self._is_stored = is_stored
         self._is_background = is_background
-        self._opening: list[bytes] = []
         self._response: dict[str, msgspec.Raw] = {}  # as last announced, or as it ended
         self._kind = ""
         self._last = b""  # the event that was shown last
@@ -106,20 +105,6 @@ class ResponseStreamReader(TypedStreamReader):
         """In the background the upstream goes on when its stream breaks, or when nobody reads it any more."""
         response_id = _id(self._response) if self._is_background and self._end is None else None
         return _pending(self._deployment, response_id) if response_id else None
-
-    def feed(self, block: bytes) -> bytes:
-        return self._opened(super().feed(block))
-
-    def flush(self) -> bytes:
-        return self._opened(super().flush())
-
-    def _opened(self, shown: bytes) -> bytes:
-        """The events with those before them that were held back, once there is more than those."""
-        if not self._opening or not self.has_data:
-            return shown
-        opening = b"".join(event + b"\n\n" for event in self._opening)
-        self._opening.clear()
-        return opening + shown
 
     def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
         if kind in _OPENING and not self.has_data:

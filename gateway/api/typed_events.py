@@ -5,6 +5,7 @@ Most events of a stream carry a piece of text and nothing else that matters here
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import msgspec
@@ -18,7 +19,7 @@ from gateway.ports import Pending
 _KEPT_BYTES_MAX = 262_144  # what a stream keeps for counting before it folds it to plain text
 
 
-class TypedStreamReader:
+class TypedStreamReader(ABC):
     """Base of the two. Subclasses say which kinds pass unread, look at the others, and find the text in all of them."""
 
     passing: frozenset[bytes] = frozenset()
@@ -28,6 +29,7 @@ class TypedStreamReader:
         """``keeps_text``: the text is wanted even where the upstream counts its tokens, for content logging."""
         self._keeps_text = keeps_text
         self._frames = EventFrames()
+        self._opening: list[bytes] = []  # events that only announce an answer, until something else comes
         self._kept: list[bytes] = []  # shown events whose text was not looked for yet
         self._kept_bytes = 0
         self._text: list[str] = []
@@ -51,6 +53,21 @@ class TypedStreamReader:
 
     def feed(self, block: bytes) -> bytes:
         """Take a block of the upstream's; return what the client gets now. Sets ``error`` when the stream is lost."""
+        return self._opened(self._shown(block))
+
+    def flush(self) -> bytes:
+        """Take an event that the upstream ended without its blank line."""
+        return self._opened(self._rest())
+
+    def _opened(self, shown: bytes) -> bytes:
+        """The events with those before them that were held back, once there is more than those."""
+        if not self._opening or not self.has_data:
+            return shown
+        opening = b"".join(event + b"\n\n" for event in self._opening)
+        self._opening.clear()
+        return opening + shown
+
+    def _shown(self, block: bytes) -> bytes:
         if self.is_ended or self.error is not None:
             return b""
         if not self._frames.held and self._is_passing(block):
@@ -85,8 +102,7 @@ class TypedStreamReader:
             and b"\r" not in block
         )
 
-    def flush(self) -> bytes:
-        """Take an event that the upstream ended without its blank line."""
+    def _rest(self) -> bytes:
         held = self._frames.rest()
         if not held.endswith(b"}") or self.is_ended or self.error is not None:
             return b""  # nothing, or the beginning of an event
@@ -110,13 +126,13 @@ class TypedStreamReader:
         self.error = UpstreamBroken("The upstream sent an event that is none of this API's.")
         return b""
 
+    @abstractmethod
     def look(self, kind: str, event: bytes, fields: dict[str, msgspec.Raw]) -> bytes:
         """Read an event that may matter; return what the client gets of it now, without its blank line."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts_of(self, payload: dict[str, object]) -> Iterable[str]:
         """The generated text in the data of one event."""
-        raise NotImplementedError
 
     def output_text(self) -> str:
         self._fold()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterable
 
 import msgspec
@@ -13,7 +14,7 @@ from gateway.errors import GatewayError, UpstreamBroken, UpstreamError
 from gateway.ports import Pending
 
 
-class WholeAnswerReader:
+class WholeAnswerReader(ABC):
     """Base of them. Subclasses take the object, setting ``error`` where it is no good answer, and find its text."""
 
     unreported_calls = Usage()
@@ -49,13 +50,13 @@ class WholeAnswerReader:
         self.is_complete = True
         return block
 
+    @abstractmethod
     def take(self, answer: bytes) -> None:
         """Read what the path needs. May raise one of UNREADABLE."""
-        raise NotImplementedError
 
+    @abstractmethod
     def texts_in(self, answer: bytes) -> Iterable[str]:
         """All generated text. May raise one of UNREADABLE."""
-        raise NotImplementedError
 
     def flush(self) -> bytes:
         return b""

@@ -6,6 +6,7 @@ Texts stay the bytes of the JSON strings that they came in: the end of an item r
 from __future__ import annotations
 
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import msgspec
@@ -40,7 +41,7 @@ class Events:
         return restored(written)
 
 
-class OutputItem:
+class OutputItem(ABC):
     """One item of ``output``. ``id`` and ``index`` stay what they are at its first event."""
 
     prefix = b""
@@ -63,12 +64,12 @@ class OutputItem:
             self.final = self.json(status)
             self._events.add(b"response.output_item.done", b'"output_index":%d,"item":%b' % (self._index, self.final))
 
-    def _finish(self) -> None:
+    def _finish(self) -> None:  # noqa: B027 - an item without parts has nothing to say
         """Say by events that the parts of the item are whole."""
 
+    @abstractmethod
     def json(self, status: bytes) -> bytes:
         """The item as it is now."""
-        raise NotImplementedError
 
 
 class _Part:
