@@ -14,10 +14,12 @@ GatewayError
 ├── BodyTooLarge              413
 ├── ClientGone                499  nobody is there to be told
 ├── RateLimited               429  retryable, with retry-after
+├── BudgetExceeded            429  a hold does not fit; not retryable
 ├── ShuttingDown              503  the gateway is stopping
 ├── NoDeployment              503  no candidate left; says why each is out
 ├── StoreUnavailable          503  Postgres or Redis is needed and away
-│   └── JournalUnavailable    503  an intent could be made durable nowhere
+│   ├── JournalUnavailable    503  an intent could be made durable nowhere
+│   └── BudgetsUnavailable    503  a budget applies and nobody can say what is left of it
 └── UpstreamError             what an attempt can end with
     ├── UpstreamRefused       the upstream answered with an error status (its status, code and retry-after are kept)
     ├── UpstreamUnreachable   502  no connection
@@ -30,6 +32,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from gateway.domain import OnExhausted
+
 
 class GatewayError(Exception):
     """Base of all errors that a client may see. ``message`` never holds a secret."""
@@ -38,6 +42,7 @@ class GatewayError(Exception):
     type = "api_error"
     code: str | None = None
     should_retry: bool | None = None  # None: leave it to the client's own rule for the status
+    details: Mapping[str, object] = {}  # further fields of the error object
 
     def __init__(
         self,
@@ -136,6 +141,27 @@ class RateLimited(GatewayError):
     code = "rate_limit_exceeded"
 
 
+class BudgetExceeded(GatewayError):
+    """``details``: the budget's figures as fields, under ``budget``."""
+
+    status = 429
+    type = "insufficient_quota"
+    code = "insufficient_quota"
+    should_retry = False  # else the SDKs ask three times
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Mapping[str, object],
+        on_exhausted: OnExhausted = OnExhausted.REFUSE,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.details = details
+        self.on_exhausted = on_exhausted  # what the operator wants then: cheaper deployments may still fit
+
+
 class ShuttingDown(GatewayError):
     status = 503
     code = "shutting_down"
@@ -156,6 +182,10 @@ class StoreUnavailable(GatewayError):
 
 class JournalUnavailable(StoreUnavailable):
     code = "journal_unavailable"
+
+
+class BudgetsUnavailable(StoreUnavailable):
+    code = "budgets_unavailable"
 
 
 class UpstreamError(GatewayError):

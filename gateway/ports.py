@@ -9,7 +9,19 @@ from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, S
 from dataclasses import dataclass
 from typing import Protocol
 
-from gateway.domain import Call, Caller, Deployment, Endpoint, LedgerEntry, Route, StoredResponse, Usage
+from gateway.domain import (
+    Admission,
+    Call,
+    Caller,
+    Claims,
+    Deployment,
+    Endpoint,
+    LedgerEntry,
+    Room,
+    Route,
+    StoredResponse,
+    Usage,
+)
 from gateway.errors import GatewayError, UpstreamError
 
 
@@ -163,17 +175,38 @@ class Dialect(Protocol):
         """All text of the prompt, for counting when the upstream reports no usage."""
 
 
-class Journal(Protocol):
-    """Makes charges durable outside this process before anyone relies on them."""
+class Rules(Protocol):
+    """Which budgets and limits a call draws on, by the rules in force in this process."""
 
-    async def open(self, entry: LedgerEntry) -> None:
-        """Record the intent of a call: the entry that stands if this process dies. Raises JournalUnavailable."""
+    def claims(self, entry: LedgerEntry, now_ms: int) -> Claims:
+        """Those whose scope the entry is in, with their windows at ``now_ms`` (ms since 1970, by the ledger's clock).
+
+        Settlement asks with the time of the admission, so that a charge falls into the windows that it was held in.
+        """
+
+
+class Journal(Protocol):
+    """Admits calls and makes charges durable outside this process before anyone relies on them."""
+
+    async def open(self, entry: LedgerEntry, admission: Admission) -> Room:
+        """Check and take all limits, hold the money, and record the intent of a call, in one step.
+
+        The intent is the entry that stands if this process dies. Whoever is refused has consumed nothing. Raises
+        RateLimited, BudgetExceeded, BudgetsUnavailable, JournalUnavailable.
+        """
 
     async def void(self, entry: LedgerEntry) -> None:
-        """Take an intent back: its call was never made. Never raises for a store that is away."""
+        """Take an intent and its hold back: its call was never made. Never raises for a store that is away."""
 
-    async def settle(self, entry: LedgerEntry) -> None:
-        """Replace the intent of the same id by its charge, durably. Never raises for a store that is away."""
+    async def settle(self, entry: LedgerEntry, claims: Claims, *, is_last: bool = True) -> None:
+        """Replace the intent of the same id by its charge, durably, and its hold by what it cost.
+
+        ``is_last`` false: the request goes on with another attempt and keeps its parallel place. Never raises for a
+        store that is away.
+        """
+
+    async def leave(self, request_id: str, organization_id: str) -> None:
+        """The request has ended without a last settlement: give its parallel place back. Never raises, idempotent."""
 
 
 class StoredResponses(Protocol):
@@ -234,6 +267,8 @@ class Telemetry(Protocol):
 class Clock:
     """Time as arguments: ``monotonic_s`` for durations, ``unix_s`` for what is written down, ``pause`` between retries.
 
+    ``unix_s`` follows the clock of Redis, the same for all replicas whatever their own clocks say.
+
     ``pause(retry_after_s)`` waits that long, or a short random time for ``None``; ``sleep`` waits between jobs.
     """
 
@@ -259,6 +294,7 @@ class Services:
     catalog: Callable[[], Catalog]
     backends: Mapping[str, Backend]
     journal: Journal
+    rules: Rules
     admission: UpstreamAdmission
     tokens: TokenCounter
     keys: KeyDirectory

@@ -191,7 +191,8 @@ class _Builder:
 
     def _routes(self) -> Mapping[str, Route]:
         return {
-            name: Route(name, part.deployments, part.policy, part.baseline) for name, part in self.part.routes.items()
+            name: Route(name, part.deployments, part.policy, part.baseline, part.output_tokens_max_default)
+            for name, part in self.part.routes.items()
         }
 
     def _with_checked_references(self, snapshot: CatalogSnapshot) -> CatalogSnapshot:

@@ -296,6 +296,7 @@ class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
     policy: Literal["ordered"] = "ordered"
     baseline: Name | None = None
+    output_tokens_max_default: Limit | None = None
 
 
 class DefaultsPart(_Part):

@@ -152,7 +152,10 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
         "deployments": [_deployment_content(deployment) for deployment in _all(snapshot)],
         "enabled": list(snapshot.deployments),
         "wildcards": [(one.name_prefix, one.model_prefix) for one in snapshot.wildcards],
-        "routes": [(one.name, one.deployments, one.policy, one.baseline) for one in snapshot.routes.values()],
+        "routes": [
+            (one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default)
+            for one in snapshot.routes.values()
+        ],
         "defaults": {endpoint.value: name for endpoint, name in snapshot.defaults.items()},
     }
     return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]

@@ -125,9 +125,13 @@ class Deployment:
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """A public alias: deployments in order, the policy that picks, and the reference model for savings."""
+    """A public alias: deployments in order, the policy that picks, and the reference model for savings.
+
+    ``output_tokens_max_default`` is sent along where a client states no maximum of its own.
+    """
 
     name: str
     deployments: tuple[str, ...]
     policy: str = "ordered"
     baseline: str | None = None
+    output_tokens_max_default: int | None = None

@@ -104,3 +104,5 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     corrects: str | None = None
     content: object = None  # only with content logging on: {"request", "answer"}
+    member_id: str | None = None
+    held_nusd: int = 0  # what admission set aside; a cost beyond that is what the upstream billed on top

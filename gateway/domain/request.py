@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
@@ -31,6 +32,8 @@ class Caller:
     organization_id: str
     models: frozenset[str] | None = None  # None: every model of the catalog
     expires_at_s: float | None = None  # Unix time
+    member_id: str | None = None  # the person the key is bound to, whatever ``user`` a client sends
+    allowed_ips: tuple[IPv4Network | IPv6Network, ...] | None = None  # None: from anywhere
 
 
 class Body:

@@ -38,8 +38,12 @@ organizations = Table(
     "organizations",
     metadata,
     Column("id", Text, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
     Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("contact", Text),
+    Column("updated_at", _Instant, nullable=False, server_default=func.now()),
+    Column("deleted_at", _Instant),
+    Index("organizations_live_name", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
 
 teams = Table(
@@ -50,8 +54,25 @@ teams = Table(
     Column("name", Text, nullable=False),
     Column("created_at", _Instant, nullable=False, server_default=func.now()),
     Column("deleted_at", _Instant),
+    Column("contact", Text),
+    Column("updated_at", _Instant, nullable=False, server_default=func.now()),
     # The name of a deleted team is free again; its row stays, because the ledger names it.
     Index("teams_live_name", "organization_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
+)
+
+# People. A member belongs to one team; the keys bound to it spend on its budgets, whatever ``user`` a client sends.
+members = Table(
+    "members",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False),
+    Column("team_id", Text, ForeignKey("teams.id"), nullable=False, index=True),
+    Column("name", Text, nullable=False),
+    Column("email", Text),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("updated_at", _Instant, nullable=False, server_default=func.now()),
+    Column("deleted_at", _Instant),
+    Index("members_live_name", "team_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
 
 keys = Table(
@@ -67,6 +88,94 @@ keys = Table(
     Column("revoked_at", _Instant),
     Column("created_at", _Instant, nullable=False, server_default=func.now()),
     Column("updated_at", _Instant, nullable=False, server_default=func.now(), index=True),
+    Column("member_id", Text, ForeignKey("members.id"), index=True),
+    Column("allowed_ips", ARRAY(Text)),  # networks, null: from anywhere
+    Column("previous_sha256", LargeBinary, unique=True),  # the secret before the last rotation,
+    Column("previous_expires_at", _Instant),  # ... which serves until then
+)
+
+
+def _scope_columns() -> list[Column[str]]:
+    return [
+        Column("organization_id", Text, ForeignKey("organizations.id"), nullable=False, index=True),
+        Column("team_id", Text, ForeignKey("teams.id")),
+        Column("member_id", Text, ForeignKey("members.id")),
+        Column("key_id", Text, ForeignKey("keys.id")),
+        Column("end_user", Text),
+        Column("route", Text),
+        Column("model", Text),
+        Column("each", Text),
+    ]
+
+
+def _dates() -> list[Column[datetime]]:
+    return [
+        Column("created_at", _Instant, nullable=False, server_default=func.now()),
+        Column("updated_at", _Instant, nullable=False, server_default=func.now(), index=True),
+        Column("deleted_at", _Instant),
+    ]
+
+
+budgets = Table(
+    "budgets",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *_scope_columns(),
+    Column("limit_nusd", BigInteger, nullable=False),
+    Column("window", Text, nullable=False),
+    Column("time_zone", Text, nullable=False),
+    Column("is_rolling", Boolean, nullable=False),
+    Column("soft_limit_pct", ARRAY(Integer), nullable=False),
+    Column("on_exhausted", Text, nullable=False),
+    Column("raised_limit_nusd", BigInteger),
+    Column("raised_until", _Instant),
+    Column("reset_at", _Instant),
+    *_dates(),
+)
+
+limits = Table(
+    "limits",
+    metadata,
+    Column("id", Text, primary_key=True),
+    *_scope_columns(),
+    Column("requests_per_minute", BigInteger),
+    Column("tokens_per_minute", BigInteger),
+    Column("tokens_per_day", BigInteger),
+    Column("parallel_requests", BigInteger),
+    *_dates(),
+)
+
+admin_keys = Table(
+    "admin_keys",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("secret_sha256", LargeBinary, nullable=False, unique=True),
+    Column("prefix", Text, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("role", Text, nullable=False),
+    Column("organization_id", Text, ForeignKey("organizations.id")),
+    Column("team_id", Text, ForeignKey("teams.id")),
+    Column("expires_at", _Instant),
+    Column("revoked_at", _Instant),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("updated_at", _Instant, nullable=False, server_default=func.now()),
+)
+
+# Who changed what from what to what. A trigger refuses UPDATE, DELETE and TRUNCATE.
+audit_log = Table(
+    "audit_log",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("actor", Text, nullable=False),
+    Column("action", Text, nullable=False),
+    Column("object_kind", Text, nullable=False),
+    Column("object_id", Text, nullable=False),
+    Column("organization_id", Text),
+    Column("team_id", Text),
+    Column("before", JSONB),
+    Column("after", JSONB),
+    Index("audit_log_newest", text("created_at DESC"), text("id DESC")),
 )
 
 ledger_entries = Table(
@@ -113,6 +222,16 @@ ledger_entries = Table(
     Column("tags", ARRAY(Text), nullable=False),
     Column("corrects", Uuid),
     Column("content", JSONB),
+    Column("member_id", Text),
+    Column("held_nusd", BigInteger, nullable=False, server_default=text("0")),
+    Index("ledger_entries_organization", "organization_id", "created_at", postgresql_include=["cost_nusd"]),
+    Index(
+        "ledger_entries_member",
+        "member_id",
+        "created_at",
+        postgresql_include=["cost_nusd"],
+        postgresql_where=text("member_id IS NOT NULL"),
+    ),
     Index("ledger_entries_newest", text("created_at DESC"), text("id DESC")),
     Index("ledger_entries_team", "team_id", "created_at"),
     Index("ledger_entries_key", "key_id", "created_at"),
