@@ -24,6 +24,7 @@ from gateway.domain.catalog import Deployment, Endpoint, Provider, Route, Timeou
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 from gateway.domain.request import AnswerForm, Bar, Body, Call, Caller, Decision, Reason, Request, StoredResponse
+from gateway.domain.tenants import Actor, Role
 
 __all__ = [
     "BUDGET_NUSD_MAX",
@@ -31,6 +32,7 @@ __all__ = [
     "NANO",
     "NO_CLAIMS",
     "NO_ROOM_TOLD",
+    "Actor",
     "Admission",
     "AnswerForm",
     "Balance",
@@ -61,6 +63,7 @@ __all__ = [
     "RateCard",
     "Reason",
     "Request",
+    "Role",
     "Room",
     "Route",
     "Scope",
