@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 from prometheus_client import REGISTRY
 from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
@@ -22,6 +22,10 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backends.registry import create_backends
 from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
+from gateway.api.admin.keys import add_keys
+from gateway.api.admin.ledger import add_ledger
+from gateway.api.admin.operator import operator_key
+from gateway.api.admin.teams import add_teams
 from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
 from gateway.api.stored_responses import stored_responses_router
@@ -162,7 +166,7 @@ async def _build(
     framework.include_router(models_router(services))
     framework.include_router(stored_responses_router(services))
     flush = _flusher(stores.shipper, stores.link)
-    framework.include_router(admin_router(stores.keys, stores.ledger, settings.admin_key, flush))
+    framework.include_router(_admin(settings, stores, flush))
     framework.include_router(system_router(_readiness(catalog, stores)))
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
@@ -180,6 +184,14 @@ async def _build(
         await stores.journal.leave()
 
     stack.push_async_callback(leave)
+
+
+def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[None]]) -> APIRouter:
+    router = admin_router(operator_key(settings.admin_key))
+    add_teams(router, stores.keys)
+    add_keys(router, stores.keys)
+    add_ledger(router, stores.ledger, flush)
+    return router
 
 
 def _flusher(shipper: Shipper, link: Link) -> Callable[[], Awaitable[None]]:

@@ -11,8 +11,11 @@ import pytest
 from fastapi import FastAPI
 from postgres_parts import encoded, make_entry
 
-from gateway.api import admin
-from gateway.api.admin import admin_router
+from gateway.api.admin import admin_router, guard
+from gateway.api.admin.keys import add_keys
+from gateway.api.admin.ledger import add_ledger
+from gateway.api.admin.operator import operator_key
+from gateway.api.admin.teams import add_teams
 from gateway.api.surface import install_errors
 from gateway.stores import database
 from gateway.stores.keys import KeyStore, digest
@@ -24,7 +27,11 @@ ADMIN_KEY = "the-ädmin-key"
 def client_of(keys, ledger, flush, authorization=f"Bearer {ADMIN_KEY}"):
     app = FastAPI()
     install_errors(app)
-    app.include_router(admin_router(keys, ledger, ADMIN_KEY, flush))
+    router = admin_router(operator_key(ADMIN_KEY))
+    add_teams(router, keys)
+    add_keys(router, keys)
+    add_ledger(router, ledger, flush)
+    app.include_router(router)
     headers = {"authorization": authorization.encode()} if authorization is not None else {}
     return httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://obol", headers=headers)
 
@@ -201,9 +208,9 @@ async def test_the_scheme_of_the_admin_key_may_have_any_case(keys, ledger, unshi
         assert (await client.get("/admin/teams")).status_code == 200
 
 
-def test_an_empty_admin_key_opens_nothing(keys, ledger, unshipped):
+def test_an_empty_admin_key_opens_nothing():
     with pytest.raises(ValueError, match="empty"):
-        admin_router(keys, ledger, "", unshipped)
+        operator_key("")
 
 
 BAD_TEAMS = [
@@ -288,7 +295,7 @@ async def test_an_enormous_body_is_refused_before_it_is_read_whole(client):
     error = error_of(await client.post("/admin/teams", content=endless()), 413)
 
     assert error["code"] == "request_too_large"
-    assert sent <= admin.BODY_BYTES_MAX // 65536 + 1
+    assert sent <= guard.BODY_BYTES_MAX // 65536 + 1
 
 
 @pytest.mark.parametrize(

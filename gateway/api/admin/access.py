@@ -1,0 +1,59 @@
+"""Which objects an actor may see and change: the one place that knows what a role and its scope mean.
+
+Outside its scope an actor finds nothing (404, so that nobody learns what others have). Inside, a viewer's write is
+refused (403), and so is what only a wider scope may do.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.domain import Actor, Role
+from gateway.errors import Forbidden, NotFound
+
+
+class Visible(NamedTuple):
+    """The bounds of what lists may show: None is no bound."""
+
+    organization_id: str | None
+    team_id: str | None
+
+
+def visible(actor: Actor) -> Visible:
+    """What to filter a list by."""
+    return Visible(actor.organization_id, actor.team_id)
+
+
+def sees(actor: Actor, organization_id: str | None, team_id: str | None = None) -> bool:
+    """Whether an object of that organization (and team, None: of no team) lies in the actor's scope."""
+    if actor.organization_id is not None and organization_id != actor.organization_id:
+        return False
+    return actor.team_id is None or team_id == actor.team_id
+
+
+def must_read(actor: Actor, organization_id: str | None, team_id: str | None, missing: NotFound) -> None:
+    """Raises ``missing``, which is what an object that does not exist raises, for one outside the actor's scope."""
+    if not sees(actor, organization_id, team_id):
+        raise missing
+
+
+def must_write(actor: Actor, organization_id: str | None, team_id: str | None, missing: NotFound) -> None:
+    """Raises ``missing`` for an object outside the actor's scope, Forbidden (403) for a viewer's change inside it.
+
+    A team's admin is told 403, not 404, about objects of its whole organization: it knows that this exists.
+    """
+    may_change(actor)
+    if actor.team_id is not None and team_id is None and organization_id == actor.organization_id:
+        raise not_allowed(actor, "change what belongs to the whole organization")
+    must_read(actor, organization_id, team_id, missing)
+
+
+def may_change(actor: Actor) -> None:
+    """Raises Forbidden (403) for a viewer, whatever it wants to change."""
+    if actor.role is Role.VIEWER:
+        raise not_allowed(actor, "change anything")
+
+
+def not_allowed(actor: Actor, what: str) -> Forbidden:
+    """The refusal of what a role may not do."""
+    return Forbidden(f"The admin key {actor.name!r} ({actor.role}) may not {what}.", code="role_not_allowed")

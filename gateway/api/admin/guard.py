@@ -1,0 +1,70 @@
+"""Who sends an admin request, known before anything of its body is read; and a bound on that body."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Annotated, Any
+
+from fastapi import Depends, Request, Response
+from fastapi.routing import APIRoute
+
+from gateway.domain import Actor
+from gateway.errors import BodyTooLarge, Unauthorized
+
+BODY_BYTES_MAX = 1 << 20
+_ACTOR = "obol.actor"
+
+# Finds who an admin secret belongs to, None for one that is unknown or revoked.
+FindActor = Callable[[str], Awaitable[Actor | None]]
+
+
+def actor_of(request: Request) -> Actor:
+    """Who sends this request: every route of the admin API has one."""
+    actor: Actor = request.scope[_ACTOR]
+    return actor
+
+
+# How a route asks for it: ``async def create_team(body: TeamBody, actor: Sender)``.
+Sender = Annotated[Actor, Depends(actor_of)]
+
+
+def guarded_route(find_actor: FindActor) -> type[APIRoute]:
+    """Routes that know who asks, and that the body is small, before anything of the body is kept.
+
+    FastAPI reads the whole body before it runs dependencies, so these checks cannot be dependencies.
+    """
+
+    class GuardedRoute(APIRoute):
+        def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+            handle = super().get_route_handler()
+
+            async def guarded(request: Request) -> Response:
+                request.scope[_ACTOR] = await _authenticated(request, find_actor)
+                body = await _bounded_body(request)
+
+                async def replay() -> dict[str, object]:
+                    return {"type": "http.request", "body": body, "more_body": False}
+
+                return await handle(Request(request.scope, replay))
+
+            return guarded
+
+    return GuardedRoute
+
+
+async def _authenticated(request: Request, find_actor: FindActor) -> Actor:
+    scheme, _, secret = request.headers.get("authorization", "").partition(" ")
+    actor = await find_actor(secret.strip()) if scheme.lower() == "bearer" else None
+    if actor is None:
+        raise Unauthorized("This address needs an admin key (OBOL_ADMIN_KEY or one made of it) as a bearer token.")
+    return actor
+
+
+async def _bounded_body(request: Request) -> bytes:
+    chunks, size = [], 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_BYTES_MAX:
+            raise BodyTooLarge(f"An admin request may have at most {BODY_BYTES_MAX} bytes.")
+        chunks.append(chunk)
+    return b"".join(chunks)
