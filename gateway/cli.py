@@ -29,7 +29,9 @@ FLAGS = {
     "log_level": ("LEVEL", "debug, info, warning or error (info)"),
     "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
     "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),
+    "orphaned_charge": ("seen|hold", "what calls of a process that died are charged: what was seen, or the hold (seen)"),
     "body_bytes_max": ("BYTES", "largest request body (33554432)"),
+    "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
 }
 STORE_FLAGS = ("data_dir", "database_url", "redis_url")
 CLIENT_FLAGS = ("data_dir", "host", "port", "admin_key")

@@ -32,7 +32,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.domain import OnExhausted
+from gateway.domain import NO_ROOM_TOLD, OnExhausted, Room
 
 
 class GatewayError(Exception):
@@ -136,9 +136,28 @@ class ClientGone(GatewayError):
 
 
 class RateLimited(GatewayError):
+    """``room``: what our own limits leave, ``retry_after_ms``: when the same may fit; the API makes headers of both.
+
+    ``details``: the limit's figures as fields, under ``limit``.
+    """
+
     status = 429
     type = "rate_limit_error"
     code = "rate_limit_exceeded"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        details: Mapping[str, object] | None = None,
+        room: Room = NO_ROOM_TOLD,
+        retry_after_ms: int | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message, headers=headers)
+        self.details = details or {}
+        self.room = room
+        self.retry_after_ms = retry_after_ms
 
 
 class BudgetExceeded(GatewayError):

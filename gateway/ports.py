@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
 
 from gateway.domain import (
@@ -205,6 +206,9 @@ class Journal(Protocol):
         store that is away.
         """
 
+    async def progress(self, entries: Sequence[LedgerEntry]) -> None:
+        """Renew intents that are still open by what was seen of their answers since. Never raises."""
+
     async def leave(self, request_id: str, organization_id: str) -> None:
         """The request has ended without a last settlement: give its parallel place back. Never raises, idempotent."""
 
@@ -304,3 +308,5 @@ class Services:
     clock: Clock
     instance: str
     is_content_logged: bool = False
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
+    are_orphans_charged_at_hold: bool = False  # else at their input and what was seen of the output

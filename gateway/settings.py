@@ -7,12 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from urllib.parse import urlsplit
+
+from gateway.networks import parse_network
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+ORPHANED_CHARGES = ("seen", "hold")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
 
@@ -37,7 +41,9 @@ class Settings:
     log_level: str = "info"
     cors_origins: tuple[str, ...] = ()
     content_logging: bool = False
+    orphaned_charge: str = "seen"  # what a call is charged whose process died: what was seen of it, or its hold
     body_bytes_max: int = 32 * 1024 * 1024
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
@@ -65,7 +71,9 @@ class Settings:
             log_level=_one_of("log_level", texts, "info", LOG_LEVELS),
             cors_origins=_origins(texts.get("cors_origins", "")),
             content_logging=_boolean("content_logging", texts),
+            orphaned_charge=_one_of("orphaned_charge", texts, "seen", ORPHANED_CHARGES),
             body_bytes_max=_integer("body_bytes_max", texts, 32 * 1024 * 1024, least=1024, most=2**31),
+            trusted_proxies=_networks("trusted_proxies", texts),
         )
 
     def to_environment(self) -> dict[str, str]:
@@ -73,6 +81,7 @@ class Settings:
         texts = {
             "catalog": "" if self.catalog is None else str(self.catalog),
             "cors_origins": ",".join(self.cors_origins),
+            "trusted_proxies": ",".join(map(str, self.trusted_proxies)),
             "content_logging": "1" if self.content_logging else "0",
         }
         return {variable(one.name): texts.get(one.name, str(getattr(self, one.name))) for one in fields(self)}
@@ -120,6 +129,13 @@ def _origins(text: str) -> tuple[str, ...]:
                 f"OBOL_CORS_ORIGINS must be * or origins such as https://app.example.com, not {origin!r}"
             )
     return origins
+
+
+def _networks(name: str, texts: Mapping[str, str]) -> tuple[IPv4Network | IPv6Network, ...]:
+    try:
+        return tuple(parse_network(part.strip()) for part in texts.get(name, "").split(",") if part.strip())
+    except ValueError as exc:
+        raise WrongSetting(f"{variable(name)} must be networks such as 10.0.0.0/8, separated by commas: {exc}") from exc
 
 
 def _is_origin(text: str) -> bool:
