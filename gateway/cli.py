@@ -29,7 +29,10 @@ FLAGS = {
     "log_level": ("LEVEL", "debug, info, warning or error (info)"),
     "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
     "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),
-    "orphaned_charge": ("seen|hold", "what calls of a process that died are charged: what was seen, or the hold (seen)"),
+    "orphaned_charge": (
+        "seen|hold",
+        "what calls of a process that died are charged: what was seen, or the hold (seen)",
+    ),
     "body_bytes_max": ("BYTES", "largest request body (33554432)"),
     "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
 }
