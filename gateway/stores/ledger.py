@@ -17,7 +17,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.domain import LedgerEntry
 from gateway.errors import BadRequest
 from gateway.stores.database import is_data_error, translated
-from gateway.stores.paging import decode_cursor, encode_cursor, filter_value, parse_limit
+from gateway.stores.entry_filter import EVERYTHING, EntryFilter
+from gateway.stores.paging import decode_cursor, encode_cursor, parse_limit
 from gateway.stores.tables import ledger_rejects
 from policies.reconciliation import reconcile
 
@@ -132,25 +133,17 @@ class LedgerStore:
         log.error("a ledger entry was refused by Postgres and put into ledger_rejects: %s", reason[:500])
 
     async def page(
-        self,
-        *,
-        team: str | None = None,
-        key: str | None = None,
-        request: str | None = None,
-        limit: int | str | None = None,
-        cursor: str | None = None,
+        self, chosen: EntryFilter = EVERYTHING, *, limit: int | str | None = None, cursor: str | None = None
     ) -> LedgerPage:
-        """Entries of a team, key or request, or of all, newest first. Raises BadRequest and StoreUnavailable.
+        """Those entries, newest first. Raises BadRequest and StoreUnavailable.
 
         Pages are stable under inserts: an entry that stood when the first page was read comes exactly once.
         """
         count = parse_limit(limit)
         place = decode_cursor(cursor)
-        filters = {"team_id": team, "key_id": key, "request_id": request}
-        parameters: dict[str, object] = {
-            name: value for name, given in filters.items() if (value := filter_value(given, name.removesuffix("_id")))
-        }
-        conditions = [f"{name} = :{name}" for name in parameters]
+        wanted = chosen.conditions()
+        conditions = [condition for condition, _ in wanted.values()]
+        parameters: dict[str, object] = {name: value for name, (_, value) in wanted.items()}
         if place is not None:
             # The first half lets Postgres skip the months that are newer than the cursor.
             conditions.append("created_at <= :instant AND (created_at, id) < (:instant, :last)")

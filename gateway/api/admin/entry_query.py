@@ -1,0 +1,93 @@
+"""How the query of an address says which entries of the ledger are wanted."""
+
+from __future__ import annotations
+
+from datetime import UTC, date, datetime, tzinfo
+from typing import Annotated
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from gateway.api.admin.access import visible
+from gateway.domain import Actor, Purpose, Source
+from gateway.errors import BadRequest
+from gateway.stores.entry_filter import EntryFilter
+
+_MOMENT = "A date (its midnight) or an RFC 3339 time with a zone; `%s`."
+FROM = Field(alias="from", description=_MOMENT % "from is inclusive")
+TO = Field(description=_MOMENT % "to is exclusive")
+
+
+def none_if_empty(value: object) -> object:
+    """An empty parameter is one that is not given."""
+    return None if value == "" else value
+
+
+class EntryQuery(BaseModel):
+    """The filters that pages of the ledger and reports share.
+
+    A parameter that we do not know is refused: a misspelled filter would silently show everything. So is a word of our
+    own vocabulary that does not exist: a misspelled one would silently show nothing.
+    """
+
+    model_config = ConfigDict(extra="forbid")
+
+    organization: str | None = None
+    team: str | None = None
+    member: str | None = None
+    key: str | None = None
+    end_user: str | None = None
+    route: str | None = None
+    deployment: str | None = None
+    model: Annotated[str | None, Field(description="The provider's name for it.")] = None
+    provider: str | None = None
+    source: Annotated[Source | None, BeforeValidator(none_if_empty)] = None
+    purpose: Annotated[Purpose | None, BeforeValidator(none_if_empty)] = None
+    tag: str | None = None
+    from_: Annotated[str | None, FROM] = None
+    to: Annotated[str | None, TO] = None
+
+
+def chosen_entries(
+    query: EntryQuery, actor: Actor, from_at: datetime | None, to_at: datetime | None, **more: str | None
+) -> EntryFilter:
+    """What the query wants of that which its sender may see; ``more`` are filters that not every address has."""
+    bounds = visible(actor)
+    return EntryFilter(
+        organization=query.organization,
+        team=query.team,
+        member=query.member,
+        key=query.key,
+        end_user=query.end_user,
+        route=query.route,
+        deployment=query.deployment,
+        model=query.model,
+        provider=query.provider,
+        source=query.source,
+        purpose=query.purpose,
+        tag=query.tag,
+        from_at=from_at,
+        to_at=to_at,
+        within_organization=bounds.organization_id,
+        within_team=bounds.team_id,
+        **more,
+    )
+
+
+def moment(text: str | None, param: str, zone: tzinfo = UTC) -> datetime | None:
+    """A date's midnight in ``zone``, or an instant, in UTC; None for nothing. Raises BadRequest naming ``param``."""
+    if not text:
+        return None
+    try:
+        if len(text) == len("2026-11-01"):
+            day = date.fromisoformat(text)
+            return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
+        value = datetime.fromisoformat(text)
+        if value.tzinfo is not None:
+            return value.astimezone(UTC)
+    except (ValueError, OverflowError):
+        pass  # said below, once
+    raise BadRequest(
+        f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z; a plus sign in an address is"
+        " written %2B)",
+        param=param,
+    )
