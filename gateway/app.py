@@ -160,6 +160,7 @@ async def _build(
         clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause, sleep=asyncio.sleep),
         instance=stores.instance,
         is_content_logged=settings.content_logging,
+        trusted_proxies=settings.trusted_proxies,
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from gateway.api.client_address import Network, client_address, lies_in
 from gateway.domain import Caller
-from gateway.errors import StoreUnavailable, Unauthorized
+from gateway.errors import Forbidden, StoreUnavailable, Unauthorized
 from gateway.ports import KeyDirectory
 
 _HOW = "Pass it as 'Authorization: Bearer sk-obol-...'."
@@ -34,13 +38,26 @@ def keys_of(headers: list[tuple[bytes, bytes]]) -> tuple[str, str | None]:
     raise Unauthorized(f"You didn't provide an API key. {_HOW}", code="missing_api_key")
 
 
-async def authenticate(headers: list[tuple[bytes, bytes]], keys: KeyDirectory) -> Caller:
-    """The caller of a live key. Raises Unauthorized, or StoreUnavailable when nobody can tell."""
-    secret, other = keys_of(headers)
+async def authenticate(scope: Mapping[str, Any], keys: KeyDirectory, trusted_proxies: Sequence[Network]) -> Caller:
+    """The caller of a live key that may be used from where the request comes.
+
+    Raises Unauthorized, Forbidden for an address outside the key's ``allowed_ips``, or StoreUnavailable when nobody
+    can tell whose key it is. ``scope`` is the ASGI scope of the request.
+    """
+    secret, other = keys_of(scope["headers"])
     caller = await keys.find(secret) if other is None else await _caller_of_either(secret, other, keys)
     if caller is None:
         raise Unauthorized("Incorrect API key provided: it is unknown, revoked or expired.")
+    if caller.allowed_ips is not None:
+        _check_address(scope, caller.allowed_ips, trusted_proxies)
     return caller
+
+
+def _check_address(scope: Mapping[str, Any], allowed: Sequence[Network], trusted_proxies: Sequence[Network]) -> None:
+    address = client_address(scope, trusted_proxies)
+    if address is None or not lies_in(address, allowed):
+        where = "an unknown address" if address is None else f"the address {address}"
+        raise Forbidden(f"This API key may not be used from {where}.", code="ip_not_allowed")
 
 
 async def _caller_of_either(secret: str, other: str, keys: KeyDirectory) -> Caller | None:

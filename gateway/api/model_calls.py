@@ -62,7 +62,7 @@ class ModelCalls:
         """Answer one request; every error leaves as an error object of the client's dialect."""
         exchange = _Exchange(scope, send, self._services.clock.monotonic_s)
         try:
-            caller = await authenticate(scope["headers"], self._services.keys)
+            caller = await authenticate(scope, self._services.keys, self._services.trusted_proxies)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
             request = self._parse(endpoint, exchange.request_id, scope, data)

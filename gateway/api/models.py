@@ -25,7 +25,7 @@ def models_router(services: Services) -> APIRouter:
     router = APIRouter()
 
     async def caller_of(request: Request) -> Caller:
-        return await authenticate(request.scope["headers"], services.keys)
+        return await authenticate(request.scope, services.keys, services.trusted_proxies)
 
     @router.get("/v1/models")
     async def list_models(request: Request) -> dict[str, object]:

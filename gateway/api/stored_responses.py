@@ -63,7 +63,7 @@ class _StoredResponses:
 
     async def forward(self, request: Request, response_id: str, *rest: str) -> Response:
         """The upstream's own answer. Raises NotFound for what this team has not, else the upstream's error."""
-        caller = await authenticate(request.scope["headers"], self._services.keys)
+        caller = await authenticate(request.scope, self._services.keys, self._services.trusted_proxies)
         stored = await self._services.stored.find(response_id)
         if stored is None or stored.team_id != caller.team_id:
             raise _unknown(response_id)

@@ -72,6 +72,7 @@ def surface(script, *, deployments=(DEPLOYMENT,)):
     by_name = {one.name: one for one in deployments}
     services = SimpleNamespace(
         keys=Keys(),
+        trusted_proxies=(),
         stored=Shelf(),
         backends={"fake": Upstream(script)},
         catalog=lambda: SimpleNamespace(deployment=by_name.get),
