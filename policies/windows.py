@@ -54,7 +54,7 @@ def period_of(budget: Budget, at_ms: int) -> Period:
         reset_ms = None
     if budget.is_rolling:
         return Period(reset_ms or 0, None, *_ROLLING[budget.window])
-    start_ms, end_ms = _calendar(budget.window, zone_of(budget.time_zone), at_ms)
+    start_ms, end_ms = calendar_window(budget.window, zone_of(budget.time_zone), at_ms)
     return Period(start_ms if reset_ms is None else max(start_ms, reset_ms), end_ms)
 
 
@@ -78,7 +78,8 @@ def _suffix(value: str | None) -> str:
     return f":{hashlib.sha256(value.encode('utf-8', 'surrogatepass')).hexdigest()[:_DIGEST_DIGITS]}"
 
 
-def _calendar(window: Window, zone: ZoneInfo, at_ms: int) -> tuple[int, int | None]:
+def calendar_window(window: Window, zone: ZoneInfo, at_ms: int) -> tuple[int, int | None]:
+    """Where the window of the zone's calendar that the moment is in begins and ends; the total never ends."""
     if window is Window.TOTAL:
         return 0, None
     at_s = at_ms // 1000
