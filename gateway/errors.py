@@ -136,10 +136,7 @@ class ClientGone(GatewayError):
 
 
 class RateLimited(GatewayError):
-    """``room``: what our own limits leave, ``retry_after_ms``: when the same may fit; the API makes headers of both.
-
-    ``details``: the limit's figures as fields, under ``limit``.
-    """
+    """``room``: what our own limits leave, for headers; ``details``: the limit's figures as fields, under ``limit``."""
 
     status = 429
     type = "rate_limit_error"
@@ -151,13 +148,11 @@ class RateLimited(GatewayError):
         *,
         details: Mapping[str, object] | None = None,
         room: Room = NO_ROOM_TOLD,
-        retry_after_ms: int | None = None,
         headers: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(message, headers=headers)
         self.details = details or {}
         self.room = room
-        self.retry_after_ms = retry_after_ms
 
 
 class BudgetExceeded(GatewayError):
