@@ -34,6 +34,12 @@ FLAGS = {
         "what calls of a process that died are charged: what was seen, or the hold (seen)",
     ),
     "body_bytes_max": ("BYTES", "largest request body (33554432)"),
+    "alert_webhook_url": ("URL", "where alerts are sent (nowhere: they are logged)"),
+    "alert_webhook_secret": (
+        "SECRET",
+        "what alerts are signed with; a flag shows in the process list, so set the variable",
+    ),
+    "alert_spend_multiple": ("N", "of the same hours a week before; a team that spends more is told of (3)"),
     "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
 }
 STORE_FLAGS = ("data_dir", "database_url", "redis_url")

@@ -5,6 +5,7 @@ Environment holds addresses and secrets only; what can be called is the catalog'
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from ipaddress import IPv4Network, IPv6Network
@@ -12,10 +13,12 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from gateway.networks import parse_network
+from gateway.signing import key_of
 
 LOG_LEVELS = ("debug", "info", "warning", "error")
 DATABASE_SCHEMES = ("postgresql", "postgres", "postgresql+asyncpg")
 REDIS_SCHEMES = ("redis", "rediss", "unix", "redis+cluster", "rediss+cluster")
+WITHOUT_REDIS = ("refuse", "allow")
 ORPHANED_CHARGES = ("seen", "hold")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
@@ -41,8 +44,12 @@ class Settings:
     log_level: str = "info"
     cors_origins: tuple[str, ...] = ()
     content_logging: bool = False
+    budgets_without_redis: str = "refuse"  # what becomes of budgeted calls while Redis is away
     orphaned_charge: str = "seen"  # what a call is charged whose process died: what was seen of it, or its hold
     body_bytes_max: int = 32 * 1024 * 1024
+    alert_webhook_url: str = field(default="", repr=False)  # the address itself may hold a secret
+    alert_webhook_secret: str = field(default="", repr=False)
+    alert_spend_multiple: float = 3.0  # of the same hours a week before; more is told
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
 
     @classmethod
@@ -58,6 +65,7 @@ class Settings:
             if text.strip():
                 texts[one.name] = text.strip()
         database_url = texts.get("database_url", "")
+        webhook_url, webhook_secret = _webhook(texts)
         return cls(
             catalog=Path(texts["catalog"]).expanduser() if "catalog" in texts else None,
             host=texts.get("host", "127.0.0.1"),
@@ -71,8 +79,12 @@ class Settings:
             log_level=_one_of("log_level", texts, "info", LOG_LEVELS),
             cors_origins=_origins(texts.get("cors_origins", "")),
             content_logging=_boolean("content_logging", texts),
+            budgets_without_redis=_one_of("budgets_without_redis", texts, "refuse", WITHOUT_REDIS),
             orphaned_charge=_one_of("orphaned_charge", texts, "seen", ORPHANED_CHARGES),
             body_bytes_max=_integer("body_bytes_max", texts, 32 * 1024 * 1024, least=1024, most=2**31),
+            alert_webhook_url=webhook_url,
+            alert_webhook_secret=webhook_secret,
+            alert_spend_multiple=_multiple("alert_spend_multiple", texts, 3.0),
             trusted_proxies=_networks("trusted_proxies", texts),
         )
 
@@ -129,6 +141,35 @@ def _origins(text: str) -> tuple[str, ...]:
                 f"OBOL_CORS_ORIGINS must be * or origins such as https://app.example.com, not {origin!r}"
             )
     return origins
+
+
+def _multiple(name: str, texts: Mapping[str, str], default: float) -> float:
+    try:
+        value = float(texts.get(name, default))
+    except ValueError:
+        value = math.nan
+    if not 1 <= value < math.inf:  # false for what is no number too
+        raise WrongSetting(f"{variable(name)} must be a number from 1 on, not {texts[name]!r}")
+    return value
+
+
+def _webhook(texts: Mapping[str, str]) -> tuple[str, str]:
+    """Where alerts go and what they are signed with. No message repeats either."""
+    url, secret = texts.get("alert_webhook_url", ""), texts.get("alert_webhook_secret", "")
+    try:
+        key_of(secret)
+    except ValueError as exc:
+        raise WrongSetting(f"OBOL_ALERT_WEBHOOK_SECRET cannot be used: {exc}") from exc
+    try:
+        parts = urlsplit(url)
+        _ = parts.port  # reading it checks it
+    except ValueError as exc:
+        raise WrongSetting(f"OBOL_ALERT_WEBHOOK_URL is not a URL: {exc}") from exc
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname):
+        raise WrongSetting("OBOL_ALERT_WEBHOOK_URL must be an address such as https://alerts.example.com/obol")
+    if url and not secret:
+        raise WrongSetting("OBOL_ALERT_WEBHOOK_URL needs OBOL_ALERT_WEBHOOK_SECRET, which signs what is sent there")
+    return url, secret
 
 
 def _networks(name: str, texts: Mapping[str, str]) -> tuple[IPv4Network | IPv6Network, ...]:

@@ -48,3 +48,37 @@ def test_an_origin_that_no_browser_sends_is_refused(origin):
 def test_origins_with_and_without_a_port_are_taken():
     text = "https://a.example, http://localhost:3000,*,chrome-extension://abcdef"
     assert len(Settings.from_environment({"OBOL_CORS_ORIGINS": text}).cors_origins) == 4
+
+
+@pytest.mark.parametrize(
+    ("settings", "name"),
+    [
+        ({"OBOL_ALERT_WEBHOOK_URL": "https://hooks.example/hush"}, "OBOL_ALERT_WEBHOOK_SECRET"),
+        ({"OBOL_ALERT_WEBHOOK_URL": "hooks.example/hush", "OBOL_ALERT_WEBHOOK_SECRET": "x"}, "OBOL_ALERT_WEBHOOK_URL"),
+        ({"OBOL_ALERT_WEBHOOK_URL": "ftp://hush/x", "OBOL_ALERT_WEBHOOK_SECRET": "x"}, "OBOL_ALERT_WEBHOOK_URL"),
+        ({"OBOL_ALERT_WEBHOOK_URL": "https://a:b/hush", "OBOL_ALERT_WEBHOOK_SECRET": "x"}, "OBOL_ALERT_WEBHOOK_URL"),
+        ({"OBOL_ALERT_WEBHOOK_SECRET": "whsec_hush-no-base64"}, "OBOL_ALERT_WEBHOOK_SECRET"),
+        *(
+            ({"OBOL_ALERT_SPEND_MULTIPLE": text}, "OBOL_ALERT_SPEND_MULTIPLE")
+            for text in ("many", "0.9", "-3", "nan", "inf")
+        ),
+    ],
+)
+def test_a_webhook_that_could_not_be_used_is_refused_without_repeating_its_secrets(settings, name):
+    with pytest.raises(WrongSetting, match=name) as caught:
+        Settings.from_environment(settings)
+    assert "hush" not in str(caught.value)
+
+
+def test_the_settings_of_alerts_reach_other_processes_and_no_log():
+    settings = Settings.from_environment(
+        {
+            "OBOL_ALERT_WEBHOOK_URL": "https://hooks.example/hush",
+            "OBOL_ALERT_WEBHOOK_SECRET": "whsec_aHVzaA==",
+            "OBOL_ALERT_SPEND_MULTIPLE": "2.5",
+        }
+    )
+    assert Settings.from_environment(settings.to_environment()) == settings
+    assert settings.alert_spend_multiple == 2.5
+    assert "hush" not in repr(settings)
+    assert "aHVzaA" not in repr(settings)
