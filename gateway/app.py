@@ -44,10 +44,12 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from gateway.settings import Settings
 from gateway.stores import database, tables
+from gateway.stores.balances import Balances
 from gateway.stores.journal import RedisJournal, count_journaled
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore, redis_announcer
 from gateway.stores.ledger import LedgerStore
+from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
@@ -93,6 +95,7 @@ class _Stores:
     engine: AsyncEngine
     link: Link
     redis: Redis | RedisCluster
+    balances: Balances
     journal: RedisJournal
     ledger: LedgerStore
     keys: KeyStore
@@ -113,8 +116,17 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     stack.push_async_callback(redis.aclose)
     local_journal = LocalJournal(settings.data_dir / "journal", instance)
     stack.push_async_callback(local_journal.close)
-    journal = RedisJournal(link, local_journal, instance)
+    balances = Balances(link, LedgerSums(engine))
+    journal = RedisJournal(
+        link,
+        local_journal,
+        instance,
+        balances,
+        serves_without_redis=settings.budgets_without_redis == "allow",
+    )
     stack.push_async_callback(journal.close)
+    with contextlib.suppress(RedisError):  # away: until it is back, our own time of day stands in for that of Redis
+        await journal.beat()
     ledger, keys = LedgerStore(engine), KeyStore(engine, redis_announcer(redis))
     stored = StoredResponseStore(engine)
     stack.push_async_callback(stored.close)
@@ -123,6 +135,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         engine=engine,
         link=link,
         redis=redis,
+        balances=balances,
         journal=journal,
         ledger=ledger,
         keys=keys,
@@ -157,7 +170,7 @@ async def _build(
         stored=stores.stored,
         telemetry=RequestTelemetry(metrics, lines.write, settings.log_level),
         background=background,
-        clock=Clock(monotonic_s=time.monotonic, unix_s=time.time, pause=_pause, sleep=asyncio.sleep),
+        clock=Clock(monotonic_s=time.monotonic, unix_s=stores.journal.clock.unix_s, pause=_pause, sleep=asyncio.sleep),
         instance=stores.instance,
         is_content_logged=settings.content_logging,
         trusted_proxies=settings.trusted_proxies,
@@ -182,7 +195,7 @@ async def _build(
         await background.drain()
         await jobs.stop()
         await stores.shipper.stop(_LEAVE_S)
-        await stores.journal.leave()
+        await stores.journal.sign_off()
 
     stack.push_async_callback(leave)
 

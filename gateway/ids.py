@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND = timedelta(milliseconds=1)
 
 
 def uuid7(unix_ms: int, random_bytes: bytes) -> str:
@@ -29,3 +32,8 @@ def new_entry_id() -> str:
 def rfc3339(unix_s: float) -> str:
     """The moment in UTC with microseconds: ``2026-11-23T04:33:00.000000Z``."""
     return datetime.fromtimestamp(unix_s, UTC).isoformat(timespec="microseconds")[:-6] + "Z"
+
+
+def unix_ms(moment: str) -> int:
+    """Whole milliseconds since 1970 of an RFC 3339 moment, exactly: a float would put some into the one before."""
+    return (datetime.fromisoformat(moment) - _EPOCH) // _MILLISECOND

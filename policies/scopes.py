@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.domain import Dimension, Scope
+from gateway.domain import Dimension, LedgerEntry, Scope
 
 _FIELDS: Mapping[Dimension, str] = {
     Dimension.ORGANIZATION: "organization_id",
@@ -48,3 +48,17 @@ def subject_of(
     told = ", ".join(parts) or f"organization {organization}"
     each = "" if scope.each is None else f" - each {scope.each.replace('_', ' ')}"
     return told[0].upper() + told[1:] + each
+
+
+def is_within(entry: LedgerEntry, scope: Scope, value: str | None) -> bool:
+    """Whether a call is one that the scope is about, and of that value where it counts apart."""
+    if scope.each is not None and getattr(entry, _FIELDS[scope.each]) != value:
+        return False
+    if scope.model is not None and scope.model not in {entry.model_asked, entry.deployment, entry.model}:
+        return False
+    return all(
+        named is None or named == getattr(entry, field)
+        for dimension, field in _FIELDS.items()
+        if dimension is not Dimension.MODEL
+        for named in (getattr(scope, field),)
+    )

@@ -7,12 +7,16 @@ import itertools
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 
 from gateway.domain import Basis, LedgerEntry, Outcome
 from gateway.errors import StoreUnavailable
-from gateway.stores.journal import Keys, RedisJournal
+from gateway.stores.balances import Balances
+from gateway.stores.books import Keys
+from gateway.stores.journal import RedisJournal
+from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
@@ -88,14 +92,33 @@ async def until(condition: Callable[[], bool] | Callable[[], Awaitable[bool]], t
             await asyncio.sleep(0.005)
 
 
+class NoLedger:
+    """The sums of a ledger without entries."""
+
+    @asynccontextmanager
+    async def snapshot(self):
+        yield self
+
+    async def spent(self, _claim):
+        return {}
+
+    async def lacking(self, entries):
+        return list(entries)
+
+
 @asynccontextmanager
 async def journal_on(
-    url: str, directory: Path, instance: str = "one", timeout_s: float = 2.0
+    url: str,
+    directory: Path,
+    instance: str = "one",
+    timeout_s: float = 2.0,
+    sums: LedgerSums | NoLedger | None = None,
+    **options: Any,
 ) -> AsyncIterator[tuple[RedisJournal, Link, LocalJournal]]:
     """A journal with its parts, closed at the end without deregistering: as if its process had died."""
     link = await open_link(url, timeout_s=timeout_s)
     local = LocalJournal(directory, instance)
-    journal = RedisJournal(link, local, instance)
+    journal = RedisJournal(link, local, instance, Balances(link, sums or NoLedger()), **options)
     try:
         if link.is_connected:
             await journal.beat()

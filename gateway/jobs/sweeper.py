@@ -10,15 +10,20 @@ no evidence: after an outage of Redis or a pause of a whole machine every heartb
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
+from redis.exceptions import ConnectionError as RedisConnectionError
+
 from gateway.ports import LedgerSink
-from gateway.stores.journal import INSTANCES, ORGANIZATIONS, Keys
+from gateway.stores.books import Keys
+from gateway.stores.journal import INSTANCES, ORGANIZATIONS, doubt
 from gateway.stores.local_journal import DeadJournal, dead_journals
 from gateway.stores.redis_link import Link, Script
 
@@ -31,8 +36,8 @@ _ORGANIZATIONS_AT_ONCE = 200
 
 _T = TypeVar("_T")
 
-_SWEEP = Script.load("journal_sweep")
-_SWEPT = Script.load("journal_swept")
+_SWEEP = Script.load("journal_sweep", "books")
+_SWEPT = Script.load("journal_swept", "books")
 _BURY = Script.load("journal_bury")
 
 
@@ -123,7 +128,7 @@ class Sweeper:
         """Entries shipped, and entries left because their owner woke up and wrote them anew."""
         shipped = 0
         while True:
-            entries = _pairs(await self._link.script(_SWEEP, (keys.open, keys.journal), (_BATCH,)))
+            entries = _pairs(await self._link.script(_SWEEP, (keys.books, keys.open, keys.journal), (_BATCH, instance)))
             if entries:
                 await self._sink.write([entry for _, entry in entries])
             args = [instance.encode()]
@@ -131,8 +136,9 @@ class Sweeper:
                 args += [attempt_id.encode(), entry]
             left = await self._link.script(_SWEPT, keys, args)
             shipped += len(entries)
-            if not isinstance(left, int) or left == 0 or not entries:
-                return shipped, left if isinstance(left, int) else 0
+            # -1: balances are being rebuilt from the journals just now. The next sweep drops what the ledger has.
+            if not isinstance(left, int) or left <= 0 or not entries:
+                return shipped, abs(left) if isinstance(left, int) else 0
 
     async def _replay_dead_files(self) -> None:
         if not await asyncio.to_thread(self._local_directory.is_dir):
@@ -149,11 +155,25 @@ class Sweeper:
         shipped = 0
         while (batch := await asyncio.to_thread(_next, batches)) is not None:
             await self._sink.write(batch)
+            await self._doubt_balances(batch)
             shipped += len(batch)
         await asyncio.to_thread(journal.remove)
         log.warning(
             "instance %s is dead; %d entries of its local journal went to the ledger", journal.instance, shipped
         )
+
+    async def _doubt_balances(self, entries: Sequence[bytes]) -> None:
+        """No balance counts what was journaled on a disk, nor knows what of it Redis had still open."""
+        for organization_id in {_organization_of(entry).organization_id for entry in entries}:
+            with contextlib.suppress(RedisConnectionError):  # a Redis that comes back has all its balances rebuilt
+                await doubt(self._link, organization_id)
+
+
+class _Owner(msgspec.Struct):
+    organization_id: str
+
+
+_organization_of = msgspec.json.Decoder(_Owner).decode
 
 
 def _next(items: Iterator[_T]) -> _T | None:

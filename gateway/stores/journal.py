@@ -1,10 +1,10 @@
-"""Makes every intent and every charge durable outside this process before anyone relies on it.
+"""Admits every call and makes every charge durable outside this process before anyone relies on them.
 
 A charge stands in two places until Postgres has acknowledged it: in Redis (or, while Redis is away, in a local file)
 and in the memory here, from which the Shipper takes it. What Redis loses is journaled again from memory; what this
 process loses is shipped by whoever sweeps (gateway/jobs/sweeper.py).
 
-Keys, none of which expires::
+Keys, none of which expires (more of them: lua/books.lua)::
 
     obol:{<organization>}:open:<instance>     hash attempt id -> the entry that stands if the instance dies
     obol:{<organization>}:journal:<instance>  hash attempt id -> a charge that Postgres may not have
@@ -22,19 +22,25 @@ whose intent was already entered as orphaned becomes its correction (LedgerSink)
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import logging
 from collections import deque
-from collections.abc import Iterable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
-from gateway.domain import LedgerEntry
-from gateway.errors import JournalUnavailable
+from gateway.domain import NO_CLAIMS, NO_ROOM_TOLD, Admission, Claims, LedgerEntry, OnExhausted, Room
+from gateway.errors import BudgetsUnavailable, JournalUnavailable, StoreUnavailable
+from gateway.ids import unix_ms
+from gateway.stores.admission import Unknown, judged
+from gateway.stores.balances import Balances
+from gateway.stores.books import ClaimEncoder, Journaled, Keys, hold_record, place_record
 from gateway.stores.local_journal import LocalJournal
+from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link, Script
+from gateway.stores.redis_wire import Arg
 
 log = logging.getLogger("obol.journal")
 
@@ -42,53 +48,61 @@ ORGANIZATIONS = "obol:organizations"
 INSTANCES = "obol:instances"
 _RESTORE_BATCH = 500
 _DROP_BATCH = 2000
+_REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
 
-_OPEN = Script.load("journal_open")
-_SETTLE = Script.load("journal_settle")
-_RESTORE = Script.load("journal_restore")
+_OPEN = Script.load("journal_open", "books")
+_VOID = Script.load("journal_void", "books")
+_SETTLE = Script.load("journal_settle", "books")
+_PART = Script.load("journal_part", "books")
+_PROGRESS = Script.load("journal_progress", "books")
+_RESTORE = Script.load("journal_restore", "books")
 _AGAIN = Script.load("journal_again")
+_DROP = Script.load("journal_drop", "books")
+_DOUBT = Script.load("books_doubt", "books")
 _BEAT = Script.load("journal_beat")
-_LEAVE = Script.load("journal_leave")
-
-
-class Journaled(NamedTuple):
-    """One entry as it lies in the journal: ``entry`` is the JSON of a LedgerEntry."""
-
-    id: str
-    organization_id: str
-    entry: bytes
-
-
-class Keys(NamedTuple):
-    """The keys of one instance in one organization."""
-
-    open: str
-    journal: str
-    instances: str
-
-    @classmethod
-    def of(cls, organization_id: str, instance: str) -> Keys:
-        prefix = f"obol:{{{organization_id}}}:"
-        return cls(f"{prefix}open:{instance}", f"{prefix}journal:{instance}", f"{prefix}instances")
+_LEAVE = Script.load("journal_leave", "books")
 
 
 class RedisJournal:
     """The journal of one process: ports.Journal for the path, ``take`` and ``acknowledge`` for the Shipper."""
 
-    def __init__(self, link: Link, local: LocalJournal, instance: str) -> None:
+    def __init__(
+        self,
+        link: Link,
+        local: LocalJournal,
+        instance: str,
+        balances: Balances,
+        *,
+        clock: RedisClock | None = None,
+        serves_without_redis: bool = False,
+        on_alert: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """``serves_without_redis``: budgeted calls go on unchecked while Redis is away, instead of being refused.
+
+        ``on_alert`` is told the organization for which an alert was left in Redis.
+        """
         self.instance = instance
+        self.clock = clock or RedisClock()
         self._link = link
         self._local = local
+        self._balances = balances
+        self._serves_without_redis = serves_without_redis
+        self._on_alert = on_alert
         self._encode = msgspec.json.Encoder().encode
+        self._encode_claims = ClaimEncoder()
         self._keys: dict[str, Keys] = {}
         self._registered: set[str] = set()  # organizations that obol:organizations knows, as far as we know
         self._open: dict[str, Journaled] = {}
+        self._asking: dict[str, str] = {}  # attempt -> request: sent to be admitted, not answered yet
+        self._holds: dict[str, str] = {}  # attempt -> its record in Redis
+        self._places: dict[str, tuple[str, str]] = {}  # request -> organization, its record in Redis
         self._settled: dict[str, Journaled] = {}  # not yet acknowledged by Postgres
         self._ready: deque[str] = deque()  # ids of those that nobody is shipping, oldest first
         self._shipped: dict[str, list[str]] = {}  # organization -> ids that Redis still has to drop
         self._never_sent: set[str] = set()  # settled while Redis was away: Redis has nothing to drop
         self._has_entries = asyncio.Event()
         self._is_behind = False  # Redis may lack something that stands here
+        self._is_doubtful = not link.is_connected  # others may have charged meanwhile what no balance counts
         self._has_beaten = False
         self._restoring = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -104,27 +118,99 @@ class RedisJournal:
         """How many calls are open."""
         return len(self._open)
 
-    async def open(self, entry: LedgerEntry) -> None:
-        """Record the intent of a call. Raises JournalUnavailable when neither Redis nor the disk takes it."""
+    async def open(self, entry: LedgerEntry, admission: Admission = Admission()) -> Room:  # noqa: B008 - frozen
+        """Admit a call and record its intent.
+
+        Raises RateLimited, BudgetExceeded, BudgetsUnavailable (a budget applies and Redis or Postgres is away), and
+        JournalUnavailable when neither Redis nor the disk takes the intent.
+        """
         intent = self._open[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
-        keys = self._keys_of(entry.organization_id)
+        self._asking[entry.id] = entry.request_id
         try:
-            if entry.organization_id not in self._registered:
-                await self._register(entry.organization_id)
-            await self._link.script(_OPEN, (keys.open, keys.instances), (intent.id, intent.entry, self.instance))
+            room = await self._admit(intent, entry.request_id, admission)
         except RedisError as exc:
             self._fell_behind("open", exc)
+            await self._open_without_redis(intent, admission)
+            room = NO_ROOM_TOLD
+        except Exception:  # refused, in whatever way: nothing of it may stand
+            self._open.pop(intent.id, None)
+            raise
+        finally:
+            self._asking.pop(intent.id, None)
+        self._remember(intent, entry.request_id, admission)
+        return room
+
+    async def _admit(self, intent: Journaled, request_id: str, admission: Admission) -> Room:
+        """Ask Redis, and again after every rebuild that the answer calls for. Raises RedisError and refusals."""
+        claims, keys = admission.claims, self._keys_of(intent.organization_id)
+        if intent.organization_id not in self._registered:
+            await self._register(intent.organization_id)
+        args = self._open_args(intent, request_id, admission)
+        for _ in range(_REBUILDS_MAX):
+            reply = await self._link.script(_OPEN, (keys.books, keys.open, keys.instances), args)
+            judgement = judged(reply, admission)
+            if isinstance(judgement, Room):
+                return judgement
+            if not isinstance(judgement, Unknown):
+                if judgement.has_alerted:
+                    self._on_alert(intent.organization_id)
+                raise judgement.error
             try:
-                await self._local.open(intent.organization_id, intent.id, intent.entry)
-            except JournalUnavailable:
-                self._open.pop(intent.id, None)
-                raise
+                unknown = [claims.budgets[index] for index in judgement.which]
+                await self._balances.rebuild(intent.organization_id, unknown)
+            except StoreUnavailable as exc:
+                if not self._serves_without_redis:
+                    raise BudgetsUnavailable(f"What is left of the budgets cannot be told right now: {exc}") from exc
+                claims = claims._replace(budgets=())
+                args = self._open_args(intent, request_id, dataclasses.replace(admission, claims=claims))
+        raise BudgetsUnavailable("What is left of the budgets cannot be told right now. Please retry.")
+
+    def _open_args(self, intent: Journaled, request_id: str, admission: Admission) -> tuple[Arg, ...]:
+        encoded = self._encode_claims(admission.claims)
+        return (
+            intent.id,
+            intent.entry,
+            self.instance,
+            request_id,
+            admission.hold_nusd,
+            admission.input_tokens,
+            admission.ladder_pct,
+            len(encoded.claims.budgets),
+            len(encoded.claims.limits),
+            *encoded.budgets,
+            *encoded.limits,
+        )
+
+    async def _open_without_redis(self, intent: Journaled, admission: Admission) -> None:
+        is_budgeted = admission.hold_nusd > 0 and any(
+            claim.budget.on_exhausted is not OnExhausted.NOTIFY for claim in admission.claims.budgets
+        )
+        if is_budgeted and not self._serves_without_redis:
+            self._open.pop(intent.id, None)
+            raise BudgetsUnavailable(
+                "A budget applies to this call, and what is left of it cannot be told while Redis is away."
+            )
+        try:
+            await self._local.open(intent.organization_id, intent.id, intent.entry)
+        except JournalUnavailable:
+            self._open.pop(intent.id, None)
+            raise
+
+    def _remember(self, intent: Journaled, request_id: str, admission: Admission) -> None:
+        """Keep what Redis holds for this call, to tell it again should Redis lose it."""
+        if record := hold_record(admission.hold_nusd, admission.claims):
+            self._holds[intent.id] = record
+        if admission.claims.limits and request_id not in self._places:
+            record = place_record(int(self.clock.unix_s()), admission.input_tokens, admission.claims)
+            self._places[request_id] = (intent.organization_id, record)
 
     async def void(self, entry: LedgerEntry) -> None:
-        """Take an intent back: its call was never made."""
+        """Take an intent and its hold back: its call was never made."""
         self._open.pop(entry.id, None)
+        self._holds.pop(entry.id, None)
+        keys = self._keys_of(entry.organization_id)
         try:
-            await self._link.command("HDEL", self._keys_of(entry.organization_id).open, entry.id)
+            await self._link.script(_VOID, (keys.books, keys.open), (entry.id, self.instance))
         except RedisError as exc:
             # Restoring replaces the intents in Redis by those that stand here.
             self._fell_behind("void", exc)
@@ -133,22 +219,69 @@ class RedisJournal:
         except JournalUnavailable as exc:
             log.critical("intent %s could not be taken back, it will stand as orphaned: %s", entry.id, exc)
 
-    async def settle(self, entry: LedgerEntry) -> None:
-        """Replace the intent of the same id by its charge. May be repeated."""
+    async def leave(self, request_id: str, organization_id: str) -> None:
+        """The request has ended without a last settlement: give its parallel place back."""
+        if self._places.pop(request_id, None) is None:
+            return
+        keys = self._keys_of(organization_id)
+        try:
+            await self._link.script(_PART, (keys.books,), (request_id, self.instance))
+        except RedisError as exc:
+            self._fell_behind("leave", exc)
+
+    async def progress(self, entries: Sequence[LedgerEntry]) -> None:
+        """Renew intents that are still open: what would stand if this process died now."""
+        renewed: dict[str, list[Arg]] = {}
+        for entry in entries:
+            if entry.id in self._open and entry.id not in self._asking:
+                intent = self._open[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
+                renewed.setdefault(intent.organization_id, []).extend((intent.id, intent.entry))
+        for organization_id, args in renewed.items():
+            keys = self._keys_of(organization_id)
+            try:
+                for start in range(0, len(args), _RESTORE_BATCH * 2):
+                    part = args[start : start + _RESTORE_BATCH * 2]
+                    await self._link.script(_PROGRESS, (keys.books, keys.open), part)
+            except RedisError as exc:
+                self._fell_behind("progress", exc)
+
+    async def settle(self, entry: LedgerEntry, claims: Claims = NO_CLAIMS, *, is_last: bool = True) -> None:
+        """Replace the intent of the same id by its charge, and its hold by what it cost. May be repeated."""
         charge = self._settled[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self._open.pop(entry.id, None)
+        self._holds.pop(entry.id, None)
+        if is_last:
+            self._places.pop(entry.request_id, None)
         keys = self._keys_of(entry.organization_id)
         was_connected = self._link.is_connected
+        encoded = self._encode_claims(claims)
         try:
             if entry.organization_id not in self._registered:
                 await self._register(entry.organization_id)
-            await self._link.script(_SETTLE, keys, (charge.id, charge.entry, self.instance))
+            has_alerted = await self._link.script(
+                _SETTLE,
+                keys,
+                (
+                    charge.id,
+                    charge.entry,
+                    self.instance,
+                    entry.cost_nusd,
+                    unix_ms(entry.created_at),
+                    entry.request_id,
+                    entry.input_tokens + entry.output_tokens,
+                    int(is_last),
+                    len(claims.budgets),
+                    *encoded.budgets,
+                ),
+            )
         except RedisError as exc:
             if not was_connected:
                 self._never_sent.add(charge.id)
             self._fell_behind("settle", exc)
             await self._settle_locally(charge)
         else:
+            if has_alerted:
+                self._on_alert(entry.organization_id)
             if self._local.holds(charge.id):
                 await self._settle_locally(charge)
         finally:
@@ -211,10 +344,14 @@ class RedisJournal:
         work, self._shipped = self._shipped, {}
         for organization_id, ids in work.items():
             ids = [one for one in ids if one not in self._settled]  # noqa: PLW2901 - settled again meanwhile
-            key = self._keys_of(organization_id).journal
+            keys = self._keys_of(organization_id)
             try:
-                for start in range(0, len(ids), _DROP_BATCH):
-                    await self._link.command("HDEL", key, *ids[start : start + _DROP_BATCH])
+                while ids:
+                    args = ids[:_DROP_BATCH]
+                    if await self._link.script(_DROP, (keys.books, keys.journal), args) == -1:
+                        self._shipped.setdefault(organization_id, []).extend(ids)  # the next heartbeat drops them
+                        break
+                    del ids[:_DROP_BATCH]
             except RedisError as exc:
                 self._shipped.setdefault(organization_id, []).extend(ids)
                 self._fell_behind("acknowledge", exc)
@@ -223,13 +360,27 @@ class RedisJournal:
 
     async def beat(self) -> None:
         """Say that this instance lives; journal again what Redis lost. Raises RedisError while it is away."""
-        was_unknown = await self._link.script(_BEAT, (INSTANCES,), (self.instance,)) == 1
-        if was_unknown and self._has_beaten:
+        asked_at_s = self.clock.now_s()
+        reply = await self._link.script(_BEAT, (INSTANCES,), (self.instance,))
+        was_unknown, redis_us = reply if isinstance(reply, list) else (0, None)
+        if redis_us is not None:
+            self.clock.read(int(redis_us), asked_at_s)
+        if was_unknown == 1 and self._has_beaten:
             log.error("Redis does not know this instance any more: journaling again all that stands in memory")
             self._is_behind = True
         self._has_beaten = True
         if self._is_behind:
             await self.restore()
+        if self._is_doubtful:
+            await self._doubt_all()
+        await self._drop_shipped()
+
+    async def _doubt_all(self) -> None:
+        """After an outage: whoever died in it may have charged what no balance counts. Raises RedisError."""
+        organizations = await self._link.command("SMEMBERS", ORGANIZATIONS)
+        for organization in organizations if isinstance(organizations, list) else ():
+            await doubt(self._link, organization.decode())
+        self._is_doubtful = False
 
     async def restore(self) -> None:
         """Bring Redis to what this process knows: open intents, unshipped charges, dropped ones. Raises RedisError."""
@@ -244,7 +395,6 @@ class RedisJournal:
     async def _restore(self) -> None:
         for organization_id in list(self._keys):
             await self._register(organization_id)
-            await self._restore_open(organization_id)
         ids = list(self._settled)
         for start in range(0, len(ids), _RESTORE_BATCH):
             # Looked up only now: what was shipped meanwhile must not come back. Nothing is awaited until it is sent.
@@ -256,17 +406,25 @@ class RedisJournal:
                     for org, args in _by_organization(charges, self.instance).items()
                 )
             )
+        # After the charges: this begins a new generation of the books, in which they must be found.
+        for organization_id in list(self._keys):
+            await self._restore_open(organization_id)
         await self._drop_shipped()
 
     async def _restore_open(self, organization_id: str) -> None:
-        keys = self._keys_of(organization_id)
-        args = [self.instance.encode()]
+        keys, asking = self._keys_of(organization_id), self._asking
+        intents: list[Arg] = []
         for intent in self._open.values():
-            if intent.organization_id == organization_id:
-                args += [intent.id.encode(), intent.entry]
-        await self._link.script(_RESTORE, (keys.open, keys.instances), args)
+            if intent.organization_id == organization_id and intent.id not in asking:
+                intents += [intent.id, intent.entry, self._holds.get(intent.id, "")]
+        places: list[Arg] = []
+        for request_id, (organization, record) in self._places.items():
+            if organization == organization_id:
+                places += [request_id, record]
+        args = (self.instance, len(intents) // 3, len(places) // 2, *intents, *places, *asking, *asking.values())
+        await self._link.script(_RESTORE, (keys.books, keys.open, keys.instances), args)
 
-    async def leave(self) -> bool:
+    async def sign_off(self) -> bool:
         """Deregister after a clean end; false when something is left, which a sweeper then takes up.
 
         Nothing may be opened or settled any more.
@@ -304,7 +462,7 @@ class RedisJournal:
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _on_back(self) -> None:
-        self._is_behind = True
+        self._is_behind = self._is_doubtful = True
         task = asyncio.get_running_loop().create_task(self._beat_again(), name="journal-restore")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -329,6 +487,11 @@ class RedisJournal:
         if keys is None:
             keys = self._keys[organization_id] = Keys.of(organization_id, self.instance)
         return keys
+
+
+async def doubt(link: Link, organization_id: str) -> None:
+    """Have every balance of the organization rebuilt when it is next used. Raises RedisError."""
+    await link.script(_DOUBT, (Keys.of(organization_id, "").books,), ())
 
 
 async def count_journaled(link: Link) -> int:

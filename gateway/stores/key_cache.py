@@ -16,7 +16,9 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.domain import Caller
 from gateway.errors import StoreUnavailable
-from gateway.stores.keys import CHANNEL, Changes, digest
+from gateway.stores.key_announcer import CHANNEL
+from gateway.stores.key_secrets import digest
+from gateway.stores.keys import Changes
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -100,6 +102,7 @@ class KeyCache:
         self._since, self._refreshed_s = changes.until, self._monotonic_s()
         for changed in changes.keys:
             self._take(changed.digest, changed.caller)
+        self._drop_rotated(changes)
 
     def heard(self, announcement: bytes) -> None:
         """A message of the channel: a digest in hexadecimal, whose key must be looked up anew, or ``*`` for all."""
@@ -128,6 +131,14 @@ class KeyCache:
             self._unknown.pop(key, None)
             if key in self._known:
                 self._known[key] = caller
+
+    def _drop_rotated(self, changes: Changes) -> None:
+        """Forget the secrets that a changed key had once: a rotation replaced them, and their overlap was cut short."""
+        ids, current = {one.key_id for one in changes.keys}, {one.digest for one in changes.keys}
+        if ids:
+            rotated = [key for key, caller in self._known.items() if caller.key_id in ids and key not in current]
+            for key in rotated:
+                del self._known[key]
 
     async def _look_up(self, key: bytes) -> Caller | None:
         """Ask the store, once for all that wait for this key; a waiter that leaves takes the answer from no other."""

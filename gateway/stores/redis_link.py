@@ -31,7 +31,10 @@ _AWAY_PREFIXES = ("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED")
 
 
 class Script:
-    """A Lua script, named by its SHA-1 once it was sent; ``Script.load("x")`` reads x.lua beside this file."""
+    """A Lua script, named by its SHA-1 once it was sent; ``Script.load("x")`` reads lua/x.lua.
+
+    ``Script.load("x", "books")`` puts lua/books.lua, whose functions it uses, before it.
+    """
 
     __slots__ = ("name", "sha", "source")
 
@@ -41,8 +44,9 @@ class Script:
         self.sha = hashlib.sha1(source.encode(), usedforsecurity=False).hexdigest()
 
     @classmethod
-    def load(cls, name: str) -> Script:
-        return cls(name, resources.files("gateway.stores").joinpath(f"{name}.lua").read_text(encoding="utf-8"))
+    def load(cls, name: str, *libraries: str) -> Script:
+        folder = resources.files("gateway.stores").joinpath("lua")
+        return cls(name, "".join(folder.joinpath(f"{one}.lua").read_text("utf-8") for one in (*libraries, name)))
 
 
 class Link(Protocol):

@@ -86,7 +86,7 @@ async def test_serving_goes_on_in_local_files_while_redis_is_away(server, ledger
         await until(lambda: link.is_connected)
         await journal.restore()
         assert await ids_in(link, "org", "one") == (set(), set())
-        assert await journal.leave()
+        assert await journal.sign_off()
     assert ledger.entries == {one.id: charge_of(one) for one in (before, during)}
     await sweep_until_dead(server.url, ledger, tmp_path)
     assert ledger.corrections == {}
@@ -220,7 +220,7 @@ async def test_an_end_without_redis_and_ledger_leaves_all_on_the_disk(server, le
         await journal.settle(charge_of(ended))
         server.kill()
         await until(lambda: not link.is_connected)
-        assert not await journal.leave()
+        assert not await journal.sign_off()
     server.wipe()
     server.start()
     await sweep_until_dead(server.url, ledger, tmp_path)
@@ -263,7 +263,7 @@ async def test_a_refused_intent_that_redis_took_after_all_is_no_charge(server, l
     server.go_on()
     await until(lambda: link.is_connected)
     await journal.restore()
-    assert await journal.leave()
+    assert await journal.sign_off()
     await journal.close()
     await local.close()
     await link.close()

@@ -9,7 +9,8 @@ import pytest
 from journal_parts import charge_of, ids_in, journal_on, make_intent
 
 from gateway.domain import LedgerEntry
-from gateway.stores.journal import INSTANCES, ORGANIZATIONS, Keys
+from gateway.stores.books import Keys
+from gateway.stores.journal import INSTANCES, ORGANIZATIONS
 
 
 @pytest.fixture
@@ -115,10 +116,10 @@ async def test_a_clean_end_leaves_no_trace(parts):
     await journal.settle(charge_of(intent))
     await journal.acknowledge(journal.take(1))
 
-    assert await journal.leave()
+    assert await journal.sign_off()
 
     assert await link.command("HEXISTS", INSTANCES, journal.instance) == 0
-    assert await link.command("EXISTS", *Keys.of(intent.organization_id, journal.instance)) == 0
+    assert await link.command("EXISTS", *Keys.of(intent.organization_id, journal.instance)[1:]) == 0
 
 
 async def test_an_end_with_open_calls_leaves_them_to_the_sweepers(parts):
@@ -126,7 +127,7 @@ async def test_an_end_with_open_calls_leaves_them_to_the_sweepers(parts):
     intent = make_intent(uuid4().hex, journal.instance)
     await journal.open(intent)
 
-    assert not await journal.leave()
+    assert not await journal.sign_off()
 
     assert await link.command("HEXISTS", INSTANCES, journal.instance) == 1
     assert await ids_in(link, intent.organization_id, journal.instance) == ({intent.id}, set())

@@ -13,7 +13,8 @@ from own_valkey import own_valkey
 
 from gateway.domain import Basis
 from gateway.jobs import SWEEP_INTERVAL_S, Job, JobRunner, Shipper, Sweeper
-from gateway.stores.journal import INSTANCES, Keys
+from gateway.stores.books import Keys
+from gateway.stores.journal import INSTANCES
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_open import open_link
 
@@ -103,7 +104,7 @@ async def test_a_shipper_that_is_stopped_while_the_ledger_is_away_keeps_its_char
         charge = charge_of(make_intent())
         await journal.settle(charge)
         assert not await shipper.stop(0.1)
-        assert not await journal.leave()
+        assert not await journal.sign_off()
         assert await ids_in(link, "org", "one") == (set(), {charge.id})
         assert journal.unshipped == 1
 
@@ -125,7 +126,7 @@ async def test_what_a_dead_instance_left_is_entered_exactly_once_by_two_sweepers
     assert bases == {Basis.ORPHANED: 1170, Basis.REPORTED: 30}
     assert await links[0].command("HEXISTS", INSTANCES, "dead") == 0
     for number in range(3):
-        assert await links[0].command("EXISTS", *Keys.of(f"org-{number}", "dead")) == 0
+        assert await links[0].command("EXISTS", *Keys.of(f"org-{number}", "dead")[1:]) == 0
     for link in links:
         await link.close()
 
@@ -215,7 +216,7 @@ async def test_a_paused_instance_that_was_swept_corrects_its_entries_when_it_goe
         shipper.start()
         assert await shipper.stop(10)
         assert ledger.cost_nusd(running.id) == 80
-        assert await journal.leave()
+        assert await journal.sign_off()
 
 
 async def test_a_charge_settled_between_reading_and_dropping_is_not_dropped(server, tmp_path):

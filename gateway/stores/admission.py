@@ -1,0 +1,74 @@
+"""What the answer of lua/journal_open.lua means: room, a refusal in words, or balances to rebuild."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from gateway.domain import NO_ROOM_TOLD, Admission, Balance, BudgetClaim, LimitClaim, Room
+from gateway.errors import BudgetExceeded, GatewayError, RateLimited
+from policies.refusal_text import budget_refusal, limit_refusal
+
+
+class Unknown(NamedTuple):
+    """Balances that nobody knows; ``which`` of the claimed budgets."""
+
+    which: tuple[int, ...]
+
+
+class Refused(NamedTuple):
+    """The call may not start; ``has_alerted``: an alert was left in Redis."""
+
+    error: GatewayError
+    has_alerted: bool = False
+
+
+def judged(reply: object, admission: Admission) -> Room | Unknown | Refused:
+    """Read an answer. Raises ValueError for one that the script does not give."""
+    match reply:
+        case [b"ok", *numbers]:
+            return _room(numbers)
+        case [b"limit", int(which), bytes(kind), bytes(wait_ms), bytes(limit), bytes(rest)]:
+            return _over_limit(admission.claims.limits[which - 1], kind, int(wait_ms), int(limit), int(rest))
+        case [b"budget", int(which), bytes(spent), bytes(held), bytes(_), int(told)]:
+            balance = Balance(int(spent), int(held))
+            return _over_budget(admission.claims.budgets[which - 1], balance, admission.hold_nusd, told == 1)
+        case [b"unknown", *which]:
+            return Unknown(tuple(index - 1 for index in which if isinstance(index, int)))
+        case _:
+            raise ValueError(f"an admission was answered with {reply!r}")
+
+
+def _over_limit(claim: LimitClaim, kind: bytes, wait_ms: int, limit: int, rest: int) -> Refused:
+    message, details = limit_refusal(claim, kind.decode(), wait_ms)
+    room = _room_of_refusal(kind, wait_ms, limit, rest)
+    headers = {"retry-after": str(-(-wait_ms // 1000)), "retry-after-ms": str(wait_ms)}
+    return Refused(RateLimited(message, headers=headers, details=details, room=room))
+
+
+def _over_budget(claim: BudgetClaim, balance: Balance, hold_nusd: int, has_alerted: bool) -> Refused:
+    message, details = budget_refusal(claim, balance, hold_nusd)
+    error = BudgetExceeded(message, details=details, on_exhausted=claim.budget.on_exhausted)
+    return Refused(error, has_alerted)
+
+
+def _room(numbers: list[object]) -> Room:
+    if numbers[0] == b"-1" and numbers[3] == b"-1":
+        return NO_ROOM_TOLD
+    read = [int(number) if isinstance(number, (bytes, int)) else -1 for number in numbers]
+    has_requests, has_tokens = read[0] >= 0, read[3] >= 0
+    return Room(
+        limit_requests=read[0] if has_requests else None,
+        remaining_requests=read[1] if has_requests else None,
+        reset_requests_ms=read[2],
+        limit_tokens=read[3] if has_tokens else None,
+        remaining_tokens=read[4] if has_tokens else None,
+        reset_tokens_ms=read[5],
+    )
+
+
+def _room_of_refusal(kind: bytes, wait_ms: int, limit: int, rest: int) -> Room:
+    if kind == b"tokens":
+        return Room(limit_tokens=limit, remaining_tokens=rest, reset_tokens_ms=wait_ms)
+    if kind == b"requests":
+        return Room(limit_requests=limit, remaining_requests=0, reset_requests_ms=wait_ms)
+    return NO_ROOM_TOLD
