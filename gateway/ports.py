@@ -266,6 +266,9 @@ class Telemetry(Protocol):
 
     def refused(self, request_id: str, error: GatewayError) -> None: ...
 
+    def unpriced(self, organization_id: str, model: str) -> None:
+        """A request asked for a model whose price nobody stated, whether it was refused or charged nothing."""
+
 
 @dataclass(frozen=True, slots=True)
 class Clock:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TextIO
 
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
 from gateway.domain import NANO, LedgerEntry
+from gateway.domain.alert import Alert
 from gateway.errors import GatewayError
 from gateway.ids import rfc3339
 
@@ -38,6 +39,7 @@ class Metrics:
             "obol_first_token_seconds", "Time to first block", ("deployment",), buckets=_SECONDS, registry=registry
         )
         self.refusals = Counter("obol_refusals", "Requests refused, by kind of error", ("error",), registry=registry)
+        self.alerts = Counter("obol_alerts", "Alerts, by kind", ("kind",), registry=registry)
         self.catalog = Gauge(
             "obol_catalog_info", "1 for the catalog in force", ("hash",), registry=registry, multiprocess_mode="liveall"
         )
@@ -71,9 +73,16 @@ class _PerDeployment:
 class RequestTelemetry:
     """Counts and logs what happened on the path (ports.Telemetry)."""
 
-    def __init__(self, metrics: Metrics, write_line: Callable[[bytes], None], level: str) -> None:
+    def __init__(
+        self,
+        metrics: Metrics,
+        write_line: Callable[[bytes], None],
+        level: str,
+        on_unpriced: Callable[[str, str], None] = lambda _organization_id, _model: None,
+    ) -> None:
         self._metrics = metrics
         self._write_line = write_line
+        self.unpriced = on_unpriced
         self._level = logging.getLevelNamesMapping()[level.upper()]
         self._by_deployment: dict[str, _PerDeployment] = {}
 
@@ -115,6 +124,13 @@ class RequestTelemetry:
                 "message": error.message,
             }
             self._write_line(_encode(line))
+
+    def alerted(self, alert: Alert, data: Mapping[str, object]) -> None:
+        """An alert was taken up for the first time; ``data`` is what its message says."""
+        self._metrics.alerts.labels(alert.kind).inc()
+        if self._level <= logging.WARNING:
+            line = {"level": "warning", "event": "alert", "time": rfc3339(alert.at_ms / 1000), "kind": alert.kind}
+            self._write_line(_encode({**line, **data}))
 
 
 _encode = msgspec.json.Encoder().encode
