@@ -11,21 +11,13 @@ from collections.abc import Collection, Iterable, Mapping, MutableMapping, Seque
 from typing import NamedTuple, TypeAlias, TypeVar
 
 from gateway.domain import NO_CLAIMS, Budget, BudgetClaim, Claims, Dimension, LedgerEntry, Limit, LimitClaim, Scope
+from policies.scopes import FIELDS
 from policies.windows import balance_name, counter_name, period_of
 
 CALLS_KEPT_MAX = 8192  # what one process keeps of claims it found, for calls without a rule for their end user
 END_USER_CALLS_KEPT_MAX = 8192  # and with one: clients choose end users, who must not push the others out
 
 _FOREVER_MS = float("inf")
-_FIELDS = {
-    Dimension.ORGANIZATION: "organization_id",
-    Dimension.TEAM: "team_id",
-    Dimension.MEMBER: "member_id",
-    Dimension.KEY: "key_id",
-    Dimension.END_USER: "end_user",
-    Dimension.ROUTE: "route",
-    Dimension.MODEL: "model",
-}
 # What else a scope says by naming one: a key is of one team and member, a member of one team.
 _IMPLIED: Mapping[Dimension, frozenset[Dimension]] = {
     Dimension.TEAM: frozenset(),
@@ -180,7 +172,7 @@ def _claims(rules: Sequence[Rule], values: Mapping[Dimension, str | None], now_m
             limit = _unless_stated(rule, rules)
             if limit is not None:
                 limits.append(LimitClaim(limit, value, counter_name(rule, value)))
-        elif not any(isinstance(other, Budget) and _stands_in(other, rule) for other in rules):
+        elif not any(isinstance(other, Budget) and stands_in(other, rule) for other in rules):
             period = period_of(rule, now_ms)
             is_raised = rule.raised_until_ms is not None and now_ms < rule.raised_until_ms
             raised_nusd = rule.raised_limit_nusd if is_raised else None
@@ -194,24 +186,24 @@ def _claims(rules: Sequence[Rule], values: Mapping[Dimension, str | None], now_m
     return _Found(since_ms, until_ms, claims)
 
 
-def _stands_in(named: Rule, default: Rule) -> bool:
+def stands_in(named: Rule, default: Rule) -> bool:
     """Whether one rule names the very value that the other counts apart, all else being the same."""
     each = default.scope.each
-    if each is None or named.scope.each is not None or getattr(named.scope, _FIELDS[each]) is None:
+    if each is None or named.scope.each is not None or getattr(named.scope, FIELDS[each]) is None:
         return False
     if isinstance(named, Budget) and isinstance(default, Budget) and named.window is not default.window:
         return False
     said = {each, *_IMPLIED[each]}
     return all(
         getattr(named.scope, field) == getattr(default.scope, field)
-        for dimension, field in _FIELDS.items()
+        for dimension, field in FIELDS.items()
         if dimension not in said
     )
 
 
 def _unless_stated(limit: Limit, rules: Sequence[Rule]) -> Limit | None:
     """A default limit without the rates that a rule for the very value states; None when nothing is left of it."""
-    named = [other for other in rules if isinstance(other, Limit) and _stands_in(other, limit)]
+    named = [other for other in rules if isinstance(other, Limit) and stands_in(other, limit)]
     if not named:
         return limit
     left = dataclasses.replace(
@@ -230,7 +222,7 @@ def _unless_any(stated: Sequence[int | None], rate: int | None) -> int | None:
 
 
 def _place_of(scope: Scope) -> _Place:
-    return tuple(getattr(scope, field) for field in _FIELDS.values())
+    return tuple(getattr(scope, field) for field in FIELDS.values())
 
 
 def _shape_of(place: _Place) -> _Shape:

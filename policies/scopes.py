@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from gateway.domain import Dimension, LedgerEntry, Scope
 
-_FIELDS: Mapping[Dimension, str] = {
+# The field of a Scope, and of a LedgerEntry but for the model, that holds each dimension.
+FIELDS: Mapping[Dimension, str] = {
     Dimension.ORGANIZATION: "organization_id",
     Dimension.TEAM: "team_id",
     Dimension.MEMBER: "member_id",
@@ -15,11 +16,14 @@ _FIELDS: Mapping[Dimension, str] = {
     Dimension.ROUTE: "route",
     Dimension.MODEL: "model",
 }
+_OWNED = (Dimension.TEAM, Dimension.MEMBER, Dimension.KEY)  # each is of one organization
 
 
 def scope_fields(scope: Scope) -> dict[str, str]:
-    """The scope as the admin API takes it: only what it names."""
-    named = {str(dimension): getattr(scope, field) for dimension, field in _FIELDS.items()}
+    """The scope as the admin API takes it: only what it names, and the organization where nothing else says it."""
+    named = {str(dimension): getattr(scope, field) for dimension, field in FIELDS.items()}
+    if any(named[dimension] is not None for dimension in _OWNED):
+        del named[Dimension.ORGANIZATION]
     fields = {name: value for name, value in named.items() if value is not None}
     return fields if scope.each is None else {**fields, "each": str(scope.each)}
 
@@ -52,13 +56,13 @@ def subject_of(
 
 def is_within(entry: LedgerEntry, scope: Scope, value: str | None) -> bool:
     """Whether a call is one that the scope is about, and of that value where it counts apart."""
-    if scope.each is not None and getattr(entry, _FIELDS[scope.each]) != value:
+    if scope.each is not None and getattr(entry, FIELDS[scope.each]) != value:
         return False
     if scope.model is not None and scope.model not in {entry.model_asked, entry.deployment, entry.model}:
         return False
     return all(
         named is None or named == getattr(entry, field)
-        for dimension, field in _FIELDS.items()
+        for dimension, field in FIELDS.items()
         if dimension is not Dimension.MODEL
         for named in (getattr(scope, field),)
     )

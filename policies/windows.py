@@ -60,7 +60,8 @@ def period_of(budget: Budget, at_ms: int) -> Period:
 
 def balance_name(budget: Budget, period: Period, value: str | None) -> str:
     """What the balance of one period, and of one value of what is counted apart, is called in its organization."""
-    mark = "r" if budget.is_rolling else ""
+    # With the number of its cells, so that a window of another length finds none of its.
+    mark = f"r{period.cells}." if budget.is_rolling else ""
     return f"{budget.id}:{mark}{period.start_ms}{_suffix(value)}"
 
 

@@ -49,7 +49,7 @@ def test_a_spent_budget_says_whose_it_is_how_much_when_it_resets_and_whom_to_ask
     assert details == {
         "budget": {
             "id": "bud_1",
-            "scope": {"organization": "org_1", "team": "team_1"},
+            "scope": {"team": "team_1"},
             "value": None,
             "window": "month",
             "limit_usd": "10.00",
@@ -163,8 +163,8 @@ def test_scopes_have_names_for_people(scope, told):
 def test_a_scope_is_told_by_what_it_names():
     scope = Scope("o", "t", "m", "k", "u", "r", "x", Dimension.END_USER)
 
+    assert scope_fields(Scope("o", route="r")) == {"organization": "o", "route": "r"}
     assert scope_fields(scope) == {
-        "organization": "o",
         "team": "t",
         "member": "m",
         "key": "k",

@@ -160,7 +160,7 @@ def test_balances_are_named_by_budget_period_and_value():
 
     assert balance_name(budget(Window.DAY), Period(5, 6), None) == "bud_1:5"
     assert balance_name(budget(Window.DAY), Period(5, 6), "mem_1") == "bud_1:5:mem_1"
-    assert balance_name(rolling, Period(0, None, 1, 1), "a@b.c") == "bud_1:r0:a@b.c"
+    assert balance_name(rolling, Period(0, None, 900_000, 96), "a@b.c") == "bud_1:r96.0:a@b.c"
     assert counter_name(Limit("lim_1", Scope("org_1")), None) == "lim_1"
     assert counter_name(Limit("lim_1", Scope("org_1")), "key_1") == "lim_1:key_1"
 
