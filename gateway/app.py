@@ -22,9 +22,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from backends.registry import create_backends
 from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
+from gateway.api.admin.admin_keys import add_admin_keys
+from gateway.api.admin.audit import add_audit
+from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
+from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
+from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.teams import add_teams
 from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
@@ -44,16 +49,21 @@ from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from gateway.settings import Settings
 from gateway.stores import database, tables
+from gateway.stores.admin_key_cache import AdminKeyCache
+from gateway.stores.admin_keys import AdminKeyStore
+from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.journal import RedisJournal, count_journaled
+from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
-from gateway.stores.keys import KeyStore, redis_announcer
+from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
 from gateway.stores.stored_responses import StoredResponseStore
+from gateway.stores.tenants import TenantStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
 from policies.breaker import Phase
@@ -98,6 +108,7 @@ class _Stores:
     balances: Balances
     journal: RedisJournal
     ledger: LedgerStore
+    tenants: TenantStore
     keys: KeyStore
     key_cache: KeyCache
     stored: StoredResponseStore
@@ -127,7 +138,8 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     stack.push_async_callback(journal.close)
     with contextlib.suppress(RedisError):  # away: until it is back, our own time of day stands in for that of Redis
         await journal.beat()
-    ledger, keys = LedgerStore(engine), KeyStore(engine, redis_announcer(redis))
+    announce = redis_announcer(redis)
+    ledger, keys = LedgerStore(engine), KeyStore(engine, announce)
     stored = StoredResponseStore(engine)
     stack.push_async_callback(stored.close)
     return _Stores(
@@ -138,6 +150,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         balances=balances,
         journal=journal,
         ledger=ledger,
+        tenants=TenantStore(engine, announce),
         keys=keys,
         key_cache=KeyCache(keys),
         stored=stored,
@@ -201,9 +214,14 @@ async def _build(
 
 
 def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[None]]) -> APIRouter:
-    router = admin_router(operator_key(settings.admin_key))
-    add_teams(router, stores.keys)
-    add_keys(router, stores.keys)
+    admin_keys = AdminKeyStore(stores.engine)
+    router = admin_router(any_of(operator_key(settings.admin_key), AdminKeyCache(admin_keys).find))
+    add_organizations(router, stores.tenants)
+    add_teams(router, stores.tenants)
+    add_members(router, stores.tenants)
+    add_keys(router, stores.tenants, stores.keys)
+    add_admin_keys(router, stores.tenants, admin_keys)
+    add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
     return router
 

@@ -11,13 +11,18 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from gateway.commands import CommandFailed
+from gateway.domain import Actor, Role
 from gateway.errors import GatewayError
 from gateway.serving import database_failures
 from gateway.settings import Settings
 from gateway.stores import database, migrate
 from gateway.stores.embedded import EmbeddedStores, StoresFailed, layout
-from gateway.stores.keys import Key, KeyStore, redis_announcer
+from gateway.stores.key_announcer import announce_nothing, redis_announcer
+from gateway.stores.keys import Key, KeyStore
 from gateway.stores.probe import NotAnswering, Refused, postgres_rows, valkey_answer
+from gateway.stores.tenants import TenantStore
+
+_COMMAND_LINE = Actor(id="cli", name="command line", role=Role.OWNER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +51,15 @@ def migrate_database(settings: Settings) -> str:
 def create_key(settings: Settings, wish: NewKeyWish) -> str:
     """The new secret, shown this once. Raises CommandFailed."""
 
-    async def create(store: KeyStore) -> str:
+    async def create(tenants: TenantStore, keys: KeyStore) -> str:
         if wish.team:
-            matching = [team for team in await store.teams() if wish.team in (team.id, team.name)]
+            matching = await tenants.teams_called(wish.team)
             if not matching:
-                raise CommandFailed(f"there is no team {wish.team!r}: make it with POST /admin/teams")
+                raise CommandFailed(f"there is no team {wish.team!r}: make it with `obol teams create`")
             team = matching[0]
         else:
-            team = await store.ensure_default_team()
-        made = await store.create_key(team.id, wish.name, expires_at=wish.expires_at, models=wish.models)
+            team = await tenants.ensure_default_team(_COMMAND_LINE)
+        made = await keys.create_key(_COMMAND_LINE, team.id, wish.name, expires_at=wish.expires_at, models=wish.models)
         return f"{made.secret}\n{made.key.id} of team {team.name}; the secret is not shown again"
 
     return _with_keys(settings, create)
@@ -63,12 +68,12 @@ def create_key(settings: Settings, wish: NewKeyWish) -> str:
 def list_keys(settings: Settings) -> str:
     """Every key as an aligned line. Raises CommandFailed."""
 
-    async def collect(store: KeyStore) -> str:
-        names = {team.id: team.name for team in await store.teams()}
+    async def collect(tenants: TenantStore, keys: KeyStore) -> str:
+        names = await tenants.team_names()
         lines = [f"{'id':<29}  {'begins with':<13}  {'team':<20}  {'name':<24}  {'state':<28}  models"]
         cursor: str | None = None
         while True:
-            page, cursor = await store.page(limit=1000, cursor=cursor)
+            page, cursor = await keys.page(limit=1000, cursor=cursor)
             lines += [_line(key, names.get(key.team, key.team)) for key in page]
             if cursor is None:
                 return "\n".join(lines)
@@ -79,8 +84,8 @@ def list_keys(settings: Settings) -> str:
 def revoke_key(settings: Settings, key_id: str) -> str:
     """Revoke a key on every replica at once. Raises CommandFailed."""
 
-    async def revoke(store: KeyStore) -> str:
-        key = await store.revoke_key(key_id)
+    async def revoke(_tenants: TenantStore, keys: KeyStore) -> str:
+        key = await keys.revoke_key(_COMMAND_LINE, key_id)
         return f"{key.id} ({key.name}) is revoked"
 
     return _with_keys(settings, revoke)
@@ -96,12 +101,13 @@ def _line(key: Key, team: str) -> str:
     return f"{key.id:<29}  {key.prefix:<13}  {team:<20}  {key.name:<24}  {state:<28}  {models}"
 
 
-def _with_keys(settings: Settings, work: Callable[[KeyStore], Awaitable[str]]) -> str:
+def _with_keys(settings: Settings, work: Callable[[TenantStore, KeyStore], Awaitable[str]]) -> str:
     async def run(ready: Settings) -> str:
         engine = database.connect(ready.database_url)
         redis = Redis.from_url(ready.redis_url) if ready.redis_url else None
         try:
-            return await work(KeyStore(engine, redis_announcer(redis)) if redis else KeyStore(engine))
+            announce = redis_announcer(redis) if redis else announce_nothing
+            return await work(TenantStore(engine, announce), KeyStore(engine, announce))
         finally:
             await engine.dispose()
             if redis is not None:

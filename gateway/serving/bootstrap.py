@@ -12,14 +12,18 @@ import os
 import sys
 from pathlib import Path
 
+from gateway.domain import Actor, Role
 from gateway.errors import GatewayError
 from gateway.serving import database_failures, secret_files
 from gateway.settings import Settings
 from gateway.stores import database, migrate
 from gateway.stores.keys import KeyStore
+from gateway.stores.tenants import TenantStore
+
+_FIRST_START = Actor(id="first-start", name="first start", role=Role.OWNER)
 
 
-async def ensure_first_key(keys: KeyStore, data_dir: Path) -> None:
+async def ensure_first_key(tenants: TenantStore, keys: KeyStore, data_dir: Path) -> None:
     """Make a key of the default team and put it into the data folder, unless one was made before.
 
     A file whose database knows no key at all belongs to a database that is gone, and is replaced; one whose key was
@@ -28,15 +32,15 @@ async def ensure_first_key(keys: KeyStore, data_dir: Path) -> None:
     path = secret_files.first_key_file(data_dir)
     if secret_files.read(path) and (await keys.page(limit=1))[0]:
         return
-    team = await keys.ensure_default_team()
-    made = await keys.create_key(team.id, "first key")
+    team = await tenants.ensure_default_team(_FIRST_START)
+    made = await keys.create_key(_FIRST_START, team.id, "first key")
     secret_files.write(path, made.secret)
 
 
 async def _ensure_first_key(settings: Settings) -> None:
     engine = database.connect(settings.database_url)
     try:
-        await ensure_first_key(KeyStore(engine), settings.data_dir)
+        await ensure_first_key(TenantStore(engine), KeyStore(engine), settings.data_dir)
     finally:
         await engine.dispose()
 

@@ -10,6 +10,7 @@ from postgres_parts import make_database
 from gateway.stores import database, migrate
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
+from gateway.stores.tenants import TenantStore
 
 
 @pytest.fixture(scope="session")
@@ -39,3 +40,8 @@ def ledger(engine):
 @pytest.fixture(scope="session")
 def keys(engine):
     return KeyStore(engine)
+
+
+@pytest.fixture(scope="session")
+def tenants(engine):
+    return TenantStore(engine)

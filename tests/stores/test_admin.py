@@ -18,18 +18,20 @@ from gateway.api.admin.operator import operator_key
 from gateway.api.admin.teams import add_teams
 from gateway.api.surface import install_errors
 from gateway.stores import database
-from gateway.stores.keys import KeyStore, digest
+from gateway.stores.key_secrets import digest
+from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
+from gateway.stores.tenants import TenantStore
 
 ADMIN_KEY = "the-ädmin-key"
 
 
-def client_of(keys, ledger, flush, authorization=f"Bearer {ADMIN_KEY}"):
+def client_of(tenants, keys, ledger, flush, authorization=f"Bearer {ADMIN_KEY}"):
     app = FastAPI()
     install_errors(app)
     router = admin_router(operator_key(ADMIN_KEY))
-    add_teams(router, keys)
-    add_keys(router, keys)
+    add_teams(router, tenants)
+    add_keys(router, tenants, keys)
     add_ledger(router, ledger, flush)
     app.include_router(router)
     headers = {"authorization": authorization.encode()} if authorization is not None else {}
@@ -53,8 +55,8 @@ def unshipped(ledger):
 
 
 @pytest.fixture
-async def client(keys, ledger, unshipped):
-    async with client_of(keys, ledger, unshipped) as client:
+async def client(tenants, keys, ledger, unshipped):
+    async with client_of(tenants, keys, ledger, unshipped) as client:
         yield client
 
 
@@ -76,7 +78,7 @@ async def test_a_team_is_made_listed_and_deleted(client):
     made = await client.post("/admin/teams", json={"name": f"  {name} "})
 
     assert made.status_code == 201
-    assert set(made.json()) == {"id", "name", "organization_id", "created_at"}
+    assert set(made.json()) == {"id", "name", "organization_id", "contact", "created_at"}
     assert made.json()["name"] == name
     assert made.json() in (await client.get("/admin/teams")).json()["data"]
     deleted = await client.delete(f"/admin/teams/{made.json()['id']}")
@@ -105,7 +107,8 @@ async def test_a_key_is_made_once_with_its_secret_and_never_shown_again(client, 
     key = made.json()
     assert made.status_code == 201
     assert set(key) == {
-        "id", "key", "name", "team", "prefix", "models", "expires_at", "created_at", "revoked_at",
+        "id", "key", "name", "team", "member", "organization_id", "prefix", "models", "allowed_ips",
+        "expires_at", "previous_expires_at", "created_at", "revoked_at",
     }  # fmt: skip
     assert datetime.fromisoformat(key["expires_at"]) == datetime.fromisoformat(expires_at)
     assert (key["team"], key["models"]) == (team["id"], body["models"])
@@ -194,8 +197,8 @@ async def test_the_spend_of_a_deleted_team_stays(client, team, ledger):
     ],
 )
 @pytest.mark.parametrize("path", ["/admin/teams", "/admin/keys", "/admin/ledger"])
-async def test_nobody_enters_without_the_admin_key(keys, ledger, unshipped, authorization, path):
-    async with client_of(keys, ledger, unshipped, authorization) as client:
+async def test_nobody_enters_without_the_admin_key(tenants, keys, ledger, unshipped, authorization, path):
+    async with client_of(tenants, keys, ledger, unshipped, authorization) as client:
         error = error_of(await client.get(path), 401)
         error_of(await client.post("/admin/teams", content=b"not even JSON"), 401)
 
@@ -203,8 +206,8 @@ async def test_nobody_enters_without_the_admin_key(keys, ledger, unshipped, auth
     assert ADMIN_KEY not in error["message"]
 
 
-async def test_the_scheme_of_the_admin_key_may_have_any_case(keys, ledger, unshipped):
-    async with client_of(keys, ledger, unshipped, f"bEARER  {ADMIN_KEY}") as client:
+async def test_the_scheme_of_the_admin_key_may_have_any_case(tenants, keys, ledger, unshipped):
+    async with client_of(tenants, keys, ledger, unshipped, f"bEARER  {ADMIN_KEY}") as client:
         assert (await client.get("/admin/teams")).status_code == 200
 
 
@@ -323,7 +326,7 @@ async def test_a_list_cursor_is_no_ledger_cursor(client, team):
 
 async def test_while_postgres_is_away_admins_are_told(tmp_path, unshipped):
     engine = database.connect(f"postgresql://nobody@/none?host={tmp_path}")
-    async with client_of(KeyStore(engine), LedgerStore(engine), unshipped) as client:
+    async with client_of(TenantStore(engine), KeyStore(engine), LedgerStore(engine), unshipped) as client:
         for path in ("/admin/teams", "/admin/keys", "/admin/ledger"):
             assert error_of(await client.get(path), 503)["code"] == "store_unavailable"
     await engine.dispose()

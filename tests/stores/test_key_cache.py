@@ -11,11 +11,15 @@ import pytest
 from journal_parts import until
 from own_valkey import free_port, own_valkey
 from redis.asyncio import Redis
+from tenant_parts import OWNER
 
 from gateway.errors import StoreUnavailable
 from gateway.stores import key_cache
+from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
-from gateway.stores.keys import KeyStore, redis_announcer
+from gateway.stores.key_secrets import digest
+from gateway.stores.keys import KeyStore
+from gateway.stores.tenants import TenantStore
 
 UNKNOWN = "sk-obol-" + "u" * 43
 
@@ -68,13 +72,13 @@ def cache(source, clock):
 
 
 @pytest.fixture
-async def team(keys):
-    return await keys.create_team(uuid4().hex)
+async def team(tenants):
+    return await tenants.create_team(OWNER, uuid4().hex)
 
 
 @pytest.fixture
 async def made(keys, team):
-    return await keys.create_key(team.id, "laptop")
+    return await keys.create_key(OWNER, team.id, "laptop")
 
 
 async def test_a_key_is_looked_up_once(cache, source, made):
@@ -126,7 +130,7 @@ async def test_known_keys_stay_within_bounds(cache, keys, team, monkeypatch):
     monkeypatch.setattr(key_cache, "KNOWN_MAX", 2)
 
     for _ in range(4):
-        await cache.find((await keys.create_key(team.id, "k")).secret)
+        await cache.find((await keys.create_key(OWNER, team.id, "k")).secret)
 
     assert len(cache._known) == 2
 
@@ -145,7 +149,7 @@ async def test_lookups_leave_connections_to_others(cache, source):
 
 async def test_a_key_ends_at_its_expiry_without_anyone_telling(cache, clock, keys, team):
     expires_at = datetime.fromtimestamp(clock.now, UTC) + timedelta(seconds=10)
-    made = await keys.create_key(team.id, "short", expires_at=expires_at)
+    made = await keys.create_key(OWNER, team.id, "short", expires_at=expires_at)
 
     clock.now += 9.999
     assert (await cache.find(made.secret)).key_id == made.key.id
@@ -159,7 +163,7 @@ async def test_a_refresh_finds_what_was_revoked_and_what_was_made(cache, source,
     await cache.find(UNKNOWN)
     before = source.lookups
 
-    await keys.revoke_key(made.key.id)
+    await keys.revoke_key(OWNER, made.key.id)
     await cache.refresh()
 
     assert await cache.find(made.secret) is None
@@ -169,7 +173,7 @@ async def test_a_refresh_finds_what_was_revoked_and_what_was_made(cache, source,
 
 async def test_what_was_known_before_the_first_refresh_is_asked_again(cache, keys, made):
     await cache.find(made.secret)
-    await keys.revoke_key(made.key.id)
+    await keys.revoke_key(OWNER, made.key.id)
 
     await cache.refresh()
 
@@ -209,8 +213,8 @@ async def test_a_revocation_during_a_lookup_is_not_overwritten_by_its_older_answ
     looking = asyncio.create_task(cache.find(made.secret))
     await until(lambda: source.lookups == 1)
 
-    await keys.revoke_key(made.key.id)
-    cache.heard(key_cache.digest(made.secret).hex().encode())
+    await keys.revoke_key(OWNER, made.key.id)
+    cache.heard(digest(made.secret).hex().encode())
     source.gate.set()
     await looking
 
@@ -252,7 +256,7 @@ async def test_a_revocation_reaches_every_process(engine, source, made):
             for replica in replicas:
                 await replica.find(made.secret)
 
-            await admin.revoke_key(made.key.id)
+            await admin.revoke_key(OWNER, made.key.id)
 
             for replica in replicas:
                 await until(lambda replica=replica: is_true(replica.find(made.secret), None))
@@ -266,11 +270,11 @@ async def test_a_team_deletion_and_a_new_key_reach_every_process(engine, source,
     with own_valkey() as server:
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
-            admin = KeyStore(engine, redis_announcer(redis))
+            admin = TenantStore(engine, redis_announcer(redis))
             await until(lambda: is_true(subscribers(redis), 1))
             await cache.find(made.secret)
 
-            await admin.delete_team(team.id)
+            await admin.delete_team(OWNER, team.id)
 
             await until(lambda: is_true(cache.find(made.secret), None))
 
@@ -278,7 +282,7 @@ async def test_a_team_deletion_and_a_new_key_reach_every_process(engine, source,
 async def test_changes_are_heard_again_after_redis_was_away_and_what_was_missed_is_read(
     engine, source, keys, made, team
 ):
-    other = await keys.create_key(team.id, "other")
+    other = await keys.create_key(OWNER, team.id, "other")
     with own_valkey() as server:
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
@@ -288,12 +292,12 @@ async def test_changes_are_heard_again_after_redis_was_away_and_what_was_missed_
             await cache.find(other.secret)
 
             server.kill()
-            await KeyStore(engine, redis_announcer(redis)).revoke_key(made.key.id)  # unannounced, and no error
+            await KeyStore(engine, redis_announcer(redis)).revoke_key(OWNER, made.key.id)  # unannounced, and no error
             server.start()
 
             await until(lambda: is_true(cache.find(made.secret), None))
             await until(lambda: is_true(subscribers(redis), 1))
-            await KeyStore(engine, redis_announcer(redis)).revoke_key(other.key.id)
+            await KeyStore(engine, redis_announcer(redis)).revoke_key(OWNER, other.key.id)
             await until(lambda: is_true(cache.find(other.secret), None))
 
 
@@ -347,7 +351,7 @@ async def test_a_revocation_reaches_every_process_over_a_cluster(engine, source,
             await until(lambda: is_true(subscribers(single), 1))
             await cache.find(made.secret)
 
-            await KeyStore(engine, redis_announcer(redis)).revoke_key(made.key.id)
+            await KeyStore(engine, redis_announcer(redis)).revoke_key(OWNER, made.key.id)
 
             await until(lambda: is_true(cache.find(made.secret), None))
         await single.aclose()

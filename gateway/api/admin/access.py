@@ -6,22 +6,14 @@ refused (403), and so is what only a wider scope may do.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from gateway.domain import Actor, Role
 from gateway.errors import Forbidden, NotFound
+from gateway.stores.records import Place
 
 
-class Visible(NamedTuple):
-    """The bounds of what lists may show: None is no bound."""
-
-    organization_id: str | None
-    team_id: str | None
-
-
-def visible(actor: Actor) -> Visible:
-    """What to filter a list by."""
-    return Visible(actor.organization_id, actor.team_id)
+def visible(actor: Actor) -> Place:
+    """What bounds the lists that the actor may see."""
+    return Place(actor.organization_id, actor.team_id)
 
 
 def sees(actor: Actor, organization_id: str | None, team_id: str | None = None) -> bool:
@@ -52,6 +44,13 @@ def may_change(actor: Actor) -> None:
     """Raises Forbidden (403) for a viewer, whatever it wants to change."""
     if actor.role is Role.VIEWER:
         raise not_allowed(actor, "change anything")
+
+
+def must_outrank(actor: Actor, organization_id: str, team_id: str | None, missing: NotFound) -> None:
+    """Raises as ``must_write`` does, and Forbidden for what is the actor's whole scope: none ends that from within."""
+    must_write(actor, organization_id, team_id, missing)
+    if actor.organization_id is not None and (actor.organization_id, actor.team_id) == (organization_id, team_id):
+        raise not_allowed(actor, "delete its own scope")
 
 
 def not_allowed(actor: Actor, what: str) -> Forbidden:

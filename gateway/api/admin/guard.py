@@ -18,6 +18,18 @@ _ACTOR = "obol.actor"
 FindActor = Callable[[str], Awaitable[Actor | None]]
 
 
+def any_of(*finders: FindActor) -> FindActor:
+    """The first actor that one of them finds."""
+
+    async def find(secret: str) -> Actor | None:
+        for finder in finders:
+            if (actor := await finder(secret)) is not None:
+                return actor
+        return None
+
+    return find
+
+
 def actor_of(request: Request) -> Actor:
     """Who sends this request: every route of the admin API has one."""
     actor: Actor = request.scope[_ACTOR]

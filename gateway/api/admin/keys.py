@@ -2,12 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass, fields
+from datetime import timedelta
+from typing import Annotated, Any
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
+from pydantic import Field
 
-from gateway.api.admin.fields import Body, Instant, Models, Name, PathId
-from gateway.stores.keys import Key, KeyStore
+from gateway.api.admin.access import must_read, must_write, visible
+from gateway.api.admin.fields import (
+    AllowedIps,
+    Body,
+    ChangeBody,
+    Instant,
+    Models,
+    Name,
+    Page,
+    PageQuery,
+    PathId,
+    unchanged,
+)
+from gateway.api.admin.guard import Sender
+from gateway.domain import Actor
+from gateway.stores.keys import KEY, Key, KeyStore, NewKey
+from gateway.stores.tenants import TEAM, TenantStore
+
+OVERLAP_S_MAX = 30 * 86_400
+_OVERLAP_S = 86_400
 
 
 class KeyBody(Body):
@@ -15,37 +36,106 @@ class KeyBody(Body):
 
     team: Name
     name: Name
-    expires_at: Instant | None = None
+    member: Name | None = None
     models: Models | None = None
+    expires_at: Instant | None = None
+    allowed_ips: AllowedIps | None = None
 
 
-def add_keys(router: APIRouter, keys: KeyStore) -> None:
+class KeyChange(ChangeBody):
+    """``PATCH /admin/keys/{id}``. A key stays in its team, which its ledger entries name."""
+
+    name: Name = unchanged()
+    member: Name | None = None
+    models: Models | None = None
+    expires_at: Instant | None = None
+    allowed_ips: AllowedIps | None = None
+
+
+class RotationBody(Body):
+    """``POST /admin/keys/{id}/rotate``. ``overlap_s``: how long the old secret goes on serving."""
+
+    overlap_s: Annotated[int, Field(ge=0, le=OVERLAP_S_MAX, strict=True)] = _OVERLAP_S
+
+
+class KeyQuery(PageQuery):
+    """``GET /admin/keys``."""
+
+    organization: str | None = None
+    team: str | None = None
+    member: str | None = None
+
+
+@dataclass(frozen=True)
+class ShownKey(Key):
+    """A key with its secret, which is shown this once."""
+
+    key: str
+
+
+def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore) -> None:
     """The routes of virtual keys."""
 
+    async def writable(key_id: str, actor: Actor) -> None:
+        key = await keys.key(key_id)
+        must_write(actor, key.organization_id, key.team, KEY.missing(key_id))
+
     @router.post("/keys", status_code=201)
-    async def create_key(body: KeyBody) -> dict[str, Any]:
-        made = await keys.create_key(body.team, body.name, expires_at=body.expires_at, models=body.models)
-        return _key(made.key) | {"key": made.secret}
+    async def create_key(body: KeyBody, actor: Sender) -> ShownKey:
+        team = await tenants.team(body.team)
+        must_write(actor, team.organization_id, team.id, TEAM.missing(team.id))
+        made = await keys.create_key(
+            actor,
+            team.id,
+            body.name,
+            member_id=body.member,
+            expires_at=body.expires_at,
+            models=body.models,
+            allowed_ips=body.allowed_ips,
+        )
+        return _shown(made)
 
     @router.get("/keys")
-    async def list_keys(team: str | None = None, limit: str | None = None, cursor: str | None = None) -> dict[str, Any]:
-        found, next_cursor = await keys.page(team=team, limit=limit, cursor=cursor)
-        return {"data": [_key(key) for key in found], "next_cursor": next_cursor}
+    async def list_keys(query: Annotated[KeyQuery, Query()], actor: Sender) -> Page[Key]:
+        found, cursor = await keys.page(
+            visible(actor),
+            organization=query.organization,
+            team=query.team,
+            member=query.member,
+            limit=query.limit,
+            cursor=query.cursor,
+        )
+        return Page(data=list(found), next_cursor=cursor)
+
+    @router.get("/keys/{key_id}")
+    async def read_key(key_id: PathId, actor: Sender) -> Key:
+        key = await keys.key(key_id)
+        must_read(actor, key.organization_id, key.team, KEY.missing(key_id))
+        return key
+
+    @router.patch("/keys/{key_id}")
+    async def change_key(key_id: PathId, body: KeyChange, actor: Sender) -> Key:
+        """Takes effect within a second on every replica (10 s while Redis is away)."""
+        await writable(key_id, actor)
+        return await keys.update_key(actor, key_id, _columns(body.changes()))
+
+    @router.post("/keys/{key_id}/rotate")
+    async def rotate_key(key_id: PathId, actor: Sender, body: RotationBody | None = None) -> ShownKey:
+        """The id stays, and with it budgets, limits and spend."""
+        await writable(key_id, actor)
+        overlap = timedelta(seconds=_OVERLAP_S if body is None else body.overlap_s)
+        return _shown(await keys.rotate_key(actor, key_id, overlap))
 
     @router.delete("/keys/{key_id}")
-    async def revoke_key(key_id: PathId) -> dict[str, Any]:
-        return _key(await keys.revoke_key(key_id))
+    async def revoke_key(key_id: PathId, actor: Sender) -> Key:
+        """Takes effect within a second on every replica (10 s while Redis is away)."""
+        await writable(key_id, actor)
+        return await keys.revoke_key(actor, key_id)
 
 
-def _key(key: Key) -> dict[str, Any]:
-    """A key without its secret."""
-    return {
-        "id": key.id,
-        "name": key.name,
-        "team": key.team,
-        "prefix": key.prefix,
-        "models": key.models,
-        "expires_at": key.expires_at,
-        "created_at": key.created_at,
-        "revoked_at": key.revoked_at,
-    }
+def _columns(changes: dict[str, Any]) -> dict[str, Any]:
+    return {"member_id" if name == "member" else name: value for name, value in changes.items()}
+
+
+def _shown(made: NewKey) -> ShownKey:
+    return ShownKey(**{field.name: getattr(made.key, field.name) for field in fields(Key)}, key=made.secret)

@@ -2,42 +2,69 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Annotated
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Query
 
-from gateway.api.admin.fields import Body, Name, PathId
-from gateway.stores.keys import KeyStore, Team
+from gateway.api.admin.access import must_outrank, must_read, must_write, visible
+from gateway.api.admin.fields import Body, ChangeBody, Deleted, Name, Page, PageQuery, PathId, unchanged
+from gateway.api.admin.guard import Sender
+from gateway.stores.tenants import DEFAULT_ORGANIZATION, ORGANIZATION, TEAM, Team, TenantStore
 
 
 class TeamBody(Body):
-    """``POST /admin/teams``."""
+    """``POST /admin/teams``. ``organization``: the sender's own, for an owner the default one."""
 
     name: Name
+    organization: Name | None = None
+    contact: Name | None = None
 
 
-def add_teams(router: APIRouter, keys: KeyStore) -> None:
+class TeamChange(ChangeBody):
+    """``PATCH /admin/teams/{id}``. A team stays in its organization, which its ledger entries name."""
+
+    name: Name = unchanged()
+    contact: Name | None = None
+
+
+class TeamQuery(PageQuery):
+    """``GET /admin/teams``."""
+
+    organization: str | None = None
+
+
+def add_teams(router: APIRouter, tenants: TenantStore) -> None:
     """The routes of teams."""
 
     @router.post("/teams", status_code=201)
-    async def create_team(body: TeamBody) -> dict[str, Any]:
-        return _team(await keys.create_team(body.name))
+    async def create_team(body: TeamBody, actor: Sender) -> Team:
+        organization_id = body.organization or actor.organization_id or DEFAULT_ORGANIZATION
+        must_write(actor, organization_id, None, ORGANIZATION.missing(organization_id))
+        return await tenants.create_team(actor, body.name, organization_id, contact=body.contact)
 
     @router.get("/teams")
-    async def list_teams() -> dict[str, Any]:
-        return {"data": [_team(team) for team in await keys.teams()]}
+    async def list_teams(query: Annotated[TeamQuery, Query()], actor: Sender) -> Page[Team]:
+        found, cursor = await tenants.teams(
+            visible(actor), organization=query.organization, limit=query.limit, cursor=query.cursor
+        )
+        return Page(data=list(found), next_cursor=cursor)
+
+    @router.get("/teams/{team_id}")
+    async def read_team(team_id: PathId, actor: Sender) -> Team:
+        team = await tenants.team(team_id)
+        must_read(actor, team.organization_id, team.id, TEAM.missing(team_id))
+        return team
+
+    @router.patch("/teams/{team_id}")
+    async def change_team(team_id: PathId, body: TeamChange, actor: Sender) -> Team:
+        team = await tenants.team(team_id)
+        must_write(actor, team.organization_id, team.id, TEAM.missing(team_id))
+        return await tenants.update_team(actor, team_id, body.changes())
 
     @router.delete("/teams/{team_id}")
-    async def delete_team(team_id: PathId) -> dict[str, Any]:
+    async def delete_team(team_id: PathId, actor: Sender) -> Deleted:
         """Its keys stop working; what it spent stays in the ledger."""
-        await keys.delete_team(team_id)
-        return {"id": team_id, "deleted": True}
-
-
-def _team(team: Team) -> dict[str, Any]:
-    return {
-        "id": team.id,
-        "name": team.name,
-        "organization_id": team.organization_id,
-        "created_at": team.created_at,
-    }
+        team = await tenants.team(team_id)
+        must_outrank(actor, team.organization_id, team.id, TEAM.missing(team_id))
+        await tenants.delete_team(actor, team_id)
+        return Deleted(id=team_id)
