@@ -6,46 +6,12 @@ import argparse
 import contextlib
 import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.commands import CommandFailed
-from gateway.settings import Settings, WrongSetting, variable
-
-# Every setting as a flag: name of the field -> its placeholder and what it says.
-FLAGS = {
-    "catalog": ("FILE", "what can be called and at which price (YAML)"),
-    "host": ("ADDRESS", "address to listen on (127.0.0.1)"),
-    "port": ("PORT", "port to listen on (8080)"),
-    "workers": ("N", "serving processes (1)"),
-    "data_dir": ("FOLDER", "where embedded stores, keys and journal lie (.obol)"),
-    "database_url": ("URL", "a Postgres of your own instead of the embedded one"),
-    "redis_url": ("URL", "a Redis or Valkey of your own instead of the embedded one"),
-    "cache_redis_url": ("URL", "another Redis for cached answers"),
-    "admin_key": (
-        "KEY",
-        "the key of /admin (made at the first start); a flag shows in the process list, so set the variable",
-    ),
-    "log_level": ("LEVEL", "debug, info, warning or error (info)"),
-    "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
-    "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),
-    "orphaned_charge": (
-        "seen|hold",
-        "what calls of a process that died are charged: what was seen, or the hold (seen)",
-    ),
-    "body_bytes_max": ("BYTES", "largest request body (33554432)"),
-    "alert_webhook_url": ("URL", "where alerts are sent (nowhere: they are logged)"),
-    "alert_webhook_secret": (
-        "SECRET",
-        "what alerts are signed with; a flag shows in the process list, so set the variable",
-    ),
-    "alert_spend_multiple": ("N", "of the same hours a week before; a team that spends more is told of (3)"),
-    "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
-}
-STORE_FLAGS = ("data_dir", "database_url", "redis_url")
-CLIENT_FLAGS = ("data_dir", "host", "port", "admin_key")
-CATALOG_FLAGS = ("catalog", "data_dir")
-Command = Callable[[argparse.Namespace, Settings], int]
+from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
+from gateway.settings import Settings, WrongSetting
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -74,58 +40,44 @@ def _parser() -> argparse.ArgumentParser:
         prog="obol", description="A cost-aware LLM gateway: every call is priced and on the ledger."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add(commands, "serve", "serve, with embedded stores unless others are named", _serve, tuple(FLAGS))
-    _add(commands, "migrate", "bring the database to this version's schema", _migrate, STORE_FLAGS)
+    add_command(commands, "serve", "serve, with embedded stores unless others are named", _serve, tuple(FLAGS))
+    add_command(commands, "migrate", "bring the database to this version's schema", _migrate, STORE_FLAGS)
 
     keys = commands.add_parser("keys", help="virtual keys").add_subparsers(required=True, metavar="COMMAND")
-    create = _add(keys, "create", "make a key and show its secret once", _keys_create, STORE_FLAGS)
+    create = add_command(keys, "create", "make a key and show its secret once", _keys_create, STORE_FLAGS)
     create.add_argument("name", help="what people call it")
     create.add_argument("--team", default="", help="id or name of the team that owns it (the default team)")
     create.add_argument("--models", help="the only models it may call, separated by commas (all)")
     create.add_argument("--expires-at", metavar="TIME", help="2030-01-31 or 2030-01-31T12:00:00Z (never)")
-    _add(keys, "list", "list keys, revoked ones too", _keys_list, STORE_FLAGS)
-    revoke = _add(keys, "revoke", "make a key useless for good, everywhere within a second", _keys_revoke, STORE_FLAGS)
+    add_command(keys, "list", "list keys, revoked ones too", _keys_list, STORE_FLAGS)
+    revoke = add_command(
+        keys, "revoke", "make a key useless for good, everywhere within a second", _keys_revoke, STORE_FLAGS
+    )
     revoke.add_argument("id", help="the key's id (key_...)")
 
-    ask = _add(commands, "try", "ask the running gateway one question and show what it cost", _try, CLIENT_FLAGS)
+    ask = add_command(commands, "try", "ask the running gateway one question and show what it cost", _try, CLIENT_FLAGS)
     ask.add_argument("prompt")
     ask.add_argument("--model", default="auto", help="a route or a deployment (auto)")
     ask.add_argument("--url", help="the gateway's address (that of the data folder)")
 
     ledger = commands.add_parser("ledger", help="what was spent").add_subparsers(required=True, metavar="COMMAND")
-    tail = _add(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
+    tail = add_command(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
     tail.add_argument("--limit", type=_count, default=10, help="how many old entries to begin with (10)")
     tail.add_argument("--url", help="the gateway's address (that of the data folder)")
 
     catalog = commands.add_parser("catalog", help="what can be called").add_subparsers(required=True, metavar="COMMAND")
-    _add(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)
-    convert = _add(catalog, "import-litellm", "turn a LiteLLM config into a catalog", _catalog_import, ())
+    add_command(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)
+    convert = add_command(catalog, "import-litellm", "turn a LiteLLM config into a catalog", _catalog_import, ())
     convert.add_argument("file", type=Path)
 
     listed = commands.add_parser("prices", help="the price list").add_subparsers(required=True, metavar="COMMAND")
-    show = _add(listed, "show", "show the prices in use", _prices_show, CATALOG_FLAGS)
+    show = add_command(listed, "show", "show the prices in use", _prices_show, CATALOG_FLAGS)
     show.add_argument("model", nargs="?", help="one model (all)")
-    update = _add(
+    update = add_command(
         listed, "update", "take a newer price list, after showing the difference", _prices_update, CATALOG_FLAGS
     )
     update.add_argument("file", type=Path)
     update.add_argument("--yes", action="store_true", help="apply without asking")
-    return parser
-
-
-def _add(
-    commands: argparse._SubParsersAction[argparse.ArgumentParser],
-    name: str,
-    summary: str,
-    command: Command,
-    flags: Sequence[str],
-) -> argparse.ArgumentParser:
-    parser = commands.add_parser(name, help=summary, description=summary[0].upper() + summary[1:] + ".")
-    for field in flags:
-        placeholder, meaning = FLAGS[field]
-        flag = "log-content" if field == "content_logging" else field.replace("_", "-")
-        parser.add_argument(f"--{flag}", dest=field, metavar=placeholder, help=f"{meaning}; also {variable(field)}")
-    parser.set_defaults(command=command)
     return parser
 
 
