@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, date, datetime, tzinfo
+from datetime import UTC, date, datetime, time, tzinfo
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -12,6 +12,7 @@ from gateway.domain import Actor, Purpose, Source
 from gateway.errors import BadRequest
 from gateway.stores.entry_filter import EntryFilter
 
+_YEARS = range(1970, 9000)  # far from where calendars and time zones end
 _MOMENT = "A date (its midnight) or an RFC 3339 time with a zone; `%s`."
 FROM = Field(alias="from", description=_MOMENT % "from is inclusive")
 TO = Field(description=_MOMENT % "to is exclusive")
@@ -79,15 +80,15 @@ def moment(text: str | None, param: str, zone: tzinfo = UTC) -> datetime | None:
         return None
     try:
         if len(text) == len("2026-11-01"):
-            day = date.fromisoformat(text)
-            return datetime(day.year, day.month, day.day, tzinfo=zone).astimezone(UTC)
-        value = datetime.fromisoformat(text)
-        if value.tzinfo is not None:
+            value = datetime.combine(date.fromisoformat(text), time(), tzinfo=zone)
+        else:
+            value = datetime.fromisoformat(text)
+        if value.tzinfo is not None and value.year in _YEARS:
             return value.astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         pass  # said below, once
     raise BadRequest(
-        f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z; a plus sign in an address is"
-        " written %2B)",
+        f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z), from the year 1970 on; a plus"
+        " sign in an address is written %2B",
         param=param,
     )

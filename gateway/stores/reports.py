@@ -1,0 +1,233 @@
+"""What was spent, summed up from the ledger: exact, because Postgres adds up whole nano-dollars."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+import sqlalchemy.exc
+from sqlalchemy import RowMapping, text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.domain import Window
+from gateway.errors import BadRequest, StoreUnavailable
+from gateway.stores.database import sqlstate, translated
+from gateway.stores.entry_filter import COLUMNS, EntryFilter
+from policies.report_buckets import bucket_starts, buckets_max
+
+ROWS_MAX = 10_000
+REPORTS_AT_ONCE = 2
+_UTC = ZoneInfo("UTC")
+_QUERY_CANCELED = "57014"
+
+# What a report can be grouped by, and its column. An entry with two tags is in the groups of both.
+GROUPS: Mapping[str, str] = {
+    name: COLUMNS[name]
+    for name in (
+        *("organization", "team", "member", "key", "end_user"),
+        *("route", "deployment", "model", "provider", "purpose", "source"),
+    )
+} | {"tag": "tag"}
+
+# Those whose values are ids: the table that has their names.
+NAMED: Mapping[str, str] = {"organization": "organizations", "team": "teams", "member": "members", "key": "keys"}
+
+
+class Sums(NamedTuple):
+    """What the entries of one group come to. Corrections count in every amount, and as no request and no attempt.
+
+    ``failed`` are attempts that their upstream refused or broke off. ``savings_nusd`` may be negative.
+    ``baseline_estimated_attempts`` are those whose baseline rests on a guess of what was used.
+    """
+
+    requests: int
+    attempts: int
+    failed: int
+    input_tokens: int
+    cached_input_tokens: int
+    cache_write_tokens: int
+    output_tokens: int
+    reasoning_tokens: int
+    cost_nusd: int
+    baseline_nusd: int
+    baseline_estimated_attempts: int
+
+    @property
+    def savings_nusd(self) -> int:
+        return self.baseline_nusd - self.cost_nusd
+
+
+def _sum(column: str) -> str:
+    return f"coalesce(sum({column}), 0) AS {column}"
+
+
+# An orphaned entry never failed and is always a guess; its correction, if there is one, says what was found out later.
+_ESTIMATED = """
+    count(*) FILTER (WHERE is_baseline_estimated AND corrects IS NULL)
+    - count(*) FILTER (WHERE NOT is_baseline_estimated AND corrects IS NOT NULL) AS baseline_estimated_attempts"""
+_SUMS = ", ".join(
+    (
+        "count(DISTINCT request_id) AS requests",
+        "count(*) FILTER (WHERE corrects IS NULL) AS attempts",
+        "count(*) FILTER (WHERE status IN ('failed', 'interrupted')) AS failed",
+        *map(
+            _sum,
+            ("input_tokens", "cached_input_tokens", "cache_write_tokens", "output_tokens", "reasoning_tokens"),
+        ),
+        _sum("cost_nusd"),
+        _sum("baseline_nusd"),
+        _ESTIMATED,
+    )
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CostQuestion:
+    """What a cost report is asked: which entries, and how to cut them up.
+
+    ``groups`` are keys of GROUPS, each once. With a ``bucket`` (hour, day or month) the entries must be of a bounded
+    span of time.
+    """
+
+    chosen: EntryFilter
+    bucket: Window | None = None
+    zone: ZoneInfo = _UTC
+    groups: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class CostRow:
+    """One group in one bucket. ``labels``: the group's values and, for ids, their names, in the order asked for."""
+
+    bucket_start: datetime | None
+    labels: Mapping[str, str | None]
+    sums: Sums
+
+
+@dataclass(frozen=True, slots=True)
+class CostReport:
+    """Rows by bucket, the dearest first; ``totals`` over all entries, each counted once."""
+
+    rows: tuple[CostRow, ...]
+    totals: Sums
+
+
+def labels_of(groups: tuple[str, ...]) -> tuple[str, ...]:
+    """The columns that tell the groups of a report apart: ``team, team_name, model``."""
+    return tuple(label for group in groups for label in ((group, f"{group}_name") if group in NAMED else (group,)))
+
+
+class ReportStore:
+    """Reads the ledger for reports."""
+
+    def __init__(self, engine: AsyncEngine) -> None:
+        # One snapshot for all statements of a report: its rows and its totals are of the same entries.
+        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+        # Reports may take seconds, and keys are looked up over the same pool: they must never have all of it.
+        self._places = asyncio.Semaphore(REPORTS_AT_ONCE)
+
+    async def costs(self, question: CostQuestion) -> CostReport:
+        """Raises BadRequest for what is too long, and StoreUnavailable, also for what takes too long."""
+        starts = await _starts(question)
+        with _in_time():
+            async with self._places, self._snapshots.connect() as connection:
+                rows = await _rows(connection, question, starts) if starts or question.groups else None
+                totals = await _totals(connection, question)
+        if rows is None:
+            return CostReport((CostRow(None, {}, totals),), totals)
+        if len(rows) > ROWS_MAX:
+            raise BadRequest(
+                f"the report has more than {ROWS_MAX} rows: ask for a shorter time, a longer bucket, fewer groups, or"
+                " filter by one of them",
+                param="group_by" if question.groups else "bucket",
+            )
+        labels = labels_of(question.groups)
+        return CostReport(
+            tuple(
+                CostRow(starts[row["bucket"] - 1] if starts else None, {name: row[name] for name in labels}, _sums(row))
+                for row in rows
+            ),
+            totals,
+        )
+
+
+async def _starts(question: CostQuestion) -> list[datetime]:
+    """Where the question's buckets begin. Raises BadRequest for more than a report can have."""
+    bucket, from_at, to_at = question.bucket, question.chosen.from_at, question.chosen.to_at
+    if bucket is None:
+        return []
+    if from_at is None or to_at is None:
+        raise ValueError("buckets of a time without bounds")
+    if buckets_max(bucket, from_at, to_at) > ROWS_MAX:
+        raise BadRequest(
+            f"a report has at most {ROWS_MAX} rows, and so many are not enough for every {bucket} of that time",
+            param="bucket",
+        )
+    # Some ten milliseconds for the most that can be: too long for the loop that serves requests.
+    return await asyncio.to_thread(lambda: list(bucket_starts(bucket, from_at, to_at, question.zone)))
+
+
+async def _rows(connection: AsyncConnection, question: CostQuestion, starts: list[datetime]) -> list[RowMapping]:
+    """One more than a report may have, if there are as many."""
+    where, parameters = _where(question)
+    cut = {f'"{group}"': GROUPS[group] for group in question.groups}
+    if starts:
+        cut = {"bucket": "width_bucket(created_at, CAST(:starts AS timestamptz[]))"} | cut
+        parameters["starts"] = starts
+    columns = ", ".join(f"{expression} AS {name}" for name, expression in cut.items())
+    numbers = ", ".join(str(number + 1) for number in range(len(cut)))
+    named = [group for group in question.groups if group in NAMED]
+    names = "".join(f', {NAMED[group]}.name AS "{group}_name"' for group in named)
+    joins = " ".join(f'LEFT JOIN {NAMED[group]} ON {NAMED[group]}.id = sums."{group}"' for group in named)
+    order = ", ".join(("bucket", "cost_nusd DESC", *cut) if starts else ("cost_nusd DESC", *cut))
+    # Each of an entry's tags once; an entry without tags is in the group that has none.
+    tags = (
+        "LEFT JOIN LATERAL (SELECT DISTINCT tag FROM unnest(tags) AS tag) AS its ON true"
+        if "tag" in question.groups
+        else ""
+    )
+    query = text(f"""
+        WITH sums AS (
+            SELECT {columns}, {_SUMS} FROM ledger_entries {tags} WHERE {where} GROUP BY {numbers}
+            ORDER BY {order} LIMIT {ROWS_MAX + 1}
+        )
+        SELECT sums.*{names} FROM sums {joins} ORDER BY {order}
+    """)  # noqa: S608 - built of the names above; values are parameters
+    return list((await connection.execute(query, parameters)).mappings())
+
+
+async def _totals(connection: AsyncConnection, question: CostQuestion) -> Sums:
+    where, parameters = _where(question)
+    query = text(f"SELECT {_SUMS} FROM ledger_entries WHERE {where}")  # noqa: S608 - our names
+    return _sums((await connection.execute(query, parameters)).mappings().one())
+
+
+def _where(question: CostQuestion) -> tuple[str, dict[str, object]]:
+    wanted = question.chosen.conditions()
+    conditions = [condition for condition, _ in wanted.values()]
+    return " AND ".join(conditions) or "true", {name: value for name, (_, value) in wanted.items()}
+
+
+def _sums(row: RowMapping) -> Sums:
+    # Postgres adds bigints up as numeric, which reads as Decimal: whole, and of any size.
+    return Sums(*(int(row[name]) for name in Sums._fields))
+
+
+@contextmanager
+def _in_time() -> Iterator[None]:
+    """As ``translated``, but a report that was cancelled for its length says so."""
+    try:
+        with translated():
+            yield
+    except StoreUnavailable as exc:
+        cause = exc.__cause__
+        if isinstance(cause, sqlalchemy.exc.DBAPIError) and sqlstate(cause) == _QUERY_CANCELED:
+            raise StoreUnavailable(
+                "The report takes too long: ask for a shorter time, or for one team.", code="report_too_large"
+            ) from exc
+        raise
