@@ -24,6 +24,7 @@ from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
 from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
+from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
@@ -62,6 +63,7 @@ from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
+from gateway.stores.reports import ReportStore
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
@@ -223,6 +225,7 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_admin_keys(router, stores.tenants, admin_keys)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
+    add_cost_report(router, ReportStore(stores.engine), flush, stores.journal.clock.unix_s)
     return router
 
 
