@@ -29,7 +29,8 @@ from gateway.stores.redis_wire import Arg
 log = logging.getLogger("obol.balances")
 
 _MARK = Script.load("rebuild_mark", "books")
-_INSTALL = Script.load("rebuild_install", "books")
+_INSTALL = Script.load("rebuild_install", "books", "rebuild")
+_COMPARE = Script.load("rebuild_compare", "books", "rebuild")
 _READ = Script.load("books_read", "books")
 _USED = Script.load("books_used", "books")
 _MARK_MS = 60_000
@@ -44,6 +45,14 @@ class LimitUse(NamedTuple):
     tokens: int
     tokens_today: int
     parallel: int
+
+
+class Compared(NamedTuple):
+    """A balance as rebuilding it would make it, and as it stands in Redis; None: nobody knows it there."""
+
+    claim: BudgetClaim
+    rebuilt: Balance
+    standing: Balance | None
 
 
 class Balances:
@@ -102,7 +111,38 @@ class Balances:
                     return
         raise BudgetsUnavailable("The balances could not be rebuilt. Please retry.")
 
+    async def compare(self, organization_id: str, claims: Sequence[BudgetClaim]) -> list[Compared]:
+        """The balances of these claims as they stand, beside what rebuilding them would give, both of one moment.
+
+        Raises as ``rebuild`` does.
+        """
+        keys = Keys.of(organization_id, "")
+        for _ in range(_TRIES):
+            args = await self._summed(organization_id, claims)
+            reply = await self._link.script(_COMPARE, (keys.books, keys.instances), args)
+            if not isinstance(reply, list) or not reply:
+                continue
+            four = [tuple(reply[start : start + 4]) for start in range(0, len(reply), 4)]
+            return [
+                Compared(claim, Balance(int(spent), int(held)), Balance(int(stands), int(holds)) if stands else None)
+                for claim, (spent, held, stands, holds) in zip(claims, four, strict=True)
+            ]
+        raise BudgetsUnavailable("The balances could not be compared. Please retry.")
+
     async def _rebuild_once(self, organization_id: str, claims: Sequence[BudgetClaim]) -> bool:
+        keys = Keys.of(organization_id, "")
+        args = await self._summed(organization_id, claims)
+        is_installed = await self._link.script(_INSTALL, (keys.books, keys.instances), args) == 1
+        log.info(
+            "%d balances of %s were %s",
+            len(claims),
+            organization_id,
+            "rebuilt" if is_installed else "rebuilt in vain, the books had become doubtful",
+        )
+        return is_installed
+
+    async def _summed(self, organization_id: str, claims: Sequence[BudgetClaim]) -> list[Arg]:
+        """Steps 1 to 4; what comes of them, as the scripts that begin with rebuild.lua read it."""
         keys = Keys.of(organization_id, "")
         token = secrets.token_hex(8)
         generation = await self._mark(keys, token, "read", organization_id)
@@ -117,14 +157,7 @@ class Balances:
                 args += [len(amounts), *(number for pair in amounts.items() for number in pair)]
             else:
                 args += [0, sum(amounts.values())]
-        is_installed = await self._link.script(_INSTALL, (keys.books, keys.instances), args) == 1
-        log.info(
-            "%d balances of %s were %s",
-            len(claims),
-            organization_id,
-            "rebuilt" if is_installed else "rebuilt in vain, the books had become doubtful",
-        )
-        return is_installed
+        return args
 
     async def _mark(self, keys: Keys, token: str, state: str, organization_id: str) -> bytes:
         """Mark a stage; returns the generation. Waits out the time in which a Redis without memory is told it again."""
