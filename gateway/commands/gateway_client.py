@@ -7,12 +7,15 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode, urlsplit
 
 from gateway.commands import CommandFailed
 from gateway.serving import secret_files
 from gateway.serving.supervisor import ADDRESS_FILE
 from gateway.settings import Settings
+
+_GOOD = (http.client.OK, http.client.CREATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,19 +43,37 @@ class GatewayClient:
 
     def ledger(self, **query: object) -> list[Mapping[str, object]]:
         """Entries, newest first. Raises CommandFailed."""
-        path = secret_files.admin_key_file(self._settings.data_dir)
-        key = self._settings.admin_key or secret_files.read(path)
-        if not key:
-            raise CommandFailed(f"no admin key in {path}: set OBOL_ADMIN_KEY, or name its folder with --data-dir")
-        answer = self._call("GET", f"/admin/ledger?{urlencode(query)}", key, timeout_s=30.0)
+        answer = self._call("GET", f"/admin/ledger?{urlencode(query)}", self._admin_key(), timeout_s=30.0)
         entries = answer.content.get("data") if isinstance(answer.content, dict) else None
         if not isinstance(entries, list):
             raise CommandFailed(f"{self._url} answers, but not as a gateway does")
         return entries
 
+    def report(self, name: str, query: Mapping[str, str]) -> str:
+        """A report as its own text, JSON or CSV. Raises CommandFailed."""
+        path = f"/admin/reports/{name}?{urlencode(query)}"
+        status, _, raw = self._send("GET", path, self._admin_key(), timeout_s=60.0)
+        if status != http.client.OK:
+            self._content(path, status, raw)
+        return raw.decode()
+
+    def _admin_key(self) -> str:
+        path = secret_files.admin_key_file(self._settings.data_dir)
+        key = self._settings.admin_key or secret_files.read(path)
+        if not key:
+            raise CommandFailed(f"no admin key in {path}: set OBOL_ADMIN_KEY, or name its folder with --data-dir")
+        return key
+
     def _call(
         self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
     ) -> Answer:
+        status, headers, raw = self._send(method, path, key, timeout_s=timeout_s, body=body)
+        return Answer(headers, self._content(path, status, raw))
+
+    def _send(
+        self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
+    ) -> tuple[int, Mapping[str, str], bytes]:
+        """Status, headers and body of whatever answers."""
         parts = urlsplit(self._url)
         kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
         connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
@@ -64,18 +85,22 @@ class GatewayClient:
                 headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
             )
             response = connection.getresponse()
-            raw = response.read()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return response.status, headers, response.read()
         except (OSError, http.client.HTTPException) as exc:
             raise CommandFailed(f"no gateway answers at {self._url} ({exc}): is `obol serve` running?") from exc
         finally:
             connection.close()
+
+    def _content(self, path: str, status: int, raw: bytes) -> object:
+        """The JSON of an answer. Raises CommandFailed for what is none, and for a refusal."""
         try:
             content = json.loads(raw)
         except ValueError as exc:
-            raise CommandFailed(f"{self._url}{path} answered {response.status} without JSON") from exc
-        if response.status != http.client.OK:
-            raise CommandFailed(f"{response.status}: {_error_message(content)}")
-        return Answer({name.lower(): value for name, value in response.getheaders()}, content)
+            raise CommandFailed(f"{self._url}{path} answered {status} without JSON") from exc
+        if status != http.client.OK:
+            raise CommandFailed(f"{status}: {_error_message(content)}")
+        return content
 
 
 def _published(data_dir: Path) -> str:
