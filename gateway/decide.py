@@ -20,6 +20,7 @@ from policies import ordered
 from policies.eligibility import may_call, why_not
 
 _RETRY_AFTER_S = 5.0
+_LASTING_BARS = frozenset({Bar.MODE, Bar.UNPRICED})
 
 Policy = Callable[[Sequence[Deployment], Request], Sequence[Deployment]]
 
@@ -39,9 +40,16 @@ def decide(
     if not candidates:
         raise nothing_left(request.model, reasons)
     baseline = catalog.reference(route.baseline) if route and route.baseline else None
-    if route:
-        candidates = list(POLICIES[route.policy](candidates, request))
-    return Decision(route.name if route else None, tuple(candidates), baseline, reasons)
+    if route is None:
+        return Decision(None, tuple(candidates), baseline, reasons)
+    return Decision(
+        route.name,
+        tuple(POLICIES[route.policy](candidates, request)),
+        baseline,
+        reasons,
+        rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in _LASTING_BARS),
+        output_tokens_max_default=route.output_tokens_max_default,
+    )
 
 
 def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Deployment]:

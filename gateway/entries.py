@@ -5,11 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain import (
+    Admission,
     Basis,
     Caller,
     Charge,
     Deployment,
     LedgerEntry,
+    Meter,
     MeterReading,
     Outcome,
     Request,
@@ -22,17 +24,21 @@ from policies.pricing import charge
 _BYTES_PER_TOKEN = 4
 _NO_CHARGE = Charge(0)
 _NO_USAGE = Usage()
+_NO_ADMISSION = Admission()
 
 
 class Attempt:
     """One upstream call of one request while it is under way."""
 
     __slots__ = (
+        "admission",
         "baseline",
+        "created_ms",
         "deployment",
         "first_token_ms",
         "http_status",
         "intent",
+        "is_open",
         "is_settled",
         "settled",
         "started_s",
@@ -46,6 +52,9 @@ class Attempt:
         self.baseline = baseline
         self.intent = intent
         self.started_s = started_s
+        self.admission = _NO_ADMISSION
+        self.created_ms = 0  # of the intent, in milliseconds since 1970
+        self.is_open = False  # admitted everywhere: its upstream may be called
         self.first_token_ms: float | None = None
         self.http_status: int | None = None
         self.upstream_request_id: str | None = None
@@ -88,10 +97,17 @@ def intent(
     route: str | None,
     deployment: Deployment,
     baseline: Deployment | None,
+    held: Charge | None = None,
 ) -> LedgerEntry:
-    """The entry that stands if the process dies during the call: orphaned, charged for its estimated input."""
-    usage = request.foreseen or Usage(input_tokens=estimated_input_tokens(request))
-    charged = price(deployment, usage, request.service_tier)
+    """The entry that stands if the process dies during the call: orphaned, charged for its estimated input.
+
+    ``held``: the operator wants it charged at its hold instead.
+    """
+    if held is None:
+        usage = request.foreseen or Usage(input_tokens=estimated_input_tokens(request))
+        charged = price(deployment, usage, request.service_tier)
+    else:
+        usage, charged = _held_usage(held), held
     return LedgerEntry(
         id=entry_id,
         request_id=request.id,
@@ -100,6 +116,7 @@ def intent(
         attempt=number,
         organization_id=caller.organization_id,
         team_id=caller.team_id,
+        member_id=caller.member_id,
         key_id=caller.key_id,
         end_user=request.end_user,
         endpoint=request.endpoint,
@@ -113,11 +130,37 @@ def intent(
         status=Outcome.ORPHANED,
         service_tier=request.service_tier,
         input_tokens=usage.input_tokens,
+        output_tokens=usage.output_tokens,
         meters=_readings(charged),
         cost_nusd=charged.cost_nusd,
         baseline_nusd=price(baseline, usage, request.service_tier).cost_nusd if baseline else charged.cost_nusd,
         is_baseline_estimated=True,
         tags=request.tags,
+    )
+
+
+def _held_usage(held: Charge) -> Usage:
+    tokens = {line.meter: line.quantity for line in held.lines}
+    return Usage(input_tokens=tokens.get(Meter.INPUT, 0), output_tokens=tokens.get(Meter.OUTPUT, 0))
+
+
+def seen_entry(attempt: Attempt, usage: Usage, service_tier: str | None) -> LedgerEntry:
+    """The intent renewed by what was seen of its answer so far: it stands if the process dies now."""
+    tier = service_tier or attempt.intent.service_tier
+    charged = price(attempt.deployment, usage, tier)
+    baseline = attempt.baseline
+    return msgspec.structs.replace(
+        attempt.intent,
+        service_tier=tier,
+        input_tokens=usage.input_tokens,
+        cached_input_tokens=usage.cached_input_tokens,
+        cache_write_tokens=usage.cache_write_tokens + usage.cache_write_long_tokens,
+        cache_write_long_tokens=usage.cache_write_long_tokens,
+        output_tokens=usage.output_tokens,
+        reasoning_tokens=usage.reasoning_tokens,
+        meters=_readings(charged),
+        cost_nusd=charged.cost_nusd,
+        baseline_nusd=price(baseline, usage, tier).cost_nusd if baseline else charged.cost_nusd,
     )
 
 

@@ -46,11 +46,17 @@ def error_object(
         if error.status in {401, 403, 404, 413}:  # OpenAI calls all of these invalid_request_error
             kind = _ANTHROPIC_TYPES[error.status]
         said: dict[str, object] = {"type": kind or "api_error", "message": error.message}
-        if error.code is not None:
-            said["details"] = {"error_code": error.code}
+        if error.code is not None or error.details:
+            said["details"] = {"error_code": error.code, **error.details}
         return {"type": "error", "error": said, "request_id": request_id}
     return {
-        "error": {"message": error.message, "type": error.type, "param": error.param, "code": error.code},
+        "error": {
+            "message": error.message,
+            "type": error.type,
+            "param": error.param,
+            "code": error.code,
+            **error.details,
+        },
     }
 
 

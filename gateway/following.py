@@ -74,7 +74,7 @@ async def follow(
         services.background.spawn(settlement.interrupt(attempt, exc, seen, dialect))
         return
     if reader.error is not None:
-        services.background.spawn(settlement.fail(attempt, reader.error, reader, dialect))
+        services.background.spawn(settlement.fail(attempt, reader.error, reader, dialect, is_last=True))
     elif reader.finish_reason == "cancelled":
         settlement.abandon(attempt, Outcome.CANCELLED, reader, dialect)
     else:

@@ -2,7 +2,8 @@
 
 Streaming and not is the same path: a whole answer is a stream of one block. What holds at every line:
 
-- the intent of a call is durable before the upstream hears of it, and is itself a valid (orphaned) ledger entry;
+- a call is admitted by all limits and budgets at once, and holds the most that it can cost, before the upstream hears
+  of it; its intent is durable then, and is itself a valid (orphaned) ledger entry;
 - every attempt ends in exactly one settled entry, whoever goes away;
 - an error before the first block falls back to the next deployment; after it, none does.
 """
@@ -12,13 +13,22 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from gateway.admitting import Admissions
 from gateway.decide import decide, nothing_left
-from gateway.domain import Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
-from gateway.entries import Attempt, estimated_input_tokens, intent
-from gateway.errors import BadRequest, GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.domain import NO_ROOM_TOLD, Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
+from gateway.entries import Attempt
+from gateway.errors import (
+    BadRequest,
+    BudgetExceeded,
+    BudgetsUnavailable,
+    GatewayError,
+    UpstreamBroken,
+    UpstreamError,
+    UpstreamInterrupted,
+)
 from gateway.following import at_origin, follow
-from gateway.ids import new_entry_id, rfc3339
 from gateway.ports import Dialect, Reply, ReplyReader, Services
+from gateway.progress import Progress, Seen
 from gateway.settlement import Settlement
 from policies.breaker import HealthBoard
 from policies.eligibility import LIMITED
@@ -34,6 +44,7 @@ class Pipeline:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.health = HealthBoard()  # of this process: each replica finds out for itself
+        self.progress = Progress(services.journal)
         self._settlement = Settlement(services, self.health)
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
@@ -43,22 +54,41 @@ class Pipeline:
         decision = decide(services.catalog(), request, caller, lambda name: self.health.why_unavailable(name, now_s))
         if request.continues is not None:
             decision = await at_origin(services, request, caller, decision)
+        admissions = Admissions(services, request, caller, decision)
+        try:
+            answer = await self._first_answer(request, dialect, decision, admissions)
+        except BaseException:
+            if admissions.has_place:
+                self._settlement.leave(request.id, caller.organization_id)
+            raise
+        answer.room = admissions.room
+        return answer
+
+    async def _first_answer(
+        self, request: Request, dialect: Dialect, decision: Decision, admissions: Admissions
+    ) -> Answer:
+        """Try the candidates in their order. Raises GatewayError when none gives an answer."""
         rejected = dict(decision.rejected)
         failure: UpstreamError | None = None
         refusal: BadRequest | None = None
         number = 0
         for deployment in decision.candidates:
             for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
-                attempt = self._attempt(request, caller, decision, deployment, number + 1)
+                attempt = admissions.attempt(deployment, number + 1)
+                if not admissions.may_fit(attempt):
+                    break
                 try:
-                    call = dialect.call(deployment)
-                    answer = Answer(services, self._settlement, attempt, dialect)
+                    call = dialect.call(deployment, admissions.output_tokens_max(deployment))
+                    answer = Answer(self._services, self._settlement, self.progress, attempt, dialect)
                 except BadRequest as exc:  # something in it cannot be said to this one
                     refusal = refusal or exc
                     break
-                if not await services.admission.acquire(deployment, attempt.id, estimated_input_tokens(request)):
-                    rejected[deployment.name] = LIMITED
-                    break
+                try:
+                    if not await admissions.open(attempt, self._settlement):
+                        rejected[deployment.name] = LIMITED
+                        break
+                except (BudgetExceeded, BudgetsUnavailable):
+                    break  # a cheaper one may fit
                 number += 1
                 try:
                     await self._begin(attempt, call, answer)
@@ -67,36 +97,18 @@ class Pipeline:
                     failure = exc
                     if not (exc.can_retry and tries_left):
                         break
-                    await services.clock.pause(exc.retry_after_s)
+                    await self._services.clock.pause(exc.retry_after_s)
             if failure is not None and not failure.can_fall_back:
                 break
         if failure is None:
-            raise nothing_left(request.model, rejected) if refusal is None else refusal
+            raise admissions.refusal or refusal or nothing_left(request.model, rejected)
         if number > 1 and failure.should_retry is None:
             failure.should_retry = False  # we have tried again already; SDKs would multiply that by three
         raise failure
 
-    def _attempt(
-        self, request: Request, caller: Caller, decision: Decision, deployment: Deployment, number: int
-    ) -> Attempt:
-        clock = self._services.clock
-        entry = intent(
-            entry_id=new_entry_id(),
-            created_at=rfc3339(clock.unix_s()),
-            instance=self._services.instance,
-            number=number,
-            request=request,
-            caller=caller,
-            route=decision.route,
-            deployment=deployment,
-            baseline=decision.baseline,
-        )
-        return Attempt(deployment, decision.baseline, entry, clock.monotonic_s())
-
     async def _begin(self, attempt: Attempt, call: Call, answer: Answer) -> None:
-        """Make the intent durable, call, and wait until there is something to show. Raises UpstreamError."""
+        """Call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
-        await self._settlement.open(attempt)
         self.health.started(attempt.deployment.name, attempt.started_s)
         try:
             try:
@@ -116,9 +128,13 @@ class Answer:
     answer whose charge is not durable.
     """
 
-    def __init__(self, services: Services, settlement: Settlement, attempt: Attempt, dialect: Dialect) -> None:
+    def __init__(
+        self, services: Services, settlement: Settlement, progress: Progress, attempt: Attempt, dialect: Dialect
+    ) -> None:
+        self.room = NO_ROOM_TOLD  # what limits of ours leave
         self._services = services
         self._settlement = settlement
+        self._progress = progress
         self._attempt = attempt
         self._dialect = dialect
         self._reader = dialect.reader(attempt.deployment)
@@ -126,6 +142,7 @@ class Answer:
         self._ready = b""
         self._is_over = False
         self._is_followed = False
+        self._seen = Seen(attempt, self._reader)
         self._remembered: str | None = None
 
     @property
@@ -156,12 +173,14 @@ class Answer:
         await self._remember()
         if self._reader.is_ended:
             await self.settle()
+        else:
+            self._progress.begin(self._seen, len(self._ready))
 
     async def fail(self, error: UpstreamError) -> None:
         """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
         self._reply.close()
         hide_secrets(error, self._attempt.deployment)
-        await self._settlement.fail(self._attempt, error, self._reader, self._dialect)
+        await self._settlement.fail(self._attempt, error, self._reader, self._dialect, is_last=False)
 
     async def next(self) -> bytes | None:
         """The next bytes for the client, ``None`` at the end. Raises GatewayError when the upstream broke off."""
@@ -186,6 +205,7 @@ class Answer:
                 elif reader.error is None:
                     await self._break_off(UpstreamInterrupted("The upstream broke off in the middle of its answer."))
             if shown:
+                self._seen.shown_bytes += len(shown)
                 return shown
         return self._take_ready() or None
 
@@ -196,6 +216,7 @@ class Answer:
     async def settle(self) -> None:
         """Charge the complete answer, durably, and make its closing bytes ready."""
         self._is_over = True
+        self._progress.end(self._seen)
         await self._remember()
         if not self._follow():
             await self._settlement.succeed(self._attempt, self._reader, self._dialect)
@@ -204,6 +225,7 @@ class Answer:
 
     async def _break_off(self, error: GatewayError) -> None:
         self._is_over = True
+        self._progress.end(self._seen)
         self._reply.close()
         hide_secrets(error, self._attempt.deployment)
         if not self._follow():
@@ -216,6 +238,7 @@ class Answer:
 
     def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> None:
         """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end."""
+        self._progress.end(self._seen)
         self._reply.close()
         if not self._follow():
             self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)

@@ -160,10 +160,11 @@ class ReplyReader(Protocol):
 class Dialect(Protocol):
     """What the path needs to know of one request and of the API that its client speaks."""
 
-    def call(self, deployment: Deployment) -> Call:
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
         """The request as this deployment gets it: verbatim where it speaks the dialect, else translated.
 
-        Raises BadRequest naming a field that cannot be carried there.
+        ``output_tokens_max`` is sent along where the client states none but the route does. Raises BadRequest naming a
+        field that cannot be carried there.
         """
 
     def reader(self, deployment: Deployment) -> ReplyReader:

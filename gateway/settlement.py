@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from gateway.domain import Basis, LedgerEntry, Outcome, Usage
+from gateway.domain import Basis, LedgerEntry, Outcome, Room, Usage
 from gateway.entries import Attempt, charged_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
@@ -22,17 +22,33 @@ class Settlement:
         self._services = services
         self._health = health
 
-    async def open(self, attempt: Attempt) -> None:
-        """Make the intent durable. If that is cancelled or fails, the attempt never was."""
+    async def open(self, attempt: Attempt) -> Room:
+        """Admit the attempt: by our own limits and budgets, whose intent is durable then, and by its provider's limits.
+
+        Where those are used up, nothing stands and ``attempt.is_open`` stays false. Raises what refuses it here. If it
+        is cancelled, the attempt never was.
+        """
+        services, deployment = self._services, attempt.deployment
+        is_admitted = False
         try:
-            await self._services.journal.open(attempt.intent)
-        except BaseException:  # also a cancellation: in every case no call was made, so nothing may stand for one
-            self._services.background.spawn(self._void(attempt))
+            room = await services.journal.open(attempt.intent, attempt.admission)
+            is_admitted = True
+            attempt.is_open = await services.admission.acquire(deployment, attempt.id, attempt.admission.input_tokens)
+        except BaseException as exc:  # mostly a cancellation: no call was made, so nothing may stand for one
+            if is_admitted or not isinstance(exc, GatewayError):  # who is refused has consumed nothing
+                services.background.spawn(self._void(attempt))
             raise
+        if not attempt.is_open:
+            await services.journal.void(attempt.intent)
+        return room
 
     async def _void(self, attempt: Attempt) -> None:
         await self._services.journal.void(attempt.intent)
         await self._services.admission.release(attempt.deployment, attempt.id)
+
+    def leave(self, request_id: str, organization_id: str) -> None:
+        """The request ends without an answer: give its parallel place back, in the background."""
+        self._services.background.spawn(self._services.journal.leave(request_id, organization_id))
 
     async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
         """Charge a complete answer."""
@@ -45,13 +61,19 @@ class Settlement:
         if isinstance(error, UpstreamError):
             self._blame(attempt, error)
 
-    async def fail(self, attempt: Attempt, error: UpstreamError, reader: ReplyReader, dialect: Dialect) -> None:
-        """End an attempt that gave no answer: unbilled, unless text was generated before it broke."""
+    async def fail(
+        self, attempt: Attempt, error: UpstreamError, reader: ReplyReader, dialect: Dialect, *, is_last: bool
+    ) -> None:
+        """End an attempt that gave no answer: unbilled, unless text was generated before it broke.
+
+        ``is_last`` false: another may follow, so the request keeps its parallel place.
+        """
         self._blame(attempt, error)
         if reader.usage is not None or reader.output_text():
-            await self._charge(attempt, Outcome.FAILED, reader, dialect, error)
+            await self._charge(attempt, Outcome.FAILED, reader, dialect, error, is_last=is_last)
         else:
-            await self._settle(attempt, unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt)))
+            entry = unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt))
+            await self._settle(attempt, entry, is_last=is_last)
 
     def began(self, attempt: Attempt) -> None:
         """Something of an answer is here."""
@@ -80,6 +102,8 @@ class Settlement:
         reader: ReplyReader,
         dialect: Dialect,
         error: GatewayError | None,
+        *,
+        is_last: bool = True,
     ) -> None:
         usage, basis = reader.usage, Basis.REPORTED
         if usage is None:
@@ -105,11 +129,13 @@ class Settlement:
             error=error,
             content=_content(reader, dialect) if self._services.is_content_logged else None,
         )
-        await self._settle(attempt, entry)
+        await self._settle(attempt, entry, is_last=is_last)
 
-    async def _settle(self, attempt: Attempt, entry: LedgerEntry) -> None:
+    async def _settle(self, attempt: Attempt, entry: LedgerEntry, *, is_last: bool = True) -> None:
+        """Journal the charge, in the windows of its budgets in which it was admitted."""
         attempt.settled = entry
-        await self._services.journal.settle(entry)
+        claims = self._services.rules.claims(entry, attempt.created_ms)
+        await self._services.journal.settle(entry, claims, is_last=is_last)
         if attempt.is_settled:  # the repetition of a settlement that went through after all
             return
         attempt.is_settled = True

@@ -26,6 +26,7 @@ _REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
 }
 _STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
 _NULL = msgspec.Raw(b"null")
+_OPENAIS_KINDS = frozenset({"openai", "azure"})  # reasoning models of theirs refuse ``max_tokens``
 
 
 def parse(arrival: Arrival) -> Request:
@@ -48,13 +49,19 @@ def parse(arrival: Arrival) -> Request:
         wants_usage=bool(options and options.get("include_usage")),
         stream_options=options or {},
         end_user=end_user(fields, "user", "safety_identifier"),
-        output_tokens_max=first_integer(fields, "max_completion_tokens", "max_tokens"),
+        output_tokens_max=_output_tokens_max(fields),
         choices=max(1, choices or 1),
         service_tier=field(fields, "service_tier", str, "a string") if "service_tier" in fields else None,
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
     )
+
+
+def _output_tokens_max(fields: Mapping[str, msgspec.Raw]) -> int | None:
+    """The larger of the two names for it: some servers read the one, some the other."""
+    new, old = first_integer(fields, "max_completion_tokens"), first_integer(fields, "max_tokens")
+    return old if new is None else new if old is None else max(new, old)
 
 
 class OpenAIDialect:
@@ -65,10 +72,13 @@ class OpenAIDialect:
         self._request = request
         self._keeps_text = keeps_text
 
-    def call(self, deployment: Deployment) -> Call:
-        """The client's own bytes but for ``model`` and ``stream_options``."""
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
+        """The client's own bytes but for ``model``, ``stream_options`` and a maximum that it left to the route."""
         request = self._request
         changes: dict[str, object] = {}
+        if output_tokens_max is not None:
+            has_new_name = request.endpoint is Endpoint.CHAT and deployment.provider.kind in _OPENAIS_KINDS
+            changes["max_completion_tokens" if has_new_name else "max_tokens"] = output_tokens_max
         if request.is_stream and deployment.asks_stream_usage:
             options = dict(request.stream_options)
             options["include_usage"] = True

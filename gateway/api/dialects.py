@@ -25,7 +25,7 @@ from gateway.translation.responses_over_chat import RESPONSES_OVER_CHAT
 class NativeDialect(Protocol):
     """What ``ports.Dialect`` asks, for deployments that speak the dialect of the request."""
 
-    def call(self, deployment: Deployment) -> Call: ...
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call: ...
 
     def reader(self, deployment: Deployment) -> ReplyReader: ...
 
@@ -87,8 +87,8 @@ class ClientDialect:
         self._native = APIS[request.endpoint].native(request, keeps_text)
         self._translated: dict[str, _Translated] = {}
 
-    def call(self, deployment: Deployment) -> Call:
-        return self._towards(deployment).call(deployment)
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
+        return self._towards(deployment, output_tokens_max).call(deployment, output_tokens_max)
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         return self._towards(deployment).reader(deployment)
@@ -99,14 +99,14 @@ class ClientDialect:
     def input_text(self) -> str:
         return self._native.input_text()
 
-    def _towards(self, deployment: Deployment) -> NativeDialect:
+    def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)
         if target is None or target is self._request.endpoint:
             return self._native
         there = self._translated.get(deployment.name)
         if there is None:
             there = self._translated[deployment.name] = _Translated(
-                self._request, target, deployment, keeps_text=self._keeps_text
+                _limited(self._request, output_tokens_max), target, deployment, keeps_text=self._keeps_text
             )
         return there
 
@@ -136,7 +136,7 @@ class _Translated:
         )
         self._inner = APIS[target].native(inner, keeps_text)
 
-    def call(self, deployment: Deployment) -> Call:
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:  # noqa: ARG002 - it is in
         return self._inner.call(deployment)
 
     def with_unreported(self, usage: Usage) -> Usage:
@@ -150,6 +150,15 @@ class _Translated:
         steps = [translation.answer(body) for translation, body in reversed(self._steps)]
         inner = self._inner.reader(deployment)
         return TranslatedReader(inner, steps, is_stream=self._is_stream, request_id=self._request_id)
+
+
+def _limited(request: Request, output_tokens_max: int | None) -> Request:
+    """The request as if its client had stated that maximum; translations know what becomes of it."""
+    if output_tokens_max is None:
+        return request
+    name = "max_output_tokens" if request.endpoint is Endpoint.RESPONSES else "max_completion_tokens"
+    limit = msgspec.Raw(b"%d" % output_tokens_max)
+    return replace(request, body=Body({**request.body.fields, name: limit}), output_tokens_max=output_tokens_max)
 
 
 def _means_something(header: str, target: Endpoint) -> bool:

@@ -197,7 +197,7 @@ class MediaDialect:
         self._foreseen = request.foreseen or Usage()
         self._gauge: Gauge | None = None  # of the attempt that is under way
 
-    def call(self, deployment: Deployment) -> Call:
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:  # noqa: ARG002 - of texts alone
         """The client's own bytes but for ``model``."""
         request = self._request
         body = request.body

@@ -60,7 +60,7 @@ class MessagesDialect:
         self._request = request
         self._keeps_text = keeps_text
 
-    def call(self, deployment: Deployment) -> Call:
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:  # noqa: ARG002 - it has one
         """The client's own bytes but for ``model``."""
         return verbatim_call(self._request, deployment)
 

@@ -16,13 +16,14 @@ from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
 from gateway.api.count_tokens import COUNTING, Counted, can_upstream_count, count_here, is_left_to_us
 from gateway.api.dialects import APIS, ClientDialect
+from gateway.api.limit_headers import room_headers
 from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
-from gateway.domain import Caller, Endpoint, Outcome, Request, Source
-from gateway.error_objects import error_bytes, error_status
-from gateway.errors import ClientGone, GatewayError, Internal, ShuttingDown
+from gateway.domain import NO_ROOM_TOLD, Caller, Endpoint, Outcome, Request, Room, Source
+from gateway.error_objects import ErrorShape, error_bytes, error_status
+from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, ShuttingDown
 from gateway.ids import new_request_id
 from gateway.pipeline import Answer, Pipeline
-from gateway.ports import Services
+from gateway.ports import Clock, Services
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -60,7 +61,7 @@ class ModelCalls:
 
     async def __call__(self, endpoint: Endpoint, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request; every error leaves as an error object of the client's dialect."""
-        exchange = _Exchange(scope, send, self._services.clock.monotonic_s)
+        exchange = _Exchange(scope, send, self._services.clock)
         try:
             caller = await authenticate(scope, self._services.keys, self._services.trusted_proxies)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
@@ -159,23 +160,30 @@ class ModelCalls:
 class _Exchange:
     """The answering side of one HTTP request."""
 
-    __slots__ = ("_answer", "_monotonic_s", "_scope", "_started_s", "is_body_read", "request_id", "send")
+    __slots__ = ("_answer", "_clock", "_scope", "_started_s", "is_body_read", "request_id", "send")
 
-    def __init__(self, scope: Scope, send: Send, monotonic_s: Callable[[], float]) -> None:
+    def __init__(self, scope: Scope, send: Send, clock: Clock) -> None:
         self.request_id = new_request_id()
         self._scope = scope
         self.send = send
-        self._monotonic_s = monotonic_s
-        self._started_s = monotonic_s()
+        self._clock = clock
+        self._started_s = clock.monotonic_s()
         self._answer: Answer | None = None  # once it has begun
         self.is_body_read = False
 
     def _common(self) -> Headers:
-        elapsed_ms = int((self._monotonic_s() - self._started_s) * 1000)
+        elapsed_ms = int((self._clock.monotonic_s() - self._started_s) * 1000)
         return [*request_id_headers(self.request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)]
+
+    def _shape(self) -> ErrorShape:
+        return shape_for(self._scope["path"], self._scope["headers"])
+
+    def _of_limits(self, room: Room) -> Headers:
+        return [] if room is NO_ROOM_TOLD else room_headers(room, self._shape(), self._clock.unix_s())
 
     async def begin(self, request: Request, answer: Answer) -> None:
         headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
+        headers += self._of_limits(answer.room)
         if request.is_stream:
             headers += _STREAMED  # the cost is not known yet: the usage chunk tells it
         else:
@@ -209,9 +217,11 @@ class _Exchange:
         if self._answer is not None:
             await self.break_off(self._answer.failing(error))
             return
-        shape = shape_for(self._scope["path"], self._scope["headers"])
+        shape = self._shape()
         body = error_bytes(error, shape, self.request_id)
         headers = [*self._common(), _JSON, (b"content-length", b"%d" % len(body)), *error_headers(error)]
+        if isinstance(error, RateLimited):
+            headers += self._of_limits(error.room)
         if not self.is_body_read:
             headers.append((b"connection", b"close"))  # what is refused unread is not taken in either
         await self.send({"type": "http.response.start", "status": error_status(error, shape), "headers": headers})

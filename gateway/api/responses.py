@@ -68,9 +68,10 @@ class ResponsesDialect:
         self._request = request
         self._keeps_text = keeps_text
 
-    def call(self, deployment: Deployment) -> Call:
-        """The client's own bytes but for ``model``."""
-        return verbatim_call(self._request, deployment)
+    def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
+        """The client's own bytes but for ``model`` and a maximum that it left to the route."""
+        changes = {} if output_tokens_max is None else {"max_output_tokens": output_tokens_max}
+        return verbatim_call(self._request, deployment, changes)
 
     def reader(self, deployment: Deployment) -> ReplyReader:
         if self._request.endpoint is Endpoint.INPUT_TOKENS:

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 
 from gateway.api.body import Receive
+from gateway.api.limit_headers import ANTHROPIC_NAMES, NAMES
 from gateway.api.model_calls import PATHS, ModelCalls, Scope, Send
 from gateway.api.wire import error_headers, request_id_headers, shape_for
 from gateway.error_objects import error_bytes, error_status
@@ -29,6 +30,8 @@ App = Callable[[Scope, Receive, Send], Any]
 _EXPOSED = [
     *("x-request-id", "request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
+    *NAMES,
+    *ANTHROPIC_NAMES,
 ]
 
 

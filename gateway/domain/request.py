@@ -135,9 +135,14 @@ class Reason(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Which deployments to try, in order, and why the others are out (by deployment name)."""
+    """Which deployments to try, in order, and why the others are out (by deployment name).
+
+    ``rungs``: all of the route that could serve the request if they were well, for budgets that downgrade.
+    """
 
     route: str | None
     candidates: tuple[Deployment, ...]
     baseline: Deployment | None
     rejected: Mapping[str, Reason] = field(default_factory=dict)
+    rungs: tuple[Deployment, ...] = ()
+    output_tokens_max_default: int | None = None

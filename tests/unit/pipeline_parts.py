@@ -10,7 +10,7 @@ from gateway.api.arrival import Arrival
 from gateway.api.chat import parse
 from gateway.api.dialects import ClientDialect
 from gateway.background import Tasks
-from gateway.domain import Caller, Deployment, Endpoint, Meter, Provider, Route, Tariff
+from gateway.domain import NO_CLAIMS, NO_ROOM_TOLD, Caller, Deployment, Endpoint, Meter, Provider, Route, Tariff
 from gateway.errors import GatewayError, UpstreamInterrupted
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
@@ -38,28 +38,59 @@ CUT = [event(DELTA), event(DELTA), UpstreamInterrupted("cut")]
 
 
 class Journal:
-    """Keeps what was asked of it; every step gives others a turn, so that a cancellation can fall anywhere."""
+    """Keeps what was asked of it; every step gives others a turn, so that a cancellation can fall anywhere.
+
+    ``refuses``: what it raises to whom, by deployment. ``room``: what it tells of limits.
+    """
 
     def __init__(self):
         self.open_entries, self.settled = {}, {}
-        self.order = []
+        self.order, self.admissions, self.claims, self.left, self.renewed = [], [], {}, [], []
+        self.lasts = []  # the entries whose settlement was said to be the request's last
+        self.refuses, self.room = {}, NO_ROOM_TOLD
 
-    async def open(self, entry):
+    async def open(self, entry, admission):
         await asyncio.sleep(0)
+        if entry.deployment in self.refuses:
+            raise self.refuses[entry.deployment]
+        self.admissions.append(admission)
         self.open_entries[entry.id] = entry
         self.order.append(("open", entry.id))
         await asyncio.sleep(0)
+        return self.room
 
     async def void(self, entry):
         await asyncio.sleep(0)
         self.open_entries.pop(entry.id, None)
+        self.order.append(("void", entry.id))
 
-    async def settle(self, entry):
+    async def settle(self, entry, claims, *, is_last=True):
         await asyncio.sleep(0)
         self.settled[entry.id] = entry
+        self.claims[entry.id] = claims
+        if is_last:
+            self.lasts.append(entry.id)
         self.open_entries.pop(entry.id, None)
         self.order.append(("settle", entry.id))
         await asyncio.sleep(0)
+
+    async def leave(self, request_id, organization_id):
+        await asyncio.sleep(0)
+        self.left.append((request_id, organization_id))
+
+    async def progress(self, entries):
+        self.renewed += entries
+
+
+class Rules:
+    """The same claims for every call, and when they were asked for."""
+
+    def __init__(self, claims=NO_CLAIMS):
+        self.every, self.asked_ms = claims, []
+
+    def claims(self, _entry, now_ms):
+        self.asked_ms.append(now_ms)
+        return self.every
 
 
 class Reply:
@@ -138,7 +169,7 @@ def deployment(name, usd_in, usd_out, kind="fake"):
 SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
 
 
-def path(backend, *deployments, tokens=None):
+def path(backend, *deployments, tokens=None, rules=None, admission=None, **settings):
     async def pause(_):
         await asyncio.sleep(0)
 
@@ -147,7 +178,8 @@ def path(backend, *deployments, tokens=None):
         catalog=lambda: catalog,
         backends={"fake": backend, "vllm": backend},
         journal=journal,
-        admission=quiet,
+        rules=rules or Rules(),
+        admission=admission or quiet,
         tokens=tokens or quiet,
         keys=None,
         stored=None,
@@ -155,6 +187,7 @@ def path(backend, *deployments, tokens=None):
         background=tasks,
         clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
         instance="i",
+        **settings,
     )
     return Pipeline(services), journal, tasks
 

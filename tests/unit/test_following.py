@@ -12,7 +12,20 @@ from gateway.api.arrival import Arrival
 from gateway.api.dialects import ClientDialect
 from gateway.api.responses import parse
 from gateway.background import Tasks
-from gateway.domain import Basis, Caller, Deployment, Endpoint, Meter, Outcome, Provider, Route, StoredResponse, Tariff
+from gateway.domain import (
+    NO_CLAIMS,
+    NO_ROOM_TOLD,
+    Basis,
+    Caller,
+    Deployment,
+    Endpoint,
+    Meter,
+    Outcome,
+    Provider,
+    Route,
+    StoredResponse,
+    Tariff,
+)
 from gateway.errors import BadRequest, NoDeployment, UpstreamInterrupted, UpstreamRefused, UpstreamUnreachable
 from gateway.following import FOLLOWED_S_MAX
 from gateway.pipeline import Pipeline
@@ -49,15 +62,17 @@ class Journal:
     def __init__(self):
         self.open_entries, self.settled = {}, {}
 
-    async def open(self, entry):
+    async def open(self, entry, _admission):
         await asyncio.sleep(0)
         self.open_entries[entry.id] = entry
+        return NO_ROOM_TOLD
 
     async def void(self, entry):
         self.open_entries.pop(entry.id, None)
 
-    async def settle(self, entry):
+    async def settle(self, entry, _claims, *, is_last=True):
         await asyncio.sleep(0)
+        assert is_last or entry.status == Outcome.FAILED
         assert entry.id not in self.settled, "an attempt is charged once"
         self.settled[entry.id] = entry
         self.open_entries.pop(entry.id, None)
@@ -116,6 +131,9 @@ class Shelf:
 
 
 class Quiet:
+    def claims(self, *_):
+        return NO_CLAIMS
+
     async def acquire(self, *_):
         return True
 
@@ -164,6 +182,7 @@ class Path:
                 catalog=lambda: catalog,
                 backends={"fake": upstream},
                 journal=self.journal,
+                rules=quiet,
                 admission=quiet,
                 tokens=quiet,
                 keys=None,

@@ -182,9 +182,9 @@ async def test_an_intent_is_the_orphaned_entry_that_stands_if_we_die():
     seen = []
     original = journal.open
 
-    async def keep(entry):
+    async def keep(entry, admission):
         seen.append(entry)
-        await original(entry)
+        return await original(entry, admission)
 
     journal.open = keep
     await pipeline.answer(*request())
