@@ -53,9 +53,21 @@ class GatewayClient:
         """A report as its own text, JSON or CSV. Raises CommandFailed."""
         path = f"/admin/reports/{name}?{urlencode(query)}"
         status, _, raw = self._send("GET", path, self._admin_key(), timeout_s=60.0)
-        if status != http.client.OK:
+        if status not in _GOOD:
             self._content(path, status, raw)
         return raw.decode()
+
+    def admin(
+        self,
+        method: str,
+        path: str,
+        body: Mapping[str, object] | None = None,
+        *,
+        query: Mapping[str, object] | None = None,
+    ) -> Any:
+        """What the admin API answers. Raises CommandFailed."""
+        place = f"{path}?{urlencode(query)}" if query else path
+        return self._call(method, place, self._admin_key(), timeout_s=30.0, body=body).content
 
     def _admin_key(self) -> str:
         path = secret_files.admin_key_file(self._settings.data_dir)
@@ -98,7 +110,7 @@ class GatewayClient:
             content = json.loads(raw)
         except ValueError as exc:
             raise CommandFailed(f"{self._url}{path} answered {status} without JSON") from exc
-        if status != http.client.OK:
+        if status not in _GOOD:
             raise CommandFailed(f"{status}: {_error_message(content)}")
         return content
 
