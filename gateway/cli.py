@@ -10,7 +10,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from gateway.commands import CommandFailed
+from gateway.commands.administered import EVERY, KEYS, listed
+from gateway.commands.administration import add_administration
 from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
+from gateway.networks import parse_network, written
 from gateway.settings import Settings, WrongSetting
 
 
@@ -49,11 +52,17 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("--team", default="", help="id or name of the team that owns it (the default team)")
     create.add_argument("--models", help="the only models it may call, separated by commas (all)")
     create.add_argument("--expires-at", metavar="TIME", help="2030-01-31 or 2030-01-31T12:00:00Z (never)")
+    create.add_argument("--member", help="id of the team's member that it is bound to (nobody)")
+    create.add_argument("--allowed-ips", help="the only addresses and networks it serves, separated by commas (all)")
     add_command(keys, "list", "list keys, revoked ones too", _keys_list, STORE_FLAGS)
     revoke = add_command(
         keys, "revoke", "make a key useless for good, everywhere within a second", _keys_revoke, STORE_FLAGS
     )
     revoke.add_argument("id", help="the key's id (key_...)")
+    add_administration(keys, KEYS)
+    for kind in EVERY:
+        group = commands.add_parser(kind.command, help=kind.summary)
+        add_administration(group.add_subparsers(required=True, metavar="COMMAND"), kind)
 
     ask = add_command(commands, "try", "ask the running gateway one question and show what it cost", _try, CLIENT_FLAGS)
     ask.add_argument("prompt")
@@ -103,12 +112,22 @@ def _migrate(_options: argparse.Namespace, settings: Settings) -> int:
 def _keys_create(options: argparse.Namespace, settings: Settings) -> int:
     from gateway.commands import stores  # noqa: PLC0415
 
-    models = tuple(part.strip() for part in options.models.split(",") if part.strip()) if options.models else None
     try:
         expires_at = stores.moment(options.expires_at) if options.expires_at else None
     except ValueError as exc:
         raise CommandFailed(f"--expires-at {options.expires_at!r} is no time; write 2030-01-31T12:00:00Z") from exc
-    wish = stores.NewKeyWish(options.name, options.team, models, expires_at)
+    try:
+        allowed_ips = [written(parse_network(text)) for text in listed(options.allowed_ips or "")]
+    except ValueError as exc:
+        raise CommandFailed(f"--allowed-ips {options.allowed_ips!r}: {exc}") from exc
+    wish = stores.NewKeyWish(
+        options.name,
+        options.team,
+        models=listed(options.models or "") or None,
+        expires_at=expires_at,
+        member=options.member or None,
+        allowed_ips=allowed_ips or None,
+    )
     print(stores.create_key(settings, wish))
     return 0
 

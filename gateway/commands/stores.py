@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -31,8 +31,10 @@ class NewKeyWish:
 
     name: str
     team: str
-    models: tuple[str, ...] | None
-    expires_at: datetime | None
+    models: Sequence[str] | None = None
+    expires_at: datetime | None = None
+    member: str | None = None
+    allowed_ips: Sequence[str] | None = None
 
 
 def moment(text: str) -> datetime:
@@ -59,7 +61,15 @@ def create_key(settings: Settings, wish: NewKeyWish) -> str:
             team = matching[0]
         else:
             team = await tenants.ensure_default_team(_COMMAND_LINE)
-        made = await keys.create_key(_COMMAND_LINE, team.id, wish.name, expires_at=wish.expires_at, models=wish.models)
+        made = await keys.create_key(
+            _COMMAND_LINE,
+            team.id,
+            wish.name,
+            member_id=wish.member,
+            expires_at=wish.expires_at,
+            models=wish.models,
+            allowed_ips=wish.allowed_ips,
+        )
         return f"{made.secret}\n{made.key.id} of team {team.name}; the secret is not shown again"
 
     return _with_keys(settings, create)
