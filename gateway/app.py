@@ -63,6 +63,7 @@ from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
+from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
@@ -188,6 +189,7 @@ async def _build(
         clock=Clock(monotonic_s=time.monotonic, unix_s=stores.journal.clock.unix_s, pause=_pause, sleep=asyncio.sleep),
         instance=stores.instance,
         is_content_logged=settings.content_logging,
+        are_orphans_charged_at_hold=settings.orphaned_charge == "hold",
         trusted_proxies=settings.trusted_proxies,
     )
     pipeline = Pipeline(services)
@@ -225,7 +227,7 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_admin_keys(router, stores.tenants, admin_keys)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
-    add_cost_report(router, ReportStore(stores.engine), flush, stores.journal.clock.unix_s)
+    add_cost_report(router, ReportStore(ReportSnapshots(stores.engine)), flush, stores.journal.clock.unix_s)
     return router
 
 
@@ -262,6 +264,7 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
 
     return [
         Job("heartbeat", 2, stores.journal.beat),
+        *_progress(settings, pipeline),
         Job("sweep", SWEEP_INTERVAL_S, sweeper.sweep),
         Job("keys", 10, stores.key_cache.refresh),
         Job("catalog", 1, reload_catalog),
@@ -270,6 +273,11 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("limits", 5, stores.limits.renew),
         Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),
     ]
+
+
+def _progress(settings: Settings, pipeline: Pipeline) -> list[Job]:
+    """Where orphans are charged at their hold, what was seen of them changes nothing."""
+    return [] if settings.orphaned_charge == "hold" else [Job("progress", 2, pipeline.progress.tell)]
 
 
 def _gauges(metrics: Metrics, journal: RedisJournal, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:
