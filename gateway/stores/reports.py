@@ -3,27 +3,23 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-import sqlalchemy.exc
 from sqlalchemy import RowMapping, text
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from gateway.domain import Window
-from gateway.errors import BadRequest, StoreUnavailable
-from gateway.stores.database import sqlstate, translated
+from gateway.errors import BadRequest
 from gateway.stores.entry_filter import COLUMNS, EntryFilter
+from gateway.stores.report_snapshots import ReportSnapshots
 from policies.report_buckets import bucket_starts, buckets_max
 
 ROWS_MAX = 10_000
-REPORTS_AT_ONCE = 2
 _UTC = ZoneInfo("UTC")
-_QUERY_CANCELED = "57014"
 
 # What a report can be grouped by, and its column. An entry with two tags is in the groups of both.
 GROUPS: Mapping[str, str] = {
@@ -125,19 +121,15 @@ def labels_of(groups: tuple[str, ...]) -> tuple[str, ...]:
 class ReportStore:
     """Reads the ledger for reports."""
 
-    def __init__(self, engine: AsyncEngine) -> None:
-        # One snapshot for all statements of a report: its rows and its totals are of the same entries.
-        self._snapshots = engine.execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
-        # Reports may take seconds, and keys are looked up over the same pool: they must never have all of it.
-        self._places = asyncio.Semaphore(REPORTS_AT_ONCE)
+    def __init__(self, snapshots: ReportSnapshots) -> None:
+        self._snapshots = snapshots
 
     async def costs(self, question: CostQuestion) -> CostReport:
         """Raises BadRequest for what is too long, and StoreUnavailable, also for what takes too long."""
         starts = await _starts(question)
-        with _in_time():
-            async with self._places, self._snapshots.connect() as connection:
-                rows = await _rows(connection, question, starts) if starts or question.groups else None
-                totals = await _totals(connection, question)
+        async with self._snapshots.open() as connection:
+            rows = await _rows(connection, question, starts) if starts or question.groups else None
+            totals = await _totals(connection, question)
         if rows is None:
             return CostReport((CostRow(None, {}, totals),), totals)
         if len(rows) > ROWS_MAX:
@@ -216,18 +208,3 @@ def _where(question: CostQuestion) -> tuple[str, dict[str, object]]:
 def _sums(row: RowMapping) -> Sums:
     # Postgres adds bigints up as numeric, which reads as Decimal: whole, and of any size.
     return Sums(*(int(row[name]) for name in Sums._fields))
-
-
-@contextmanager
-def _in_time() -> Iterator[None]:
-    """As ``translated``, but a report that was cancelled for its length says so."""
-    try:
-        with translated():
-            yield
-    except StoreUnavailable as exc:
-        cause = exc.__cause__
-        if isinstance(cause, sqlalchemy.exc.DBAPIError) and sqlstate(cause) == _QUERY_CANCELED:
-            raise StoreUnavailable(
-                "The report takes too long: ask for a shorter time, or for one team.", code="report_too_large"
-            ) from exc
-        raise

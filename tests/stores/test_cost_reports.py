@@ -19,6 +19,7 @@ from gateway.errors import BadRequest, StoreUnavailable
 from gateway.ids import rfc3339
 from gateway.stores import database, reports
 from gateway.stores.entry_filter import EntryFilter
+from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import GROUPS, CostQuestion, ReportStore, Sums, labels_of
 from policies.reconciliation import reconcile
 
@@ -31,7 +32,7 @@ ADDED = (
 
 @pytest.fixture(scope="session")
 def store(engine):
-    return ReportStore(engine)
+    return ReportStore(ReportSnapshots(engine))
 
 
 few = st.sampled_from(["a", "b", "c"])
@@ -246,7 +247,7 @@ async def test_a_report_that_takes_longer_than_postgres_allows_says_so(migrated_
     async with engine.begin() as holder:
         await holder.execute(text("LOCK TABLE ledger_entries IN ACCESS EXCLUSIVE MODE"))
         with pytest.raises(StoreUnavailable, match="too long") as caught:
-            await ReportStore(hurried).costs(question("none"))
+            await ReportStore(ReportSnapshots(hurried)).costs(question("none"))
 
     assert caught.value.code == "report_too_large"
     await hurried.dispose()
@@ -256,7 +257,7 @@ async def test_while_postgres_is_away_reports_say_so(tmp_path):
     away = database.connect(f"postgresql://nobody@/none?host={tmp_path}")
 
     with pytest.raises(StoreUnavailable) as caught:
-        await ReportStore(away).costs(question("none"))
+        await ReportStore(ReportSnapshots(away)).costs(question("none"))
 
     assert caught.value.code == "store_unavailable"
     await away.dispose()

@@ -17,6 +17,7 @@ from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.ledger import add_ledger
 from gateway.api.surface import install_errors
 from gateway.domain import Actor, Role
+from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
 
 NOW_S = datetime.fromisoformat("2026-11-20T15:00:00Z").timestamp()
@@ -38,7 +39,7 @@ async def client(engine, ledger, actors):
 
     app, router = FastAPI(), admin_router(find)
     install_errors(app)
-    add_cost_report(router, ReportStore(engine), flush, lambda: NOW_S)
+    add_cost_report(router, ReportStore(ReportSnapshots(engine)), flush, lambda: NOW_S)
     add_ledger(router, ledger, flush)
     app.include_router(router)
     async with httpx.AsyncClient(
