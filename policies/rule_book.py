@@ -67,6 +67,10 @@ class RuleBook:
             book._add(rule)
         return book
 
+    def get(self, rule_id: str) -> Rule | None:
+        """The rule of that id."""
+        return self._rules.get(rule_id)
+
     def claims(self, entry: LedgerEntry, now_ms: int) -> Claims:
         """What the entry's call draws on at that moment; the same object while nothing about it changes."""
         user = entry.end_user if entry.organization_id in self._users_matter else None

@@ -1,0 +1,101 @@
+"""Limits in Postgres: what admins do with them. The path asks the rule cache."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from gateway.domain import Actor, Limit, Scope
+from gateway.errors import BadRequest, Conflict
+from gateway.stores.records import Kind, Place, new_id
+from gateway.stores.rules import Announce, RuleStore, announce_nothing
+from gateway.stores.scopes import columns_of, is_same_scope, scope_in, scope_values, source_of, subject_in, team_of
+from gateway.stores.tables import limits
+from policies.scopes import scope_fields
+
+RATES = ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "parallel_requests")
+
+
+@dataclass(frozen=True, slots=True)
+class LimitRecord:
+    """A limit as a row. ``team_id``: the team that its scope lies within, if any."""
+
+    limit: Limit
+    team_id: str | None
+    created_at: datetime
+    updated_at: datetime = field(compare=False)
+
+    @property
+    def id(self) -> str:
+        return self.limit.id
+
+
+def _read(row: Row[*tuple[Any, ...]]) -> LimitRecord:
+    scope = scope_in(row)
+    limit = Limit(
+        id=row.id,
+        scope=scope,
+        requests_per_minute=row.requests_per_minute,
+        tokens_per_minute=row.tokens_per_minute,
+        tokens_per_day=row.tokens_per_day,
+        parallel_requests=row.parallel_requests,
+        subject=subject_in(row, scope),
+        contact=row.contact,
+    )
+    return LimitRecord(limit, row.within_team_id, row.created_at, row.updated_at)
+
+
+LIMIT = Kind(
+    name="limit",
+    table=limits,
+    source=source_of(limits),
+    columns=(*columns_of(limits), *(limits.c[rate] for rate in RATES)),
+    read=_read,
+    place=lambda record: Place(record.limit.scope.organization_id, record.team_id),
+    organization=limits.c.organization_id,
+    team=team_of(limits),
+    is_found=limits.c.deleted_at.is_(None),
+)
+
+
+class LimitStore(RuleStore[LimitRecord]):
+    """Reads and writes limits. Every method raises StoreUnavailable while Postgres is away."""
+
+    def __init__(self, engine: AsyncEngine, announce: Announce = announce_nothing) -> None:
+        super().__init__(engine, LIMIT, announce)
+
+    async def create(self, actor: Actor, scope: Scope, rates: Mapping[str, int | None]) -> LimitRecord:
+        """Raises Conflict where the scope has a limit already, BadRequest for one without any rate."""
+        return await self._create(actor, {"id": new_id("limit"), **scope_values(scope), **rates})
+
+    async def update(self, actor: Actor, limit_id: str, rates: Mapping[str, int | None]) -> LimitRecord:
+        """Set rates, None for unlimited. Raises NotFound, and BadRequest where none would be left."""
+        return await self._change(actor, limit_id, rates)
+
+    def told(self, record: LimitRecord) -> dict[str, object]:
+        """The limit as the admin API and the audit log show it."""
+        limit = record.limit
+        return {
+            "id": limit.id,
+            "organization_id": limit.scope.organization_id,
+            "scope": scope_fields(limit.scope),
+            "model": limit.scope.model,
+            **{rate: getattr(limit, rate) for rate in RATES},
+            "created_at": record.created_at,
+            "updated_at": record.updated_at,
+        }
+
+    async def _check(self, connection: AsyncConnection, record: LimitRecord) -> None:
+        limit = record.limit
+        if all(getattr(limit, rate) is None for rate in RATES):
+            raise BadRequest(f"A limit states at least one of {', '.join(RATES)}.", param=RATES[0])
+        same = select(limits.c.id).where(
+            is_same_scope(limits, limit.scope), limits.c.deleted_at.is_(None), limits.c.id != limit.id
+        )
+        if (other := (await connection.execute(same.limit(1))).scalar()) is not None:
+            raise Conflict(f"The limit {other!r} has the same scope: change that one.", param="scope")
