@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 
 from fastapi import APIRouter, FastAPI
 from prometheus_client import REGISTRY
@@ -42,16 +43,22 @@ from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
 from gateway.ids import new_entry_id
+from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
+from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
 from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
 from gateway.jobs.runner import Job, JobRunner
 from gateway.jobs.shipper import Shipper
 from gateway.jobs.sweeper import SWEEP_INTERVAL_S, Sweeper
+from gateway.jobs.unpriced import UnpricedModels
+from gateway.jobs.webhook import Webhook
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from gateway.settings import Settings
 from gateway.stores import database, tables
 from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
+from gateway.stores.alert_facts import AlertFacts
+from gateway.stores.alert_outbox import AlertOutbox
 from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.journal import RedisJournal, count_journaled
@@ -61,15 +68,18 @@ from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
+from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
+from gateway.stores.spend import spend_until
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
-from gateway.telemetry import LineWriter, Metrics, RequestTelemetry, configure_logging
+from gateway.telemetry import AlertLog, LineWriter, Metrics, RequestTelemetry, configure_logging
 from policies.breaker import Phase
+from policies.rule_book import RuleBook
 
 _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
@@ -117,9 +127,11 @@ class _Stores:
     stored: StoredResponseStore
     shipper: Shipper
     limits: RedisUpstreamAdmission
+    outbox: AlertOutbox
+    alerts: AlertSender
 
 
-async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
+async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> _Stores:
     """Connect. Whatever is opened last is closed first."""
     instance = new_entry_id()
     engine = database.connect(settings.database_url)
@@ -131,12 +143,18 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
     local_journal = LocalJournal(settings.data_dir / "journal", instance)
     stack.push_async_callback(local_journal.close)
     balances = Balances(link, LedgerSums(engine))
+    clock, outbox = RedisClock(), AlertOutbox(link)
+    facts = AlertFacts(engine, RuleBook().get)
+    alerts = AlertSender(outbox, facts.describe, _webhook(settings, clock, stack), noticed=noticed, draw=random.random)
+    stack.push_async_callback(alerts.close)
     journal = RedisJournal(
         link,
         local_journal,
         instance,
         balances,
+        clock=clock,
         serves_without_redis=settings.budgets_without_redis == "allow",
+        on_alert=alerts.announce,
     )
     stack.push_async_callback(journal.close)
     with contextlib.suppress(RedisError):  # away: until it is back, our own time of day stands in for that of Redis
@@ -159,23 +177,36 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack) -> _Stores:
         stored=stored,
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
+        outbox=outbox,
+        alerts=alerts,
     )
+
+
+def _webhook(settings: Settings, clock: RedisClock, stack: AsyncExitStack) -> Webhook | None:
+    """Where alerts go, if anywhere."""
+    if not settings.alert_webhook_url:
+        return None
+    webhook = Webhook(settings.alert_webhook_url, settings.alert_webhook_secret, clock.unix_s)
+    stack.push_async_callback(webhook.close)
+    return webhook
 
 
 async def _build(
     settings: Settings, catalog: CatalogFile, framework: FastAPI, surface: Surface, stack: AsyncExitStack
 ) -> None:
     """Fill in the services, mount the surface and start the jobs."""
-    stores = await _open_stores(settings, stack)
-    backends = create_backends()
-    stack.push_async_callback(backends.close)
-    tokens = TiktokenCounter()
-    stack.callback(tokens.close)
     lines = LineWriter(sys.stderr, asyncio.get_running_loop().call_later)
     stack.callback(lines.flush)
     metrics = Metrics(REGISTRY)
     metrics.catalog.labels(catalog.current.hash).set(1)
+    stores = await _open_stores(settings, stack, AlertLog(metrics, lines.write, settings.log_level))
+    backends = create_backends()
+    stack.push_async_callback(backends.close)
+    tokens = TiktokenCounter()
+    stack.callback(tokens.close)
     background = Tasks()
+    unix_s = stores.journal.clock.unix_s
+    unpriced = UnpricedModels(stores.outbox, background, unix_s=unix_s, announce=stores.alerts.announce)
     services = Services(
         catalog=lambda: catalog.current,
         backends=backends.by_kind,
@@ -184,9 +215,9 @@ async def _build(
         tokens=tokens,
         keys=stores.key_cache,
         stored=stores.stored,
-        telemetry=RequestTelemetry(metrics, lines.write, settings.log_level),
+        telemetry=RequestTelemetry(metrics, lines.write, settings.log_level, unpriced.noticed),
         background=background,
-        clock=Clock(monotonic_s=time.monotonic, unix_s=stores.journal.clock.unix_s, pause=_pause, sleep=asyncio.sleep),
+        clock=Clock(monotonic_s=time.monotonic, unix_s=unix_s, pause=_pause, sleep=asyncio.sleep),
         instance=stores.instance,
         is_content_logged=settings.content_logging,
         are_orphans_charged_at_hold=settings.orphaned_charge == "hold",
@@ -249,6 +280,15 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         stores.link, stores.ledger, instance=stores.instance, local_directory=settings.data_dir / "journal"
     )
 
+    spend = SpendWatch(
+        partial(spend_until, stores.engine),
+        stores.outbox,
+        stores.link,
+        multiple=settings.alert_spend_multiple,
+        unix_s=stores.journal.clock.unix_s,
+        announce=stores.alerts.announce,
+    )
+
     async def reload_catalog() -> None:
         try:
             before = catalog.current.hash
@@ -271,6 +311,8 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("partitions", 86_400, ensure_partitions),
         Job("stored responses", 86_400, stores.stored.purge),
         Job("limits", 5, stores.limits.renew),
+        Job("alerts", POLL_INTERVAL_S, stores.alerts.poll),
+        Job("unusual spend", LOOK_INTERVAL_S, spend.look),
         Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),
     ]
 

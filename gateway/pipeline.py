@@ -22,6 +22,7 @@ from gateway.errors import (
     BudgetExceeded,
     BudgetsUnavailable,
     GatewayError,
+    UnpricedModel,
     UpstreamBroken,
     UpstreamError,
     UpstreamInterrupted,
@@ -51,7 +52,11 @@ class Pipeline:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
         now_s = services.clock.monotonic_s()
-        decision = decide(services.catalog(), request, caller, lambda name: self.health.why_unavailable(name, now_s))
+        try:
+            decision = decide(services.catalog(), request, caller, lambda one: self.health.why_unavailable(one, now_s))
+        except UnpricedModel:
+            services.telemetry.unpriced(caller.organization_id, request.model)
+            raise
         if request.continues is not None:
             decision = await at_origin(services, request, caller, decision)
         admissions = Admissions(services, request, caller, decision)
@@ -62,6 +67,8 @@ class Pipeline:
                 self._settlement.leave(request.id, caller.organization_id)
             raise
         answer.room = admissions.room
+        if answer.is_unpriced:
+            services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
 
     async def _first_answer(
@@ -153,6 +160,11 @@ class Answer:
     @property
     def deployment(self) -> str:
         return self._attempt.deployment.name
+
+    @property
+    def is_unpriced(self) -> bool:
+        """Charged nothing because nobody stated a price, by the operator's leave."""
+        return self._attempt.deployment.tariff is None
 
     @property
     def ready_bytes(self) -> int:

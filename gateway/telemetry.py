@@ -125,8 +125,16 @@ class RequestTelemetry:
             }
             self._write_line(_encode(line))
 
-    def alerted(self, alert: Alert, data: Mapping[str, object]) -> None:
-        """An alert was taken up for the first time; ``data`` is what its message says."""
+
+class AlertLog:
+    """Counts an alert and logs what its message says, when it is taken up for the first time."""
+
+    def __init__(self, metrics: Metrics, write_line: Callable[[bytes], None], level: str) -> None:
+        self._metrics = metrics
+        self._write_line = write_line
+        self._level = logging.getLevelNamesMapping()[level.upper()]
+
+    def __call__(self, alert: Alert, data: Mapping[str, object]) -> None:
         self._metrics.alerts.labels(alert.kind).inc()
         if self._level <= logging.WARNING:
             line = {"level": "warning", "event": "alert", "time": rfc3339(alert.at_ms / 1000), "kind": alert.kind}

@@ -145,6 +145,9 @@ class Quiet:
 
     refused = settled
 
+    def unpriced(self, organization_id, model):
+        pass
+
 
 class Catalog:
     hash = "h"
