@@ -6,7 +6,7 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
@@ -51,6 +51,8 @@ class KeyCache:
     Three things keep it right: ``heard`` for changes that another process announces, ``refresh`` every 10 s for
     announcements that were lost, and the expiry, which every ``find`` checks.
     """
+
+    channel = CHANNEL
 
     def __init__(
         self,
@@ -184,26 +186,38 @@ def subscription_client(url: str) -> Redis | RedisCluster:
     return cluster_client(url, REDIS_TIMEOUT_S) if is_cluster_url(url) else Redis.from_url(url)
 
 
-async def follow(redis: Redis | RedisCluster, cache: KeyCache) -> None:
-    """Hear announcements until cancelled, through every loss of Redis. Run one beside each KeyCache."""
+class Follower(Protocol):
+    """Keeps up with what is announced on a channel."""
+
+    channel: str
+
+    def heard(self, announcement: bytes) -> None:
+        """A message of the channel."""
+
+    async def refresh(self) -> None:
+        """Take in what was announced while nobody listened. Raises StoreUnavailable."""
+
+
+async def follow(redis: Redis | RedisCluster, *caches: Follower) -> None:
+    """Hear announcements until cancelled, through every loss of Redis. Run one beside the caches of each process."""
     is_away = False
     while True:
         try:
             await redis.initialize()  # a cluster's client must learn its nodes first
             async with redis.pubsub() as pubsub:
-                await pubsub.subscribe(CHANNEL)
+                await pubsub.subscribe(*(cache.channel for cache in caches))
                 if is_away:
-                    log.info("key changes are heard again")
+                    log.info("changes of keys and rules are heard again")
                     is_away = False
-                await _listen(pubsub, cache)
+                await _listen(pubsub, {cache.channel: cache for cache in caches})
         except Exception as exc:  # noqa: BLE001 - the clients raise KeyError and worse; an end here would go unnoticed
             if not is_away:
-                log.warning("key changes are not heard, they take effect at the next refresh: %r", exc)
+                log.warning("changes of keys and rules are not heard, they take effect at the next refresh: %r", exc)
                 is_away = True
         await asyncio.sleep(RECONNECT_S)
 
 
-async def _listen(pubsub: PubSub, cache: KeyCache) -> None:
+async def _listen(pubsub: PubSub, caches: Mapping[str, Follower]) -> None:
     """Pass messages on. Raises RedisError when the connection is lost, or silent even when asked."""
     is_asked = False
     while True:
@@ -215,11 +229,19 @@ async def _listen(pubsub: PubSub, cache: KeyCache) -> None:
             is_asked = True
             continue
         is_asked = False
+        cache = caches.get(_text(message["channel"]))
+        if cache is None:
+            continue  # the answer to our question
         if message["type"] == "subscribe":  # at first, and after a reconnect inside the client
             try:
                 await cache.refresh()  # what was announced while nobody listened
             except StoreUnavailable as exc:
-                log.warning("key changes could not be read: %s", exc)
+                log.warning("changes of keys or rules could not be read: %s", exc)
         elif message["type"] == "message":
             data = message["data"]
             cache.heard(data if isinstance(data, bytes) else str(data).encode())
+
+
+def _text(channel: object) -> str:
+    """A channel's name, which clients give as bytes, text or, on a pong, nothing."""
+    return channel.decode() if isinstance(channel, bytes) else str(channel)

@@ -16,11 +16,11 @@ from gateway.domain import NANO, NO_CLAIMS, Actor, Dimension, OnExhausted, Role,
 from gateway.errors import BadRequest, BudgetsUnavailable, Conflict, NotFound, StoreUnavailable
 from gateway.stores import database
 from gateway.stores.budgets import BudgetStore
-from gateway.stores.key_cache import subscription_client
+from gateway.stores.key_cache import follow, subscription_client
 from gateway.stores.limits import LimitStore
 from gateway.stores.rule_cache import RuleCache
 from gateway.stores.rule_source import RuleSource
-from gateway.stores.rules import redis_announcer
+from gateway.stores.rules import CHANNEL, redis_announcer
 from gateway.stores.scopes import owned_scope
 
 ACTOR = Actor("admin", "operator", Role.OWNER)
@@ -213,7 +213,8 @@ async def test_a_limit_states_at_least_one_rate(limits, scope):
         await limits.create(ACTOR, scope, {"tokens_per_day": 5})
 
 
-async def test_a_scope_lies_in_the_organization_of_what_it_names(engine, keys, team, member):
+async def test_a_scope_lies_in_the_organization_of_what_it_names(engine, tenants, keys, team, member):
+    await tenants.ensure_default_team(ACTOR)
     key = (await keys.create_key(ACTOR, team.id, "ci", member_id=member.id)).key
 
     for named in ({Dimension.TEAM: team.id}, {Dimension.MEMBER: member.id}, {Dimension.KEY: key.id}):
@@ -366,28 +367,33 @@ async def test_an_announcement_is_read_at_once_and_several_in_a_row_too(cache, b
     await monthly(budgets, scope, window=Window.DAY)
     cache.heard(b"changed")
 
-    await until(lambda: _is_two(cache, scope, team))
+    await until(lambda: _has_budgets(cache, scope, team, 2))
 
 
-async def _is_two(cache, scope, team):
-    return len(cache.claims(entry(scope.organization_id, team_id=team.id), NOW_MS).budgets) == 2
+async def _has_budgets(cache, scope, team, count):
+    return len(cache.claims(entry(scope.organization_id, team_id=team.id), NOW_MS).budgets) == count
 
 
-async def test_a_change_is_announced_when_it_is_committed(engine, scope, team):
+async def test_a_change_reaches_every_process(engine, scope, team):
     with own_valkey() as server:
-        redis = subscription_client(server.url)
-        async with redis.pubsub() as pubsub:
-            await pubsub.subscribe("obol:rules")
-            await monthly(BudgetStore(engine, redis_announcer(redis)), scope)
+        replicas = [RuleCache(RuleSource(engine)), RuleCache(RuleSource(engine))]
+        clients = [subscription_client(server.url) for _ in replicas]
+        followers = [asyncio.create_task(follow(redis, cache)) for redis, cache in zip(clients, replicas, strict=True)]
+        await until(lambda: _hear(clients[0], 2))
 
-            cache = RuleCache(RuleSource(engine))
-            message = None
-            while message is None or message["type"] != "message":
-                message = await pubsub.get_message(timeout=10)
-            await cache.refresh()
-        await redis.aclose()
+        await monthly(BudgetStore(engine, redis_announcer(clients[0])), scope)
 
-    assert len(cache.claims(entry(scope.organization_id, team_id=team.id), NOW_MS).budgets) == 1
+        for replica in replicas:
+            await until(lambda replica=replica: _has_budgets(replica, scope, team, 1))
+        for task in followers:
+            task.cancel()
+        await asyncio.gather(*followers, return_exceptions=True)
+        for redis in clients:
+            await redis.aclose()
+
+
+async def _hear(redis, count):
+    return (await redis.pubsub_numsub(CHANNEL))[0][1] == count
 
 
 async def test_a_change_is_made_also_where_redis_is_away(engine, scope, caplog):
