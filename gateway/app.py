@@ -42,6 +42,7 @@ from gateway.background import Tasks
 from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
+from gateway.errors import StoreUnavailable
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
@@ -73,13 +74,14 @@ from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
+from gateway.stores.rule_cache import REFRESH_INTERVAL_S, RuleCache
+from gateway.stores.rule_source import RuleSource
 from gateway.stores.spend import spend_until
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
 from gateway.telemetry import AlertLog, LineWriter, Metrics, RequestTelemetry, configure_logging
 from policies.breaker import Phase
-from policies.rule_book import RuleBook
 
 _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
@@ -129,6 +131,7 @@ class _Stores:
     limits: RedisUpstreamAdmission
     outbox: AlertOutbox
     alerts: AlertSender
+    rules: RuleCache
 
 
 async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> _Stores:
@@ -144,7 +147,10 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
     stack.push_async_callback(local_journal.close)
     balances = Balances(link, LedgerSums(engine))
     clock, outbox = RedisClock(), AlertOutbox(link)
-    facts = AlertFacts(engine, RuleBook().get)
+    rules = RuleCache(RuleSource(engine))
+    with contextlib.suppress(StoreUnavailable):  # away: until it is back, nobody's key is known either
+        await rules.refresh()
+    facts = AlertFacts(engine, rules.get)
     alerts = AlertSender(outbox, facts.describe, _webhook(settings, clock, stack), noticed=noticed, draw=random.random)
     stack.push_async_callback(alerts.close)
     journal = RedisJournal(
@@ -179,6 +185,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
         limits=RedisUpstreamAdmission(link, instance),
         outbox=outbox,
         alerts=alerts,
+        rules=rules,
     )
 
 
@@ -211,6 +218,7 @@ async def _build(
         catalog=lambda: catalog.current,
         backends=backends.by_kind,
         journal=stores.journal,
+        rules=stores.rules,
         admission=stores.limits,
         tokens=tokens,
         keys=stores.key_cache,
@@ -233,7 +241,7 @@ async def _build(
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
     jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), Job("probe", PROBE_INTERVAL_S, prober.probe))
-    listener = asyncio.create_task(follow(stores.redis, stores.key_cache))
+    listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules))
     stack.callback(listener.cancel)
     jobs.start()
     stores.shipper.start()
@@ -307,6 +315,7 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         *_progress(settings, pipeline),
         Job("sweep", SWEEP_INTERVAL_S, sweeper.sweep),
         Job("keys", 10, stores.key_cache.refresh),
+        Job("rules", REFRESH_INTERVAL_S, stores.rules.refresh),
         Job("catalog", 1, reload_catalog),
         Job("partitions", 86_400, ensure_partitions),
         Job("stored responses", 86_400, stores.stored.purge),
