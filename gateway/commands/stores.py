@@ -45,7 +45,7 @@ def moment(text: str) -> datetime:
 
 def migrate_database(settings: Settings) -> str:
     """Bring the database to this code's schema. Raises CommandFailed."""
-    with _reachable(settings, may_create=True) as ready, _as_command_failures(ready.database_url):
+    with reachable(settings, may_create=True) as ready, as_command_failures(ready.database_url):
         migrate.upgrade(ready.database_url)
     return f"the database is at {migrate.head()}"
 
@@ -123,28 +123,33 @@ def _with_keys(settings: Settings, work: Callable[[TenantStore, KeyStore], Await
             if redis is not None:
                 await redis.aclose()
 
-    with _reachable(settings) as ready, _as_command_failures(ready.database_url):
+    with reachable(settings) as ready, as_command_failures(ready.database_url):
         return asyncio.run(run(ready))
 
 
 @contextlib.contextmanager
-def _reachable(settings: Settings, *, may_create: bool = False) -> Iterator[Settings]:
-    """Settings whose servers answer: those named, else the running embedded ones, else ours for as long as we need."""
+def reachable(settings: Settings, *, may_create: bool = False, needs_redis: bool = False) -> Iterator[Settings]:
+    """Settings whose servers answer: those named, else the running embedded ones, else ours for as long as we need.
+
+    Without ``needs_redis`` a Redis that does not run is left alone, and its address is empty. Raises CommandFailed.
+    """
     places = layout(settings.data_dir)
     if settings.database_url:
-        yield settings
+        yield replace(settings, redis_url=settings.redis_url or _running_valkey(settings))
         return
     try:
         postgres_rows(places.run, "SELECT 1")
     except (NotAnswering, Refused):
         if not may_create and not places.postgres.exists():
             raise CommandFailed(f"no gateway has served from {places.data_dir} yet: start `obol serve`") from None
-        with _as_command_failures(places.database_url):
-            stores = EmbeddedStores.start(settings.data_dir, postgres=True, valkey=False)
+        starts_valkey = needs_redis and not settings.redis_url
+        with as_command_failures(places.database_url):
+            stores = EmbeddedStores.start(settings.data_dir, postgres=True, valkey=starts_valkey)
         try:
-            with _as_command_failures(stores.database_url):
+            with as_command_failures(stores.database_url):
                 migrate.upgrade(stores.database_url)
-            yield replace(settings, database_url=stores.database_url)
+            redis_url = stores.redis_url if starts_valkey else settings.redis_url
+            yield replace(settings, database_url=stores.database_url, redis_url=redis_url)
         finally:
             stores.stop()
         return
@@ -161,7 +166,8 @@ def _running_valkey(settings: Settings) -> str:
 
 
 @contextlib.contextmanager
-def _as_command_failures(database_url: str) -> Iterator[None]:
+def as_command_failures(database_url: str) -> Iterator[None]:
+    """What the stores refuse, as the command's own failure."""
     try:
         yield
     except GatewayError as exc:
