@@ -15,7 +15,7 @@ from tenant_parts import OWNER
 
 from gateway.errors import StoreUnavailable
 from gateway.stores import key_cache
-from gateway.stores.key_announcer import redis_announcer
+from gateway.stores.key_announcer import CHANNEL, redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.key_secrets import digest
 from gateway.stores.keys import KeyStore
@@ -244,7 +244,7 @@ async def following(url, cache):
 
 
 async def subscribers(redis):
-    return (await redis.pubsub_numsub(key_cache.CHANNEL))[0][1]
+    return (await redis.pubsub_numsub(CHANNEL))[0][1]
 
 
 async def test_a_revocation_reaches_every_process(engine, source, made):
@@ -359,3 +359,85 @@ async def test_a_revocation_reaches_every_process_over_a_cluster(engine, source,
 
 async def is_whole(redis):
     return b"cluster_state:ok" in await redis.execute_command("CLUSTER", "INFO")
+
+
+async def test_an_old_secret_ends_with_the_overlap_without_anyone_telling(cache, clock, keys, made):
+    clock.now = datetime.now(UTC).timestamp()
+    await cache.find(made.secret)
+    rotated = await keys.rotate_key(OWNER, made.key.id, timedelta(hours=1))
+    await cache.refresh()
+    ends_s = rotated.key.previous_expires_at.timestamp()
+
+    clock.now = ends_s - 0.001
+    assert (await cache.find(made.secret)).key_id == made.key.id
+    clock.now = ends_s
+    assert await cache.find(made.secret) is None
+    assert (await cache.find(rotated.secret)).key_id == made.key.id
+
+
+async def test_a_refresh_drops_a_secret_whose_overlap_a_second_rotation_cut_short(cache, clock, keys, made):
+    clock.now = datetime.now(UTC).timestamp()
+    await cache.refresh()
+    second = await keys.rotate_key(OWNER, made.key.id, timedelta(days=1))
+    for secret in (made.secret, second.secret):
+        assert (await cache.find(secret)).key_id == made.key.id
+
+    third = await keys.rotate_key(OWNER, made.key.id, timedelta(0))
+    await cache.refresh()  # no announcement was heard
+
+    assert await cache.find(made.secret) is None
+    assert await cache.find(second.secret) is None
+    assert (await cache.find(third.secret)).key_id == made.key.id
+
+
+async def test_a_rotation_and_changes_of_a_key_reach_every_process(engine, source, made):
+    with own_valkey() as server:
+        cache = KeyCache(source)
+        async with following(server.url, cache) as redis:
+            admin = KeyStore(engine, redis_announcer(redis))
+            await until(lambda: is_true(subscribers(redis), 1))
+            await cache.find(made.secret)
+
+            await admin.update_key(OWNER, made.key.id, {"allowed_ips": ["192.0.2.0/24"]})
+            await until(lambda: has(cache.find(made.secret), lambda caller: caller.allowed_ips is not None))
+
+            await admin.rotate_key(OWNER, made.key.id, timedelta(0))
+            await until(lambda: is_true(cache.find(made.secret), None))
+
+
+async def has(awaitable, is_so):
+    return is_so(await awaitable)
+
+
+async def test_a_renamed_team_and_a_deleted_member_reach_every_process(engine, source, tenants, keys, team):
+    member = await tenants.create_member(OWNER, team.id, "Ada")
+    bound = await keys.create_key(OWNER, team.id, "bound", member_id=member.id)
+    with own_valkey() as server:
+        cache = KeyCache(source)
+        async with following(server.url, cache) as redis:
+            admin = TenantStore(engine, redis_announcer(redis))
+            await until(lambda: is_true(subscribers(redis), 1))
+            assert (await cache.find(bound.secret)).member_id == member.id
+
+            name = uuid4().hex
+            await admin.update_team(OWNER, team.id, {"name": name})
+            await until(lambda: has(cache.find(bound.secret), lambda caller: caller.team_name == name))
+
+            await admin.delete_member(OWNER, member.id)
+            await until(lambda: is_true(cache.find(bound.secret), None))
+
+
+async def test_more_changed_keys_than_are_worth_naming_are_announced_as_all(cache, source, made):
+    heard = []
+
+    class Redis:
+        async def publish(self, channel, message):
+            heard.append((channel, message))
+
+    await cache.find(made.secret)
+    await redis_announcer(Redis())([bytes([number % 256]) * 32 for number in range(1000)])
+    cache.heard(heard[0][1].encode())
+    await cache.find(made.secret)
+
+    assert heard == [(CHANNEL, "*")]
+    assert source.lookups == 2

@@ -53,6 +53,12 @@ def must_outrank(actor: Actor, organization_id: str, team_id: str | None, missin
         raise not_allowed(actor, "delete its own scope")
 
 
+def must_own(actor: Actor, what: str) -> None:
+    """Raises Forbidden (403) for everyone but owners; ``what`` completes "may not ..."."""
+    if actor.role is not Role.OWNER:
+        raise not_allowed(actor, what)
+
+
 def not_allowed(actor: Actor, what: str) -> Forbidden:
     """The refusal of what a role may not do."""
     return Forbidden(f"The admin key {actor.name!r} ({actor.role}) may not {what}.", code="role_not_allowed")

@@ -26,7 +26,7 @@ NETWORKS_MAX = 1000
 ID_CHARACTERS_MAX = 200
 
 
-def _printable(value: str) -> str:
+def printable(value: str) -> str:
     # NUL is what Postgres cannot hold; other control characters only serve to deceive readers of logs and terminals.
     if not value.isprintable():
         raise ValueError("must hold printable characters only")
@@ -36,12 +36,12 @@ def _printable(value: str) -> str:
 Name = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS_MAX, strict=True),
-    AfterValidator(_printable),
+    AfterValidator(printable),
 ]
 ModelName = Annotated[
     str,
     StringConstraints(strip_whitespace=True, min_length=1, max_length=MODEL_CHARACTERS_MAX, strict=True),
-    AfterValidator(_printable),
+    AfterValidator(printable),
 ]
 Models = Annotated[list[ModelName], Field(min_length=1, max_length=MODELS_MAX)]
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from gateway.api.admin.access import must_outrank, must_read, must_write, visible
+from gateway.api.admin.access import must_outrank, must_own, must_read, must_write, visible
 from gateway.api.admin.fields import Body, ChangeBody, Deleted, Name, Page, PageQuery, PathId, unchanged
 from gateway.api.admin.guard import Sender
 from gateway.stores.tenants import ORGANIZATION, Organization, TenantStore
@@ -31,7 +31,7 @@ def add_organizations(router: APIRouter, tenants: TenantStore) -> None:
 
     @router.post("/organizations", status_code=201)
     async def create_organization(body: OrganizationBody, actor: Sender) -> Organization:
-        must_write(actor, None, None, ORGANIZATION.missing(body.name))
+        must_own(actor, "make organizations")
         return await tenants.create_organization(actor, body.name, contact=body.contact)
 
     @router.get("/organizations")

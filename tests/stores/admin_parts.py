@@ -1,0 +1,95 @@
+"""The admin API of tenants over a real Postgres, as one app, and what tests of it share."""
+
+from __future__ import annotations
+
+import httpx
+from fastapi import FastAPI
+
+from gateway.api.admin import admin_router
+from gateway.api.admin.admin_keys import add_admin_keys
+from gateway.api.admin.audit import add_audit
+from gateway.api.admin.guard import any_of
+from gateway.api.admin.keys import add_keys
+from gateway.api.admin.members import add_members
+from gateway.api.admin.operator import operator_key
+from gateway.api.admin.organizations import add_organizations
+from gateway.api.admin.teams import add_teams
+from gateway.api.surface import install_errors
+from gateway.stores.admin_key_cache import AdminKeyCache
+from gateway.stores.admin_keys import AdminKeyStore
+from gateway.stores.audit import AuditLog
+from gateway.stores.keys import KeyStore
+from gateway.stores.tenants import TenantStore
+
+ADMIN_KEY = "the-operators-key"
+
+
+def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None):
+    """All routes of tenants. ``monotonic_s`` is the clock by which admin keys are believed."""
+    app = FastAPI(openapi_url="/admin/openapi.json")
+    install_errors(app)
+    stores = (engine,) if announce is None else (engine, announce)
+    tenants, keys, admin_keys = TenantStore(*stores), KeyStore(*stores), AdminKeyStore(engine)
+    router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(admin_keys, monotonic_s).find))
+    add_organizations(router, tenants)
+    add_teams(router, tenants)
+    add_members(router, tenants)
+    add_keys(router, tenants, keys)
+    add_admin_keys(router, tenants, admin_keys)
+    add_audit(router, AuditLog(engine))
+    app.include_router(router)
+    return app
+
+
+class Admin:
+    """One admin's view of the API: answers as JSON, refusals as errors."""
+
+    def __init__(self, app: FastAPI, secret: str) -> None:
+        self._app = app
+        self._secret = secret
+
+    async def send(self, method, path, body=None, query=None):
+        transport = httpx.ASGITransport(self._app)
+        headers = {"authorization": f"Bearer {self._secret}"}
+        async with httpx.AsyncClient(transport=transport, base_url="http://obol", headers=headers) as client:
+            return await client.request(method, f"/admin/{path}", json=body, params=query)
+
+    async def post(self, path, **body):
+        return _good(await self.send("POST", path, body))
+
+    async def get(self, path, **query):
+        return _good(await self.send("GET", path, query=query))
+
+    async def patch(self, path, **body):
+        return _good(await self.send("PATCH", path, body))
+
+    async def delete(self, path):
+        return _good(await self.send("DELETE", path))
+
+    async def listed(self, path, **query):
+        """The ids of every page."""
+        found, cursor = [], ""
+        while cursor is not None:
+            page = await self.get(path, cursor=cursor, limit=50, **query)
+            cursor = page["next_cursor"]
+            found += [row["id"] for row in page["data"]]
+        return found
+
+    async def refused(self, method, path, body=None, query=None):
+        """The status, code and param of a refusal, which is an OpenAI error object and nothing else."""
+        response = await self.send(method, path, body, query)
+        assert response.status_code >= 400, response.text
+        assert set(response.json()) == {"error"}
+        error = response.json()["error"]
+        assert set(error) == {"message", "type", "param", "code"}
+        return response.status_code, error["code"], error["param"]
+
+    async def become(self, role, scope=None, name="someone"):
+        """The admin that a new admin key makes."""
+        body = {"name": name, "role": role} | ({} if scope is None else {"scope": scope})
+        return Admin(self._app, (await self.post("admin-keys", **body))["key"])
+
+
+def _good(response):
+    assert response.status_code < 300, response.text
+    return response.json()
