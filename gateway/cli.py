@@ -74,6 +74,15 @@ def _parser() -> argparse.ArgumentParser:
     tail.add_argument("--limit", type=_count, default=10, help="how many old entries to begin with (10)")
     tail.add_argument("--url", help="the gateway's address (that of the data folder)")
 
+    check = add_command(
+        ledger, "verify", "compare balances, ledger and journals, print differences", _ledger_verify, STORE_FLAGS
+    )
+    mend = add_command(
+        ledger, "rebuild", "rebuild all balances from ledger, journals and holds", _ledger_rebuild, STORE_FLAGS
+    )
+    for one in (check, mend):
+        one.add_argument("--organization", metavar="ID", help="one organization (all)")
+
     catalog = commands.add_parser("catalog", help="what can be called").add_subparsers(required=True, metavar="COMMAND")
     add_command(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)
     convert = add_command(catalog, "import-litellm", "turn a LiteLLM config into a catalog", _catalog_import, ())
@@ -161,6 +170,22 @@ def _ledger_tail(options: argparse.Namespace, settings: Settings) -> int:
     for line in tail(GatewayClient(settings, options.url), options.limit):
         print(line, flush=True)
     return 0
+
+
+def _ledger_verify(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import ledger_books  # noqa: PLC0415
+
+    report = ledger_books.verify(settings, options.organization)
+    print(report.text)
+    return 1 if report.differences else 0
+
+
+def _ledger_rebuild(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands import ledger_books  # noqa: PLC0415
+
+    count, report = ledger_books.rebuild(settings, options.organization)
+    print(f"{count} balances rebuilt\n{report.text}")
+    return 1 if report.differences else 0
 
 
 def _catalog_show(_options: argparse.Namespace, settings: Settings) -> int:
