@@ -57,10 +57,6 @@ class RuleCache:
         """What a key's calls can draw on. Raises BudgetsUnavailable until the rules have been read."""
         return self._current.claims_of_key(organization_id, team_id, member_id, key_id, now_ms)
 
-    def rule(self, rule_id: str) -> Rule | None:
-        """The budget or limit of that id; None where there is none, or none was read yet."""
-        return None if self._book is None else self._book.get(rule_id)
-
     def get(self, rule_id: str) -> Rule | None:
         """A live rule by its id."""
         return None if self._book is None else self._book.get(rule_id)
