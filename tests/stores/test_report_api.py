@@ -223,8 +223,8 @@ async def test_as_csv_the_rows_come_with_a_header_and_no_totals(client, team):
     assert header[:5] == ["bucket_start", "model", "tag", "requests", "attempts"]
     cost, cost_usd = header.index("cost_nusd"), header.index("cost_usd")
     assert [(row[:3], row[cost], row[cost_usd]) for row in rows] == [
-        (["2026-11-01T00:00:00Z", "model-a", "x"], "1500000000", "1.5"),
-        (["2026-11-01T00:00:00Z", "model-a", "y"], "1500000000", "1.5"),
+        (["2026-11-01T00:00:00Z", "model-a", "x"], "1500000000", "1.50"),
+        (["2026-11-01T00:00:00Z", "model-a", "y"], "1500000000", "1.50"),
         (["2026-11-01T00:00:00Z", "model-b", "x"], "20", "0.00000002"),
         (["2026-11-01T00:00:00Z", "model-a", ""], "1", "0.000000001"),
     ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
@@ -14,10 +14,10 @@ from pydantic import BaseModel, BeforeValidator, Field
 from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.tables import csv_answer
-from gateway.api.wire import dollars
 from gateway.domain import Window
 from gateway.errors import BadRequest
 from gateway.stores.reports import GROUPS, CostQuestion, CostRow, ReportStore, Sums, labels_of
+from policies.refusal_text import dollars
 from policies.windows import zone_of
 
 _DAYS_DEFAULT = 30
@@ -115,7 +115,7 @@ def add_cost_report(
         if query.format == "csv":
             labels = labels_of(question.groups)
             columns = (*(("bucket_start",) if question.bucket else ()), *labels, *CostSums.model_fields)
-            return csv_answer("costs.csv", columns, labels, rows)
+            return csv_answer("costs.csv", columns, labels, _one_page(rows))
         body = {
             "from": _time(from_at, zone),
             "to": _time(to_at, zone),
@@ -126,6 +126,10 @@ def add_cost_report(
             "totals": _sums(report.totals),
         }
         return Response(msgspec.json.encode(body), media_type="application/json")
+
+
+async def _one_page(rows: list[Mapping[str, object]]) -> AsyncIterator[list[Mapping[str, object]]]:
+    yield rows
 
 
 def _zone(name: str) -> ZoneInfo:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Collection, Iterable, Mapping, Sequence
 
 from fastapi.responses import StreamingResponse
 
@@ -14,30 +15,39 @@ _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
 
 
 def csv_answer(
-    name: str, columns: Sequence[str], texts: Collection[str], rows: Iterable[Mapping[str, object]]
+    name: str, columns: Sequence[str], texts: Collection[str], pages: AsyncIterable[Iterable[Mapping[str, object]]]
 ) -> StreamingResponse:
-    """The rows as a file ``name``, with a header row. ``texts`` are the columns whose values others chose.
+    """The rows of all pages as a file ``name``, with a header row. ``texts`` are columns whose values others chose.
 
     In those a value that a spreadsheet would take for a formula begins with an apostrophe.
     """
     return StreamingResponse(
-        _pieces(columns, texts, rows),
+        _pieces(columns, texts, pages),
         media_type="text/csv; charset=utf-8; header=present",
         headers={"content-disposition": f'attachment; filename="{name}"'},
     )
 
 
-def _pieces(columns: Sequence[str], texts: Collection[str], rows: Iterable[Mapping[str, object]]) -> Iterator[str]:
+async def _pieces(
+    columns: Sequence[str], texts: Collection[str], pages: AsyncIterable[Iterable[Mapping[str, object]]]
+) -> AsyncIterator[str]:
     piece = io.StringIO()
     writer = csv.writer(piece, lineterminator="\r\n")
     writer.writerow(columns)
-    for number, row in enumerate(rows, start=1):
-        writer.writerow(_harmless(row[column]) if column in texts else row[column] for column in columns)
-        if number % _PIECE_ROWS == 0:
-            yield piece.getvalue()
-            piece.seek(0)
-            piece.truncate()
-    yield piece.getvalue()
+    async for rows in pages:
+        for number, row in enumerate(rows, start=1):
+            writer.writerow(_harmless(row[column]) if column in texts else row[column] for column in columns)
+            if number % _PIECE_ROWS == 0:
+                yield _taken(piece)
+                await asyncio.sleep(0)  # what is served beside it goes on
+        yield _taken(piece)
+
+
+def _taken(piece: io.StringIO) -> str:
+    text = piece.getvalue()
+    piece.seek(0)
+    piece.truncate()
+    return text
 
 
 def _harmless(value: object) -> object:
