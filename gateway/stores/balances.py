@@ -13,10 +13,13 @@ charges that the ledger has not yet, and the open holds. ``rebuild`` computes th
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 from collections.abc import Awaitable, Callable, Sequence
 from typing import NamedTuple
+
+from redis.exceptions import RedisError
 
 from gateway.domain import Balance, BudgetClaim, LimitClaim
 from gateway.errors import BudgetsUnavailable
@@ -29,6 +32,7 @@ from gateway.stores.redis_wire import Arg
 log = logging.getLogger("obol.balances")
 
 _MARK = Script.load("rebuild_mark", "books")
+_UNMARK = Script.load("rebuild_unmark", "books")
 _INSTALL = Script.load("rebuild_install", "books", "rebuild")
 _COMPARE = Script.load("rebuild_compare", "books", "rebuild")
 _READ = Script.load("books_read", "books")
@@ -146,10 +150,15 @@ class Balances:
         keys = Keys.of(organization_id, "")
         token = secrets.token_hex(8)
         generation = await self._mark(keys, token, "read", organization_id)
-        async with self._sums.snapshot() as ledger:
-            spent = [await ledger.spent(claim) for claim in claims]
-            await self._mark(keys, token, "tap", organization_id)
-            await self._add_journaled(organization_id, token, ledger, claims, spent)
+        try:
+            async with self._sums.snapshot() as ledger:
+                spent = [await ledger.spent(claim) for claim in claims]
+                await self._mark(keys, token, "tap", organization_id)
+                await self._add_journaled(organization_id, token, ledger, claims, spent)
+        except BaseException:  # also a cancellation: what keeps the journals from emptying must not stay
+            with contextlib.suppress(RedisError):
+                await self._link.script(_UNMARK, (keys.books,), (token,))
+            raise
         args: list[Arg] = [token, generation, len(claims)]
         for claim, amounts in zip(claims, spent, strict=True):
             args += claim_args(claim)
