@@ -25,6 +25,7 @@ from backends.token_count import TiktokenCounter
 from gateway.api.admin import admin_router
 from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
+from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
@@ -62,6 +63,8 @@ from gateway.stores.alert_facts import AlertFacts
 from gateway.stores.alert_outbox import AlertOutbox
 from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
+from gateway.stores.budget_reports import BudgetReports
+from gateway.stores.budgets import BudgetStore
 from gateway.stores.journal import RedisJournal, count_journaled
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
@@ -69,6 +72,7 @@ from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.local_journal import LocalJournal
+from gateway.stores.open_holds import OpenHolds
 from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
@@ -266,7 +270,10 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_admin_keys(router, stores.tenants, admin_keys)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
-    add_cost_report(router, ReportStore(ReportSnapshots(stores.engine)), flush, stores.journal.clock.unix_s)
+    snapshots, now_s = ReportSnapshots(stores.engine), stores.journal.clock.unix_s
+    add_cost_report(router, ReportStore(snapshots), flush, now_s)
+    budget_reports = BudgetReports(BudgetStore(stores.engine), snapshots, OpenHolds(stores.link))
+    add_budget_report(router, budget_reports, flush, now_s)
     return router
 
 

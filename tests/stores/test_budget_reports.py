@@ -230,6 +230,16 @@ async def test_a_total_begins_and_ends_never(client, budgets, ledger, organizati
     assert (row["spent_usd"], row["starts_at"], row["resets_at"]) == ("1.00", None, None)
 
 
+async def test_a_rolling_hour_is_the_minute_of_now_and_the_sixty_before(client, budgets, ledger, organization):
+    await monthly(budgets, organization, window=Window.HOUR, is_rolling=True)
+    await spend(ledger, organization, 1, created_at="2026-11-20T14:29:59.999Z")
+    await spend(ledger, organization, 2, created_at="2026-11-20T14:30:00.000Z")
+
+    (row,) = (await report(client, organization=organization))["data"]
+
+    assert (row["spent_nusd"], row["starts_at"], row["resets_at"]) == (2, "2026-11-20T14:30:00Z", None)
+
+
 async def test_a_budget_for_each_member_has_a_row_for_every_one_that_spent_the_dearest_first(
     client, budgets, ledger, tenants, organization, team
 ):
