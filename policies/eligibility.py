@@ -1,6 +1,7 @@
 """Hard constraints: which deployments may be called for a request at all, each refusal with a named reason.
 
-The one place where "may it be called" is decided; policies only order what is left.
+The one place where "may it be called" is decided; policies only order what is left. Money is no such constraint:
+whether a call is affordable is decided at its admission, in the step that holds what it may cost (docs/holds.md).
 """
 
 from __future__ import annotations

@@ -82,3 +82,15 @@ def test_the_settings_of_alerts_reach_other_processes_and_no_log():
     assert settings.alert_spend_multiple == 2.5
     assert "hush" not in repr(settings)
     assert "aHVzaA" not in repr(settings)
+
+
+@pytest.mark.parametrize("value", ["seen", "hold"])
+def test_what_an_orphaned_call_is_charged_is_the_operators_choice(value):
+    settings = Settings.from_environment({"OBOL_ORPHANED_CHARGE": value})
+    assert settings.orphaned_charge == value
+    assert Settings.from_environment(settings.to_environment()) == settings
+
+
+def test_another_charge_for_orphans_is_refused():
+    with pytest.raises(WrongSetting, match="OBOL_ORPHANED_CHARGE must be one of seen, hold"):
+        Settings.from_environment({"OBOL_ORPHANED_CHARGE": "nothing"})
