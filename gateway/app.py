@@ -26,10 +26,12 @@ from gateway.api.admin import admin_router
 from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budget_report import add_budget_report
+from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
+from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
@@ -65,12 +67,14 @@ from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
+from gateway.stores.budgets import BudgetStore
 from gateway.stores.journal import RedisJournal, count_journaled
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums
+from gateway.stores.limits import LimitStore
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.open_holds import OpenHolds
 from gateway.stores.redis_clock import RedisClock
@@ -80,6 +84,7 @@ from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
 from gateway.stores.rule_cache import REFRESH_INTERVAL_S, RuleCache
 from gateway.stores.rule_source import RuleSource
+from gateway.stores.rules import redis_announcer as rules_announcer
 from gateway.stores.spend import spend_until
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
@@ -267,6 +272,9 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_teams(router, stores.tenants)
     add_members(router, stores.tenants)
     add_keys(router, stores.tenants, stores.keys)
+    announce = rules_announcer(stores.redis)
+    add_budgets(router, stores.engine, BudgetStore(stores.engine, announce), stores.journal.clock.unix_s)
+    add_limits(router, stores.engine, LimitStore(stores.engine, announce))
     add_admin_keys(router, stores.tenants, admin_keys)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, datetime
+from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
 from fastapi import Path
@@ -10,6 +12,7 @@ from pydantic import (
     AfterValidator,
     AwareDatetime,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
     StringConstraints,
@@ -24,24 +27,46 @@ MODEL_CHARACTERS_MAX = 500
 MODELS_MAX = 1000
 NETWORKS_MAX = 1000
 ID_CHARACTERS_MAX = 200
+_NETWORK_CHARACTERS_MAX = 64
+
+
+# NUL is what Postgres cannot hold; other control characters, writing directions, zero-width characters and spaces that
+# are not the space only serve to deceive readers of logs and terminals.
+_DECEIVING = (
+    r"\x00-\x1f\x7f-\x9f\xa0\xad\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f\u205f-\u206f\u3000\ufeff\ufff9-\ufffb"
+    "\U000e0000-\U000e007f"
+)
+_HAS_DECEIVING = re.compile(f"[{_DECEIVING}]")
+# ... as OpenAPI says it: anything but those, and not spaces alone.
+NAME_PATTERN = f"^ *[^ {_DECEIVING}][^{_DECEIVING}]*$"
 
 
 def printable(value: str) -> str:
-    # NUL is what Postgres cannot hold; other control characters only serve to deceive readers of logs and terminals.
-    if not value.isprintable():
+    """The text, if people see all of it. Raises ValueError."""
+    if _HAS_DECEIVING.search(value):
         raise ValueError("must hold printable characters only")
     return value
 
 
+def _named(value: str) -> str:
+    name = printable(value).strip(" ")
+    if not name:
+        raise ValueError("must not be empty")
+    return name
+
+
+# A text of one line that somebody chose; spaces around it are no part of it.
 Name = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=NAME_CHARACTERS_MAX, strict=True),
-    AfterValidator(printable),
+    StringConstraints(min_length=1, max_length=NAME_CHARACTERS_MAX, strict=True),
+    AfterValidator(_named),
+    Field(json_schema_extra={"pattern": NAME_PATTERN}),
 ]
 ModelName = Annotated[
     str,
-    StringConstraints(strip_whitespace=True, min_length=1, max_length=MODEL_CHARACTERS_MAX, strict=True),
-    AfterValidator(printable),
+    StringConstraints(min_length=1, max_length=MODEL_CHARACTERS_MAX, strict=True),
+    AfterValidator(_named),
+    Field(json_schema_extra={"pattern": NAME_PATTERN}),
 ]
 Models = Annotated[list[ModelName], Field(min_length=1, max_length=MODELS_MAX)]
 
@@ -50,9 +75,18 @@ def _canonical(text: str) -> str:
     return written(parse_network(text))
 
 
-# IPv4 and IPv6 addresses and networks (192.0.2.7, 2001:db8::/32), in their one canonical spelling.
+_AllowedIp = Annotated[
+    str,
+    StringConstraints(strict=True, max_length=_NETWORK_CHARACTERS_MAX),
+    AfterValidator(_canonical),
+    Field(
+        description="An IPv4 or IPv6 address or network, such as 192.0.2.7 or 2001:db8::/32.",
+        json_schema_extra={"pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},
+    ),
+]
+# They are kept in their one canonical spelling.
 AllowedIps = Annotated[
-    list[Annotated[str, StringConstraints(strip_whitespace=True, strict=True), AfterValidator(_canonical)]],
+    list[_AllowedIp],
     Field(min_length=1, max_length=NETWORKS_MAX),
 ]
 
@@ -64,12 +98,30 @@ def _in_utc(value: datetime) -> datetime:
         raise ValueError("lies beyond the calendar") from None
 
 
+def _is_text(value: object) -> object:
+    # Pydantic would take seconds since 1970, too.
+    if not isinstance(value, str) or re.fullmatch(r"[-+.\d]*", value):
+        raise ValueError("must be an RFC 3339 time with its zone, such as 2030-01-31T12:00:00Z")
+    return value
+
+
 # A time without a zone is refused: one reader's midnight is another's afternoon. One in the past makes a key that was
 # never valid, which scripts that copy keys may want.
-Instant = Annotated[AwareDatetime, AfterValidator(_in_utc)]
+Instant = Annotated[AwareDatetime, BeforeValidator(_is_text), AfterValidator(_in_utc)]
 
 # Ids are ours to choose and of no form that others should rely on: only what Postgres cannot hold is refused.
 PathId = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=ID_CHARACTERS_MAX)]
+
+
+def _whole(value: object) -> object:
+    # 480.0 is an integer in JSON, "480" and true are none, though Pydantic would take them.
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("must be a whole number")  # noqa: TRY004 - Pydantic names the field for a ValueError alone
+    return value
+
+
+# ``Annotated[int, Field(ge=0), WHOLE]``: in this order, else OpenAPI does not tell the bounds.
+WHOLE = BeforeValidator(_whole)
 
 
 class Body(BaseModel):

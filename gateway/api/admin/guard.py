@@ -8,6 +8,7 @@ from typing import Annotated, Any
 from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
+from gateway.api.admin.exact_json import ExactRequest
 from gateway.domain import Actor
 from gateway.errors import BodyTooLarge, Unauthorized
 
@@ -57,7 +58,7 @@ def guarded_route(find_actor: FindActor) -> type[APIRoute]:
                 async def replay() -> dict[str, object]:
                     return {"type": "http.request", "body": body, "more_body": False}
 
-                return await handle(Request(request.scope, replay))
+                return await handle(ExactRequest(request.scope, replay))
 
             return guarded
 

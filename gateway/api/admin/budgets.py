@@ -1,0 +1,243 @@
+"""``/admin/budgets``: how much may be spent, by whom, in which window."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import datetime
+from itertools import pairwise
+from typing import Annotated, Any, NamedTuple
+
+from fastapi import APIRouter, Query
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.api.admin.access import must_read, must_write, visible
+from gateway.api.admin.amounts import Usd
+from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, Instant, Page, PathId, unchanged
+from gateway.api.admin.guard import Sender
+from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
+from gateway.domain import Actor, OnExhausted, Window
+from gateway.errors import BadRequest
+from gateway.stores.budgets import BUDGET, BudgetRecord, BudgetStore
+from gateway.stores.rules import moment_of, unix_ms
+from policies.windows import period_of, zone_of
+
+_KINDS = ("calendar", "rolling")
+
+
+class Starts(NamedTuple):
+    """When windows begin."""
+
+    time_zone: str
+    is_rolling: bool
+
+
+def _parse_starts(value: object) -> Starts:
+    """Of ``calendar``, ``rolling``, a time zone, or ``{"time_zone", "kind"}``. Raises ValueError."""
+    fields = {"kind": value} if value in _KINDS else {"time_zone": value} if isinstance(value, str) else value
+    if not isinstance(fields, dict) or not fields.keys() <= {"time_zone", "kind"}:
+        raise ValueError('must be "calendar", "rolling", a time zone, or {"time_zone", "kind"}')
+    zone, kind = fields.get("time_zone", "UTC"), fields.get("kind", "calendar")
+    if kind not in _KINDS:
+        raise ValueError(f"kind must be one of {', '.join(_KINDS)}")
+    if not isinstance(zone, str):
+        raise ValueError("time_zone must be the name of a time zone")  # noqa: TRY004 - what pydantic takes for a finding
+    zone_of(zone)
+    return Starts(zone, kind == "rolling")
+
+
+def _ascending(values: list[int]) -> list[int]:
+    if any(after <= before for before, after in pairwise(values)):
+        raise ValueError("must be ascending, each once")
+    return values
+
+
+StartsField = Annotated[
+    Any,
+    BeforeValidator(_parse_starts),
+    WithJsonSchema(
+        {
+            "description": "calendar (the default), rolling, the name of a time zone, or both.",
+            "anyOf": [
+                {"type": "string", "examples": [*_KINDS, "Europe/Berlin"]},
+                {
+                    "type": "object",
+                    "properties": {"time_zone": {"type": "string"}, "kind": {"enum": list(_KINDS)}},
+                    "additionalProperties": False,
+                },
+            ],
+        }
+    ),
+]
+SoftLimits = Annotated[
+    list[Annotated[int, Field(ge=1, le=100), WHOLE]], Field(max_length=100), AfterValidator(_ascending)
+]
+
+
+class BudgetBody(Body):
+    """``POST /admin/budgets``."""
+
+    scope: ScopeBody
+    limit_usd: Usd
+    window: Window
+    starts: StartsField = Starts("UTC", is_rolling=False)
+    soft_limit_pct: SoftLimits = Field(default=[50, 80, 95])
+    on_exhausted: OnExhausted = OnExhausted.REFUSE
+
+
+class BudgetChange(ChangeBody):
+    """``PATCH /admin/budgets/{id}``. Whom a budget is about stays: for another scope make another."""
+
+    limit_usd: Usd = unchanged()
+    window: Window = unchanged()
+    starts: StartsField = unchanged()
+    soft_limit_pct: SoftLimits = unchanged()
+    on_exhausted: OnExhausted = unchanged()
+
+    def columns(self) -> dict[str, object]:
+        """What it sets, as columns."""
+        changes = self.changes()
+        if "limit_usd" in changes:
+            changes["limit_nusd"] = changes.pop("limit_usd")
+        if "starts" in changes:
+            changes["time_zone"], changes["is_rolling"] = changes.pop("starts")
+        return {name: str(value) if isinstance(value, str) else value for name, value in changes.items()}
+
+
+class RaiseBody(Body):
+    """``POST /admin/budgets/{id}/raise``."""
+
+    limit_usd: Usd
+    until: Instant
+
+
+class PeriodAnswer(BaseModel):
+    """The window now. A total that was never reset has no beginning; totals and rolling windows have no end."""
+
+    starts_at: datetime | None
+    resets_at: datetime | None
+
+
+class RaiseAnswer(BaseModel):
+    """The limit that holds until then."""
+
+    limit_usd: str
+    until: datetime
+
+
+class BudgetAnswer(BaseModel):
+    """A budget as it stands."""
+
+    id: str
+    organization_id: str
+    scope: dict[str, str]
+    limit_usd: str
+    window: Window
+    starts: str | dict[str, str]
+    soft_limit_pct: list[int]
+    on_exhausted: OnExhausted
+    period: PeriodAnswer
+    raised: RaiseAnswer | None
+    reset_at: datetime | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def add_budgets(router: APIRouter, engine: AsyncEngine, budgets: BudgetStore, unix_s: Callable[[], float]) -> None:
+    """The routes. ``unix_s``: the time that decides which window a charge falls into."""
+
+    def answer(record: BudgetRecord) -> BudgetAnswer:
+        return _answer(budgets, record, _ms(unix_s))
+
+    @router.post("/budgets", status_code=201)
+    async def create_budget(body: BudgetBody, actor: Sender) -> BudgetAnswer:
+        owned = await writable_scope(engine, actor, body.scope)
+        made = await budgets.create(
+            actor,
+            owned.scope,
+            limit_nusd=body.limit_usd,
+            window=body.window,
+            time_zone=body.starts.time_zone,
+            is_rolling=body.starts.is_rolling,
+            soft_limit_pct=tuple(body.soft_limit_pct),
+            on_exhausted=body.on_exhausted,
+        )
+        return answer(made)
+
+    @router.get("/budgets")
+    async def list_budgets(query: Annotated[RuleQuery, Query()], actor: Sender) -> Page[BudgetAnswer]:
+        found, cursor = await budgets.page(visible(actor), **query.model_dump())
+        return Page(data=[answer(record) for record in found], next_cursor=cursor)
+
+    @router.get("/budgets/{budget_id}")
+    async def read_budget(budget_id: PathId, actor: Sender) -> BudgetAnswer:
+        record = await budgets.get(budget_id)
+        must_read(actor, record.budget.scope.organization_id, record.team_id, BUDGET.missing(budget_id))
+        return answer(record)
+
+    @router.patch("/budgets/{budget_id}")
+    async def change_budget(budget_id: PathId, body: BudgetChange, actor: Sender) -> BudgetAnswer:
+        await _writable(budgets, actor, budget_id)
+        return answer(await budgets.update(actor, budget_id, body.columns()))
+
+    @router.delete("/budgets/{budget_id}")
+    async def delete_budget(budget_id: PathId, actor: Sender) -> Deleted:
+        """Nothing draws on it any more; what was spent stays in the ledger."""
+        await _writable(budgets, actor, budget_id)
+        await budgets.delete(actor, budget_id)
+        return Deleted(id=budget_id)
+
+    _add_actions(router, budgets, unix_s)
+
+
+def _add_actions(router: APIRouter, budgets: BudgetStore, unix_s: Callable[[], float]) -> None:
+    """What is done to a budget beside changing it."""
+
+    def answer(record: BudgetRecord) -> BudgetAnswer:
+        return _answer(budgets, record, _ms(unix_s))
+
+    @router.post("/budgets/{budget_id}/raise")
+    async def raise_budget(budget_id: PathId, body: RaiseBody, actor: Sender) -> BudgetAnswer:
+        """A higher limit until a date; then the budget's own holds again."""
+        record = await _writable(budgets, actor, budget_id)
+        until_ms = unix_ms(body.until) or 0
+        if until_ms <= _ms(unix_s):
+            raise BadRequest("until must lie ahead.", param="until", code="invalid_value")
+        if body.limit_usd <= record.budget.limit_nusd:
+            raise BadRequest(
+                "A raise must be more than the budget's own limit.", param="limit_usd", code="invalid_value"
+            )
+        return answer(await budgets.raise_until(actor, budget_id, body.limit_usd, until_ms))
+
+    @router.delete("/budgets/{budget_id}/raise")
+    async def end_raise(budget_id: PathId, actor: Sender) -> BudgetAnswer:
+        """The budget's own limit holds again at once."""
+        await _writable(budgets, actor, budget_id)
+        return answer(await budgets.end_raise(actor, budget_id))
+
+    @router.post("/budgets/{budget_id}/reset")
+    async def reset_budget(budget_id: PathId, actor: Sender) -> BudgetAnswer:
+        """What was spent before does not count any more; the ledger keeps it."""
+        await _writable(budgets, actor, budget_id)
+        return answer(await budgets.reset(actor, budget_id, _ms(unix_s)))
+
+
+def _ms(unix_s: Callable[[], float]) -> int:
+    return int(unix_s() * 1000)
+
+
+async def _writable(budgets: BudgetStore, actor: Actor, budget_id: str) -> BudgetRecord:
+    """The budget, if the sender may change it. Raises NotFound and Forbidden."""
+    record = await budgets.get(budget_id)
+    must_write(actor, record.budget.scope.organization_id, record.team_id, BUDGET.missing(budget_id))
+    return record
+
+
+def _answer(budgets: BudgetStore, record: BudgetRecord, now_ms: int) -> BudgetAnswer:
+    budget, told = record.budget, budgets.told(record)
+    period = period_of(budget, now_ms)
+    start_ms = max(period.start_ms, now_ms - period.cells * period.cell_ms) if period.cells else period.start_ms
+    told["period"] = PeriodAnswer(starts_at=moment_of(start_ms or None), resets_at=moment_of(period.end_ms))
+    if budget.raised_until_ms is not None and budget.raised_until_ms <= now_ms:
+        told["raised"] = None
+    return BudgetAnswer.model_validate(told)

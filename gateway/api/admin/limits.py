@@ -1,0 +1,101 @@
+"""``/admin/limits``: how fast may be asked, by whom."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Annotated
+
+from fastapi import APIRouter, Query
+from pydantic import BaseModel, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from gateway.api.admin.access import must_read, must_write, visible
+from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, ModelName, Page, PathId
+from gateway.api.admin.guard import Sender
+from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
+from gateway.errors import BadRequest
+from gateway.stores.limits import LIMIT, LimitRecord, LimitStore
+
+# Of zero nothing is allowed. Lua counts in doubles, whole up to here.
+Rate = Annotated[int, Field(ge=0, lt=2**53), WHOLE]
+
+
+class LimitBody(Body):
+    """``POST /admin/limits``: at least one rate. ``model`` is the scope's, in short."""
+
+    scope: ScopeBody
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+    tokens_per_day: Rate | None = None
+    parallel_requests: Rate | None = None
+    model: ModelName | None = None
+
+    def whole_scope(self) -> ScopeBody:
+        """The scope with the model. Raises BadRequest where two different ones are named."""
+        if self.model is None:
+            return self.scope
+        if self.scope.model not in {None, self.model}:
+            raise BadRequest("Two different models are named.", param="model", code="contradicting_scope")
+        return self.scope.model_copy(update={"model": self.model})
+
+
+class LimitChange(ChangeBody):
+    """``PATCH /admin/limits/{id}``: null takes a rate away, if another is left."""
+
+    requests_per_minute: Rate | None = None
+    tokens_per_minute: Rate | None = None
+    tokens_per_day: Rate | None = None
+    parallel_requests: Rate | None = None
+
+
+class LimitAnswer(BaseModel):
+    """A limit as it stands; null is unlimited."""
+
+    id: str
+    organization_id: str
+    scope: dict[str, str]
+    model: str | None
+    requests_per_minute: int | None
+    tokens_per_minute: int | None
+    tokens_per_day: int | None
+    parallel_requests: int | None
+    created_at: datetime
+    updated_at: datetime
+
+
+def add_limits(router: APIRouter, engine: AsyncEngine, limits: LimitStore) -> None:
+    """The routes."""
+
+    def answer(record: LimitRecord) -> LimitAnswer:
+        return LimitAnswer.model_validate(limits.told(record))
+
+    @router.post("/limits", status_code=201)
+    async def create_limit(body: LimitBody, actor: Sender) -> LimitAnswer:
+        owned = await writable_scope(engine, actor, body.whole_scope())
+        rates = body.model_dump(include=set(LimitChange.model_fields))
+        return answer(await limits.create(actor, owned.scope, rates))
+
+    @router.get("/limits")
+    async def list_limits(query: Annotated[RuleQuery, Query()], actor: Sender) -> Page[LimitAnswer]:
+        found, cursor = await limits.page(visible(actor), **query.model_dump())
+        return Page(data=[answer(record) for record in found], next_cursor=cursor)
+
+    @router.get("/limits/{limit_id}")
+    async def read_limit(limit_id: PathId, actor: Sender) -> LimitAnswer:
+        record = await limits.get(limit_id)
+        must_read(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
+        return answer(record)
+
+    @router.patch("/limits/{limit_id}")
+    async def change_limit(limit_id: PathId, body: LimitChange, actor: Sender) -> LimitAnswer:
+        record = await limits.get(limit_id)
+        must_write(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
+        return answer(await limits.update(actor, limit_id, body.changes()))
+
+    @router.delete("/limits/{limit_id}")
+    async def delete_limit(limit_id: PathId, actor: Sender) -> Deleted:
+        """Nothing counts in it any more."""
+        record = await limits.get(limit_id)
+        must_write(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
+        await limits.delete(actor, limit_id)
+        return Deleted(id=limit_id)
