@@ -67,7 +67,6 @@ from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
-from gateway.stores.budgets import BudgetStore
 from gateway.stores.journal import RedisJournal, count_journaled
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
