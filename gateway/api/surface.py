@@ -15,6 +15,7 @@ from fastapi.responses import Response
 from starlette.datastructures import State
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
+from starlette.routing import BaseRoute, Match
 
 from gateway.api.body import Receive
 from gateway.api.limit_headers import ANTHROPIC_NAMES, NAMES
@@ -25,6 +26,7 @@ from gateway.errors import BadRequest, BodyTooLarge, GatewayError, Internal, Met
 from gateway.ids import new_request_id
 
 App = Callable[[Scope, Receive, Send], Any]
+_METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 
 _EXPOSED = [
@@ -125,13 +127,24 @@ def _of_status(exc: HTTPException, request: Request) -> GatewayError:
         case 404:
             return NotFound(f"Unknown request URL: {where}.", code="unknown_url")
         case 405:
-            return MethodNotAllowed(f"Not allowed method: {where}.", headers=dict(exc.headers or {}))
+            return MethodNotAllowed(f"Not allowed method: {where}.", headers={"allow": _methods(request)})
         case 413:
             return BodyTooLarge(str(exc.detail))
         case status if 400 <= status < 500:  # noqa: PLR2004 - the class of client errors
             return BadRequest(str(exc.detail))
         case _:
             return Internal()
+
+
+def _methods(request: Request) -> str:
+    """Every method of the address. The framework names those of the first of its routes alone."""
+    routes = request.app.router.routes
+    asked = {method: {**request.scope, "method": method} for method in _METHODS}
+    return ", ".join(name for name, scope in asked.items() if any(_serves(route, scope) for route in routes))
+
+
+def _serves(route: BaseRoute, scope: Scope) -> bool:
+    return route.matches(scope)[0] is Match.FULL
 
 
 def _of_validation(exc: RequestValidationError) -> BadRequest:

