@@ -34,6 +34,7 @@ def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory)
 def second_gateway(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """A replica: another process with a data folder of its own, on the stores of the first, with other choices."""
     choices = {"OBOL_CORS_ORIGINS": "https://chat.example", "OBOL_LOG_CONTENT": "1", "OBOL_BODY_BYTES_MAX": "4096"}
+    choices["OBOL_TRUSTED_PROXIES"] = "127.0.0.0/8"
     catalog = gateway.catalog.read_text()
     running = Gateway(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls, **choices)
     try:
