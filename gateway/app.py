@@ -36,6 +36,7 @@ from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.teams import add_teams
+from gateway.api.me import me_router
 from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
 from gateway.api.stored_responses import stored_responses_router
@@ -76,6 +77,7 @@ from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.limits import LimitStore
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.open_holds import OpenHolds
+from gateway.stores.own_account import OwnAccounts
 from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
@@ -244,6 +246,8 @@ async def _build(
     framework.include_router(models_router(services))
     framework.include_router(stored_responses_router(services))
     flush = _flusher(stores.shipper, stores.link)
+    accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
+    framework.include_router(me_router(services, accounts, flush))
     framework.include_router(_admin(settings, stores, flush))
     framework.include_router(system_router(_readiness(catalog, stores)))
 

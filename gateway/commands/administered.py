@@ -17,6 +17,11 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def percentages(text: str) -> list[int]:
+    """Whole numbers separated by commas. Raises ValueError."""
+    return [whole(part) for part in listed(text)]
+
+
 NAME = Field("name", "what people call it", is_positional=True)
 _NEW_NAME = Field("name", "what people call it")
 _CONTACT = Field("contact", "whom refusals tell people to ask")
@@ -109,5 +114,76 @@ AUDIT = Administered(
     ),
 )
 
+_SCOPE = (
+    Field("scope.organization", "id of the organization that it is about"),
+    Field("scope.team", "id of the team"),
+    Field("scope.member", "id of the member"),
+    Field("scope.key", "id of the key"),
+    Field("scope.end_user", "the `user` that clients send"),
+    Field("scope.route", "name of a route"),
+    Field("scope.model", "what clients ask for, a deployment, or the provider's name for it"),
+    Field("scope.each", "team, member, key or end_user: counts every one of these apart"),
+)
+_FILTERS = (
+    Field("organization", "id of an organization"),
+    Field("team", "id of a team, its members and keys included"),
+    Field("member", "id of a member"),
+    Field("key", "id of a key"),
+)
+
+
+_LIMIT_USD = "dollars that may be spent in a window, such as 10.00"
+_WINDOW = "hour, day, week, month or total"
+_TERMS = (
+    Field("starts", "calendar, rolling, or a time zone such as Europe/Berlin"),
+    Field("soft_limit_pct", "percentages that alert, separated by commas (50,80,95)", percentages),
+    Field("on_exhausted", "refuse (the default), downgrade or notify"),
+)
+BUDGETS = Administered(
+    command="budgets",
+    summary="how much may be spent",
+    noun="a budget",
+    path="/admin/budgets",
+    columns=("id", "scope", "limit_usd", "window", "starts", "on_exhausted"),
+    create=(
+        *_SCOPE,
+        Field("limit_usd", _LIMIT_USD, is_required=True),
+        Field("window", _WINDOW, is_required=True),
+        *_TERMS,
+    ),
+    update=(Field("limit_usd", _LIMIT_USD), Field("window", _WINDOW), *_TERMS),
+    filters=_FILTERS,
+    deletion="delete a budget; what was spent stays on the ledger",
+    actions=(
+        Action(
+            "raise",
+            "let a higher limit hold until a date",
+            (
+                Field("limit_usd", "dollars until then", is_required=True),
+                Field("until", "a time with its zone: 2030-01-31T12:00:00Z", is_required=True),
+            ),
+        ),
+        Action("end-raise", "let the budget's own limit hold again", undoes="raise"),
+        Action("reset", "begin its window anew"),
+    ),
+)
+_RATES = (
+    Field("requests_per_minute", "requests in any 60 s", whole),
+    Field("tokens_per_minute", "tokens in any 60 s", whole),
+    Field("tokens_per_day", "tokens in any 24 h", whole),
+    Field("parallel_requests", "requests under way at once", whole),
+)
+LIMITS = Administered(
+    command="limits",
+    summary="how fast may be asked",
+    noun="a limit",
+    path="/admin/limits",
+    columns=("id", "scope", "requests_per_minute", "tokens_per_minute", "tokens_per_day", "parallel_requests"),
+    create=(*_SCOPE, *_RATES),
+    update=_RATES,
+    filters=_FILTERS,
+    deletion="delete a limit",
+)
+
 # `keys` is not among them: cli.py adds it to the commands that need no gateway.
-EVERY = (ORGANIZATIONS, TEAMS, MEMBERS, ADMIN_KEYS, AUDIT)
+EVERY = (ORGANIZATIONS, TEAMS, MEMBERS, ADMIN_KEYS, BUDGETS, LIMITS, AUDIT)

@@ -2,8 +2,8 @@
 
 A kind is described once, as an ``Administered``: where it lies below /admin, which fields it is made of, and what a
 list shows. ``add_administration(commands, kind)`` makes `create`, `list`, `show`, `update`, `delete` of it, and one
-command for each ``Action`` (`rotate`, `reset`, `raise`), which is a POST to ``{path}/{id}/{name}``. `obol` has the
-commands of every kind that ``gateway.commands.administered.EVERY`` holds.
+command for each ``Action`` (`rotate`, `reset`, `raise`), which is a POST to ``{path}/{id}/{name}``, or a DELETE that
+undoes one. `obol` has the commands of every kind that ``gateway.commands.administered.EVERY`` holds.
 """
 
 from __future__ import annotations
@@ -46,11 +46,12 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """What else can be done with one object."""
+    """What else can be done with one object. ``undoes``: the action that a DELETE at its place ends."""
 
     name: str
     summary: str
     fields: tuple[Field, ...] = ()
+    undoes: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,15 +95,17 @@ def add_administration(group: Group[argparse.ArgumentParser], kind: Administered
     if kind.deletion is not None:
         _add_on_one(group, "delete", kind.deletion, (), lambda api, place, _: api.admin("DELETE", place), kind)
     for action in kind.actions:
-        _add_on_one(group, action.name, action.summary, action.fields, _poster(action.name), kind)
+        _add_on_one(group, action.name, action.summary, action.fields, _doer(action), kind)
 
 
 # Asks the gateway about an object below a place, with a body.
 _Ask = Callable[["GatewayClient", str, dict[str, object]], object]
 
 
-def _poster(name: str) -> _Ask:
-    return lambda api, place, body: api.admin("POST", f"{place}/{name}", body)
+def _doer(action: Action) -> _Ask:
+    if action.undoes is not None:
+        return lambda api, place, _: api.admin("DELETE", f"{place}/{action.undoes}")
+    return lambda api, place, body: api.admin("POST", f"{place}/{action.name}", body)
 
 
 def _add_on_one(
