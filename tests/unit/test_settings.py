@@ -94,3 +94,17 @@ def test_what_an_orphaned_call_is_charged_is_the_operators_choice(value):
 def test_another_charge_for_orphans_is_refused():
     with pytest.raises(WrongSetting, match="OBOL_ORPHANED_CHARGE must be one of seen, hold"):
         Settings.from_environment({"OBOL_ORPHANED_CHARGE": "nothing"})
+
+
+def test_trusted_proxies_are_networks():
+    settings = Settings.from_environment({"OBOL_TRUSTED_PROXIES": "10.0.0.0/8, 192.0.2.7,,2001:db8::/32"})
+
+    assert [str(network) for network in settings.trusted_proxies] == ["10.0.0.0/8", "192.0.2.7/32", "2001:db8::/32"]
+    assert Settings.from_environment(settings.to_environment()) == settings
+    assert Settings.from_environment({}).trusted_proxies == ()
+
+
+@pytest.mark.parametrize("text", ["proxy.example", "10.0.0.1/8", "*"])
+def test_trusted_proxies_that_are_no_networks_are_refused(text):
+    with pytest.raises(WrongSetting, match="OBOL_TRUSTED_PROXIES must be networks"):
+        Settings.from_environment({"OBOL_TRUSTED_PROXIES": text})
