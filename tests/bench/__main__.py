@@ -17,9 +17,10 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import processes, translations
+from tests.bench import admission, processes, shipping, translations
 from tests.bench.client import Load, Result
 from tests.bench.dialects import CHAT, DIALECTS
+from tests.bench.money import BUDGETS, ROWS, Money
 from tests.bench.processes import Gateway, NotPossible, Server
 from tests.bench.stream_upstream import VLLM_PATH
 
@@ -27,7 +28,7 @@ STREAMS = 32
 STREAM_CHUNKS = 400  # of each stream, the closing usage chunk included, [DONE] not
 STREAM_PAUSE_S = 0.005
 SETTLE_S = 0.7  # so that what was charged last has been shipped when the CPU is read
-PARTS = ("start", "cpu", "stream", "dialects", "translation", "latency", "memory")
+PARTS = ("start", "cpu", "stream", "dialects", "translation", "admission", "money", "shipping", "latency", "memory")
 
 
 @dataclass(slots=True)
@@ -215,6 +216,73 @@ def measure_translations(bench: Bench) -> None:
         bench.add("    one event of its answer", _spread(event_us, "us"), "<= 60 us")
 
 
+def measure_admission(bench: Bench) -> None:
+    """Admission and settlement alone, in a process of their own, without rules and with five budgets and ten limits."""
+    bare, ruled = admission.measure(bench.folder / "admission", bench.options.runs)
+    for index, (what, target) in enumerate(
+        (
+            ("admission: CPU of the gateway", "adds <= 200 us"),
+            ("    in Redis", ""),
+            ("settlement: CPU of the gateway", ""),
+            ("    in Redis", ""),
+        )
+    ):
+        without, with_rules = [one[index] for one in bare], [one[index] for one in ruled]
+        added = statistics.median(with_rules) - statistics.median(without)
+        bench.add(what, f"{_spread(without, 'us')} -> {_spread(with_rules, 'us')}, {added:+.1f} us", target)
+
+
+def measure_money(bench: Bench) -> None:
+    """CPU per request without a budget, with five budgets and ten limits, and then with many and a full ledger."""
+    money = Money(bench.gateway.data_dir)
+    load = bench.load(bench.gateway, kind="closed", connections=32, requests=bench.options.requests)
+    medians: list[float] = []
+    for what, prepare, target in (
+        ("no budgets, no limits", None, ""),
+        ("five budgets and ten limits", money.add_rules, "<= 0.8 ms"),
+        (f"the same among {BUDGETS:,} budgets", money.add_many_budgets, "the same"),
+        (f"the same, and {ROWS:,} ledger rows", money.add_rows, "the same"),
+    ):
+        if prepare is not None:
+            prepare()
+        processes.drive(msgspec.structs.replace(load, requests=bench.options.warm_up))
+        own, stores, scripts, script_us = [], [], [], []
+        for _ in range(bench.options.runs):
+            before, redis_before = bench.gateway.cpu(), money.redis_use()
+            result = processes.drive(load)
+            time.sleep(SETTLE_S)
+            used, redis = bench.gateway.cpu().since(before), money.redis_use()
+            own.append(used.own_s * 1000 / result.requests)
+            stores.append(used.stores_s * 1000 / result.requests)
+            scripts.append((redis.scripts - redis_before.scripts) / result.requests)
+            script_us.append((redis.script_us - redis_before.script_us) / result.requests)
+        medians.append(statistics.median(own))
+        more = f", {medians[-1] - medians[0]:+.3f} ms" if prepare else ""
+        bench.add(f"CPU per request, 32 connections: {what}", _spread(own, "ms") + more, target)
+        bench.add("    its embedded Postgres and Valkey", _spread(stores, "ms"))
+        bench.add("    round trips to Redis, and the time that it spends in them", _trips(scripts, script_us), "2")
+
+
+def _trips(scripts: Sequence[float], script_us: Sequence[float]) -> str:
+    return f"{statistics.median(scripts):.2f}, {_spread(script_us, 'us')}"
+
+
+def measure_shipping(bench: Bench) -> None:
+    """Entries a second from the journal to Postgres, and how long anything else in the process waits meanwhile."""
+    shipped = shipping.measure(bench.folder / "shipping", bench.options.runs)
+    rate = [one.entries_per_s for one in shipped]
+    bench.add(
+        "entries shipped to Postgres",
+        f"{statistics.median(rate):,.0f}/s ({min(rate):,.0f}-{max(rate):,.0f})",
+        ">= 5,000/s",
+    )
+    bench.add("    CPU of the gateway for each", _spread([one.cpu_us for one in shipped], "us"))
+    longest, middle, most = zip(*(one.lag_ms for one in shipped), strict=True)
+    bench.add("    what else runs waits, median", _spread(middle, "ms"))
+    bench.add("    ... 99 %", _spread(most, "ms"))
+    bench.add("    ... longest", _spread(longest, "ms"))
+
+
 def measure_latency(bench: Bench) -> None:
     """Latency at half of the highest rate, through the gateway less direct to the upstream, random arrivals."""
     closed = bench.load(bench.gateway, kind="closed", connections=32, requests=bench.options.requests)
@@ -270,6 +338,9 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "stream": measure_streams,
     "dialects": measure_dialects,
     "translation": measure_translations,
+    "admission": measure_admission,
+    "money": measure_money,
+    "shipping": measure_shipping,
     "latency": measure_latency,
     "memory": measure_memory,
 }
