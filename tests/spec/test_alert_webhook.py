@@ -43,6 +43,18 @@ async def client(alerting):
         yield made
 
 
+async def in_force(gateway, client, body):
+    """A new budget, once the process that serves goes by it."""
+    budget = gateway.admin("POST", "budgets", json=body).raise_for_status().json()
+
+    async def is_in_force():
+        me = await client.get("/me", cast_to=httpx.Response)
+        return budget["id"] in [one["id"] for one in me.json()["budgets"]]
+
+    await until(is_in_force)
+    return budget
+
+
 async def messages(receiver, count, kind, **data):
     """The messages of that kind and with these data, once there are so many."""
 
@@ -69,7 +81,7 @@ async def test_a_crossed_soft_limit_and_exhaustion_reach_the_webhook_signed(aler
         "soft_limit_pct": [50, 95],
         "on_exhausted": "notify",
     }
-    budget = alerting.admin("POST", "budgets", json=body).raise_for_status().json()
+    budget = await in_force(alerting, client, body)
 
     await client.chat.completions.create(**question("a/good"), max_tokens=8)
     [soft] = await messages(receiver, 1, "budget_soft_limit", team={"id": client.team, "name": client.team_name})
@@ -111,7 +123,7 @@ async def told_of(receiver, model):
 
 async def test_an_alert_is_logged_and_counted_once(alerting, client):
     body = {"scope": {"team": client.team}, "limit_usd": "0.00001", "window": "day", "on_exhausted": "notify"}
-    alerting.admin("POST", "budgets", json=body).raise_for_status()
+    await in_force(alerting, client, body)
     before = await metric(alerting)
 
     await client.chat.completions.create(**question("a/good"), max_tokens=8)
@@ -134,7 +146,7 @@ async def metric(gateway):
 async def test_neither_the_secret_nor_the_address_of_the_webhook_is_logged(alerting, client, receiver):
     receiver.statuses.append(500)
     body = {"scope": {"team": client.team}, "limit_usd": "0.00001", "window": "hour", "on_exhausted": "notify"}
-    alerting.admin("POST", "budgets", json=body).raise_for_status()
+    await in_force(alerting, client, body)
     await client.chat.completions.create(**question("a/good"), max_tokens=8)
     await until(lambda: "did not take alert" in alerting.logged())
     assert SECRET.removeprefix("whsec_") not in alerting.logged()

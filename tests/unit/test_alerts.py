@@ -72,7 +72,7 @@ def test_a_crossed_soft_limit_says_whose_budget_how_much_and_until_when():
         "id": "budget_1",
         "balance": f"budget_1:{NOVEMBER_MS}",
         "subject": "Team search",
-        "scope": {"organization": "org_1", "team": "team_1"},
+        "scope": {"team": "team_1"},
         "value": None,
         "window": "month",
         "limit_usd": "10.00",
