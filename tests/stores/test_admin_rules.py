@@ -462,3 +462,21 @@ async def test_openapi_shows_amounts_as_text_or_number(app):
     amount = document["components"]["schemas"]["BudgetBody"]["properties"]["limit_usd"]
     assert [one["type"] for one in amount["anyOf"]] == ["string", "number"]
     assert "/admin/budgets/{budget_id}/raise" in document["paths"]
+
+
+async def test_a_team_admin_divides_what_its_organization_gives_and_does_not_widen_it(owner, team, budget):
+    lead = await owner.become("team_admin", {"team": team["id"]})
+    refused = (403, "role_not_allowed")
+    later = {"limit_usd": "20", "until": "2026-12-24T00:00:00Z"}
+    whole = {"scope": {"team": team["id"]}, **TEN_A_MONTH, "window": "day"}
+
+    assert (await lead.refused("POST", "budgets", whole))[:2] == refused
+    assert (await lead.refused("PATCH", f"budgets/{budget['id']}", {"limit_usd": "20"}))[:2] == refused
+    assert (await lead.refused("POST", f"budgets/{budget['id']}/raise", later))[:2] == refused
+    assert (await lead.refused("POST", f"budgets/{budget['id']}/reset"))[:2] == refused
+    assert (await lead.refused("DELETE", f"budgets/{budget['id']}"))[:2] == refused
+
+    each = await lead.post("budgets", scope={"team": team["id"], "each": "member"}, **TEN_A_MONTH)
+    member = await lead.post("members", team=team["id"], name="ann")
+    await lead.post("limits", scope={"member": member["id"]}, requests_per_minute=5)
+    assert (await lead.patch(f"budgets/{each['id']}", limit_usd="3"))["limit_usd"] == "3.00"

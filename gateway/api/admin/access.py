@@ -6,7 +6,7 @@ refused (403), and so is what only a wider scope may do.
 
 from __future__ import annotations
 
-from gateway.domain import Actor, Role
+from gateway.domain import Actor, Role, Scope
 from gateway.errors import Forbidden, NotFound
 from gateway.stores.records import Place
 
@@ -38,6 +38,17 @@ def must_write(actor: Actor, organization_id: str | None, team_id: str | None, m
     if actor.team_id is not None and team_id is None and organization_id == actor.organization_id:
         raise not_allowed(actor, "change what belongs to the whole organization")
     must_read(actor, organization_id, team_id, missing)
+
+
+def must_rule(actor: Actor, scope: Scope, team_id: str | None, missing: NotFound) -> None:
+    """Raises as ``must_write`` does, and Forbidden where a team's admin would set what the whole team may do.
+
+    It divides among keys, members and end users what its organization gives; ``team_id``: whose team the scope is of.
+    """
+    must_write(actor, scope.organization_id, team_id, missing)
+    is_part = scope.member_id or scope.key_id or scope.end_user or scope.each
+    if actor.team_id is not None and not is_part:
+        raise not_allowed(actor, "set what its whole team may spend or ask")
 
 
 def may_change(actor: Actor) -> None:

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_read, must_write, visible
+from gateway.api.admin.access import must_read, must_rule, visible
 from gateway.api.admin.amounts import Usd
 from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, Instant, Page, PathId, unchanged
 from gateway.api.admin.guard import Sender
@@ -229,7 +229,7 @@ def _ms(unix_s: Callable[[], float]) -> int:
 async def _writable(budgets: BudgetStore, actor: Actor, budget_id: str) -> BudgetRecord:
     """The budget, if the sender may change it. Raises NotFound and Forbidden."""
     record = await budgets.get(budget_id)
-    must_write(actor, record.budget.scope.organization_id, record.team_id, BUDGET.missing(budget_id))
+    must_rule(actor, record.budget.scope, record.team_id, BUDGET.missing(budget_id))
     return record
 
 

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_read, must_write, visible
+from gateway.api.admin.access import must_read, must_rule, visible
 from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, ModelName, Page, PathId
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
@@ -89,13 +89,13 @@ def add_limits(router: APIRouter, engine: AsyncEngine, limits: LimitStore) -> No
     @router.patch("/limits/{limit_id}")
     async def change_limit(limit_id: PathId, body: LimitChange, actor: Sender) -> LimitAnswer:
         record = await limits.get(limit_id)
-        must_write(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
+        must_rule(actor, record.limit.scope, record.team_id, LIMIT.missing(limit_id))
         return answer(await limits.update(actor, limit_id, body.changes()))
 
     @router.delete("/limits/{limit_id}")
     async def delete_limit(limit_id: PathId, actor: Sender) -> Deleted:
         """Nothing counts in it any more."""
         record = await limits.get(limit_id)
-        must_write(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
+        must_rule(actor, record.limit.scope, record.team_id, LIMIT.missing(limit_id))
         await limits.delete(actor, limit_id)
         return Deleted(id=limit_id)

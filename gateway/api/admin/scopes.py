@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_write
+from gateway.api.admin.access import must_rule
 from gateway.api.admin.fields import Body, ModelName, Name, PageQuery, printable
 from gateway.domain import Actor, Dimension
 from gateway.stores.scopes import OwnedScope, missing, owned_scope
@@ -65,5 +65,5 @@ async def writable_scope(engine: AsyncEngine, actor: Actor, body: ScopeBody) -> 
         named[Dimension.ORGANIZATION] = actor.organization_id or DEFAULT_ORGANIZATION
     owned = await owned_scope(engine, named, body.each)
     narrowest = next(dimension for dimension in _NARROWEST_FIRST if dimension in named)
-    must_write(actor, owned.scope.organization_id, owned.team_id, missing(narrowest, named[narrowest]))
+    must_rule(actor, owned.scope, owned.team_id, missing(narrowest, named[narrowest]))
     return owned
