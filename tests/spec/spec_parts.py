@@ -46,6 +46,7 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "breaks": ("k/error-503", "k/good"),
     "cools-down": ("k/error-429", "j/good"),
     "unpriced-first": ("unpriced", "i/good"),
+    "dear-to-free": ("dear", "a/cheap", "free"),
     **MEDIA_ROUTES,
     "first-message-fails": ("messages/error-529", "messages/good"),
     "first-message-is-unpaid": ("messages/error-quota", "messages/good"),
@@ -111,6 +112,7 @@ deployments:
     + "routes:\n"
     + "".join(f"  {name}: {{deployments: [{', '.join(names)}]}}\n" for name, names in ROUTES.items())
     + "  with-baseline: {deployments: [a/cheap-one], baseline: dear}\n"
+    + "  with-a-maximum: {deployments: [a/limited], output_tokens_max_default: 33}\n"
     + "  with-baseline-off: {deployments: [a/cheap-one], baseline: switched-off}\n"
     + "defaults: {moderations: guard-model}\n"
 )
