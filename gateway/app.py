@@ -68,7 +68,8 @@ from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
-from gateway.stores.journal import RedisJournal, count_journaled
+from gateway.stores.instances import count_journaled
+from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, subscription_client
 from gateway.stores.keys import KeyStore

@@ -18,7 +18,7 @@ from gateway.settings import Settings
 from gateway.stores import database, tables
 from gateway.stores.balances import Balances, Compared
 from gateway.stores.books_check import BooksCheck, Found, JournalDifference, LooseHold
-from gateway.stores.journal import ORGANIZATIONS
+from gateway.stores.instances import ORGANIZATIONS
 from gateway.stores.ledger_check import WrongCall, check_entries
 from gateway.stores.ledger_sums import LedgerSums
 from gateway.stores.redis_link import Link

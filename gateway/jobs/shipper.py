@@ -39,12 +39,12 @@ class Shipper:
 
     async def flush(self, timeout_s: float) -> bool:
         """Ship all that is settled by now, without lingering; false when that took longer than ``timeout_s``."""
-        waiting = self._journal.unshipped_ids()
+        waiting = self._journal.charges.ids()
         self._flushes += 1
         self._hurry.set()
         try:
             async with asyncio.timeout(timeout_s):
-                while self._journal.is_any_unshipped(waiting):
+                while self._journal.charges.has_any(waiting):
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
@@ -68,8 +68,8 @@ class Shipper:
     async def _run(self) -> None:
         backoff_s = BACKOFF_S_MIN
         while True:
-            await self._journal.wait_for_entries()
-            if self._journal.ready < self._batch_max:
+            await self._journal.charges.wait()
+            if self._journal.charges.ready < self._batch_max:
                 await self._pause(self._linger_s)
             try:
                 await self._ship_batch()
@@ -81,13 +81,13 @@ class Shipper:
                 backoff_s = min(backoff_s * 2, BACKOFF_S_MAX)
 
     async def _ship_batch(self) -> None:
-        batch = self._journal.take(self._batch_max)
+        batch = self._journal.charges.take(self._batch_max)
         if not batch:
             return
         try:
             await self._sink.write([charge.entry for charge in batch])
         except BaseException:  # also a cancellation: whether it was written or not, once more does no harm
-            self._journal.put_back(batch)
+            self._journal.charges.put_back(batch)
             raise
         await self._journal.acknowledge(batch)
         self._progress.set()

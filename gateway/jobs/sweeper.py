@@ -23,7 +23,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 
 from gateway.ports import LedgerSink
 from gateway.stores.books import Keys
-from gateway.stores.journal import INSTANCES, ORGANIZATIONS, doubt
+from gateway.stores.instances import INSTANCES, ORGANIZATIONS, doubt
 from gateway.stores.local_journal import DeadJournal, dead_journals
 from gateway.stores.redis_link import Link, Script
 

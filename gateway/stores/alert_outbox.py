@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from gateway.domain.alert import Alert
-from gateway.stores.journal import ORGANIZATIONS
+from gateway.stores.instances import ORGANIZATIONS
 from gateway.stores.redis_link import Link, Script
 from gateway.stores.redis_wire import Arg
 

@@ -24,7 +24,6 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import logging
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 
 import msgspec
@@ -37,15 +36,15 @@ from gateway.ids import unix_ms
 from gateway.stores.admission import Unknown, judged
 from gateway.stores.balances import Balances
 from gateway.stores.books import ClaimEncoder, Journaled, Keys, hold_record, place_record
+from gateway.stores.instances import INSTANCES, ORGANIZATIONS, doubt
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link, Script
 from gateway.stores.redis_wire import Arg
+from gateway.stores.unshipped import Unshipped
 
 log = logging.getLogger("obol.journal")
 
-ORGANIZATIONS = "obol:organizations"
-INSTANCES = "obol:instances"
 _RESTORE_BATCH = 500
 _DROP_BATCH = 2000
 _REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
@@ -58,13 +57,12 @@ _PROGRESS = Script.load("journal_progress", "books")
 _RESTORE = Script.load("journal_restore", "books")
 _AGAIN = Script.load("journal_again")
 _DROP = Script.load("journal_drop", "books")
-_DOUBT = Script.load("books_doubt", "books")
 _BEAT = Script.load("journal_beat")
 _LEAVE = Script.load("journal_leave", "books")
 
 
 class RedisJournal:
-    """The journal of one process: ports.Journal for the path, ``take`` and ``acknowledge`` for the Shipper."""
+    """The journal of one process: ports.Journal for the path, ``charges`` and ``acknowledge`` for the Shipper."""
 
     def __init__(
         self,
@@ -96,11 +94,9 @@ class RedisJournal:
         self._asking: dict[str, str] = {}  # attempt -> request: sent to be admitted, not answered yet
         self._holds: dict[str, str] = {}  # attempt -> its record in Redis
         self._places: dict[str, tuple[str, str]] = {}  # request -> organization, its record in Redis
-        self._settled: dict[str, Journaled] = {}  # not yet acknowledged by Postgres
-        self._ready: deque[str] = deque()  # ids of those that nobody is shipping, oldest first
+        self.charges = Unshipped()
         self._shipped: dict[str, list[str]] = {}  # organization -> ids that Redis still has to drop
         self._never_sent: set[str] = set()  # settled while Redis was away: Redis has nothing to drop
-        self._has_entries = asyncio.Event()
         self._is_behind = False  # Redis may lack something that stands here
         self._is_doubtful = not link.is_connected  # others may have charged meanwhile what no balance counts
         self._has_beaten = False
@@ -111,7 +107,7 @@ class RedisJournal:
     @property
     def unshipped(self) -> int:
         """How many charges Postgres has not acknowledged yet."""
-        return len(self._settled)
+        return len(self.charges)
 
     @property
     def in_flight(self) -> int:
@@ -132,6 +128,9 @@ class RedisJournal:
             self._fell_behind("open", exc)
             await self._open_without_redis(intent, admission)
             room = NO_ROOM_TOLD
+        except asyncio.CancelledError:
+            self._remember(intent, entry.request_id, admission)  # it may have been admitted: void and leave undo that
+            raise
         except Exception:  # refused, in whatever way: nothing of it may stand
             self._open.pop(intent.id, None)
             raise
@@ -247,7 +246,8 @@ class RedisJournal:
 
     async def settle(self, entry: LedgerEntry, claims: Claims = NO_CLAIMS, *, is_last: bool = True) -> None:
         """Replace the intent of the same id by its charge, and its hold by what it cost. May be repeated."""
-        charge = self._settled[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
+        charge = Journaled(entry.id, entry.organization_id, self._encode(entry))
+        self.charges.add(charge)
         self._open.pop(entry.id, None)
         self._holds.pop(entry.id, None)
         if is_last:
@@ -286,8 +286,7 @@ class RedisJournal:
                 await self._settle_locally(charge)
         finally:
             # Only now may it be shipped: were it dropped from Redis before it came there, it would stay for good.
-            self._ready.append(charge.id)
-            self._has_entries.set()
+            self.charges.release(charge)
 
     async def _settle_locally(self, charge: Journaled) -> None:
         try:
@@ -295,55 +294,21 @@ class RedisJournal:
         except JournalUnavailable as exc:
             log.critical("CHARGE %s STANDS IN MEMORY ONLY: %s", charge.id, exc)
 
-    # What the Shipper needs.
-
-    @property
-    def ready(self) -> int:
-        """How many charges may be taken."""
-        return len(self._ready)
-
-    def unshipped_ids(self) -> frozenset[str]:
-        """The attempts whose charges Postgres has not acknowledged yet."""
-        return frozenset(self._settled)
-
-    def is_any_unshipped(self, attempt_ids: Iterable[str]) -> bool:
-        return any(one in self._settled for one in attempt_ids)
-
-    async def wait_for_entries(self) -> None:
-        """Returns when there is something to take."""
-        await self._has_entries.wait()
-
-    def take(self, count_max: int) -> list[Journaled]:
-        """The oldest charges that nobody is shipping. Each must be given to ``acknowledge`` or ``put_back``."""
-        ids = [self._ready.popleft() for _ in range(min(count_max, len(self._ready)))]
-        if not self._ready:
-            self._has_entries.clear()
-        return [self._settled[one] for one in ids if one in self._settled]
-
-    def put_back(self, charges: Sequence[Journaled]) -> None:
-        """The ledger did not take these."""
-        self._ready.extendleft(charge.id for charge in reversed(charges))
-        if self._ready:
-            self._has_entries.set()
-
     async def acknowledge(self, charges: Sequence[Journaled]) -> None:
         """The ledger has these: drop them here, in Redis and on disk. Never raises for a store that is away."""
-        gone = []
-        for charge in charges:
-            if self._settled.get(charge.id) is charge:
-                del self._settled[charge.id]
-                gone.append(charge.id)
-                if charge.id in self._never_sent:
-                    self._never_sent.discard(charge.id)
-                    continue
+        gone = self.charges.drop(charges)
+        for charge in gone:
+            if charge.id in self._never_sent:
+                self._never_sent.discard(charge.id)
+            else:
                 self._shipped.setdefault(charge.organization_id, []).append(charge.id)
-        self._local.forget(gone)
+        self._local.forget([charge.id for charge in gone])
         await self._drop_shipped()
 
     async def _drop_shipped(self) -> None:
         work, self._shipped = self._shipped, {}
         for organization_id, ids in work.items():
-            ids = [one for one in ids if one not in self._settled]  # noqa: PLW2901 - settled again meanwhile
+            ids = [one for one in ids if one not in self.charges]  # noqa: PLW2901 - settled again meanwhile
             keys = self._keys_of(organization_id)
             try:
                 while ids:
@@ -395,10 +360,10 @@ class RedisJournal:
     async def _restore(self) -> None:
         for organization_id in list(self._keys):
             await self._register(organization_id)
-        ids = list(self._settled)
+        ids = list(self.charges.ids())
         for start in range(0, len(ids), _RESTORE_BATCH):
             # Looked up only now: what was shipped meanwhile must not come back. Nothing is awaited until it is sent.
-            charges = [self._settled[one] for one in ids[start : start + _RESTORE_BATCH] if one in self._settled]
+            charges = self.charges.get(ids[start : start + _RESTORE_BATCH])
             self._never_sent.difference_update(charge.id for charge in charges)
             await asyncio.gather(
                 *(
@@ -430,12 +395,15 @@ class RedisJournal:
         Nothing may be opened or settled any more.
         """
         try:
-            await self.restore()
+            if self._is_behind:
+                await self.restore()
+            else:
+                await self._drop_shipped()
             left = 0
             for organization_id in self._keys:
                 keys = self._keys_of(organization_id)
                 left += _count(await self._link.script(_LEAVE, keys, (self.instance,)))
-            if left == 0 and not self._settled and not self._open:
+            if left == 0 and not self.charges and not self._open:
                 await self._link.command("HDEL", INSTANCES, self.instance)
                 return True
         except RedisError as exc:
@@ -445,7 +413,7 @@ class RedisJournal:
 
     async def _leave_locally(self) -> None:
         """Memory ends here and Redis may come back without what it had: the disk takes it all."""
-        for charge in list(self._settled.values()):
+        for charge in self.charges:
             if not self._local.holds(charge.id):
                 await self._settle_locally(charge)
         for intent in list(self._open.values()):
@@ -487,23 +455,6 @@ class RedisJournal:
         if keys is None:
             keys = self._keys[organization_id] = Keys.of(organization_id, self.instance)
         return keys
-
-
-async def doubt(link: Link, organization_id: str) -> None:
-    """Have every balance of the organization rebuilt when it is next used. Raises RedisError."""
-    await link.script(_DOUBT, (Keys.of(organization_id, "").books,), ())
-
-
-async def count_journaled(link: Link) -> int:
-    """How many charges of all instances Postgres may not have yet. Raises RedisError."""
-    organizations = await link.command("SMEMBERS", ORGANIZATIONS)
-    count = 0
-    for organization in organizations if isinstance(organizations, list) else ():
-        name = organization.decode()
-        instances = await link.command("SMEMBERS", Keys.of(name, "").instances)
-        for instance in instances if isinstance(instances, list) else ():
-            count += _count(await link.command("HLEN", Keys.of(name, instance.decode()).journal))
-    return count
 
 
 def _by_organization(charges: Iterable[Journaled], instance: str) -> dict[str, list[bytes]]:

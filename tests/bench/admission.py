@@ -103,7 +103,7 @@ async def _once(journal: RedisJournal, link: Link, rules: RuleBook) -> Cost:
     open_us, open_redis_us = await _timed(link, measured, opened)
     await _timed(link, warm, settled)
     settle_us, settle_redis_us = await _timed(link, measured, settled)
-    await journal.acknowledge(journal.take(len(charges)))
+    await journal.acknowledge(journal.charges.take(len(charges)))
     return Cost(open_us, open_redis_us, settle_us, settle_redis_us)
 
 

@@ -10,14 +10,16 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
+from journal_parts import MemoryLedger, NoLedger, charge_of, ids_in, journal_on, make_intent, until
 from own_valkey import own_valkey
 from redis.exceptions import ResponseError
 
 from gateway.domain import Basis
 from gateway.errors import JournalUnavailable
 from gateway.jobs import SWEEP_INTERVAL_S, Shipper, Sweeper
-from gateway.stores.journal import INSTANCES, RedisJournal
+from gateway.stores.balances import Balances
+from gateway.stores.instances import INSTANCES
+from gateway.stores.journal import RedisJournal
 from gateway.stores.local_journal import LocalJournal, dead_journals
 from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_open import open_link
@@ -230,7 +232,7 @@ async def test_an_end_without_redis_and_ledger_leaves_all_on_the_disk(server, le
 async def test_without_redis_and_without_disk_calls_are_refused_but_charges_are_kept(server, ledger, tmp_path, caplog):
     (tmp_path / "file").touch()
     link = await open_link(server.url)
-    journal = RedisJournal(link, LocalJournal(tmp_path / "file" / "journal", "one"), "one")
+    journal = RedisJournal(link, LocalJournal(tmp_path / "file" / "journal", "one"), "one", Balances(link, NoLedger()))
     running = make_intent()
     await journal.open(running)
     server.kill()
@@ -253,7 +255,7 @@ async def test_a_refused_intent_that_redis_took_after_all_is_no_charge(server, l
     (tmp_path / "file").touch()
     link = await open_link(server.url, timeout_s=0.2)
     local = LocalJournal(tmp_path / "file" / "journal", "one")
-    journal = RedisJournal(link, local, "one")
+    journal = RedisJournal(link, local, "one", Balances(link, NoLedger()))
     await journal.beat()
     server.pause()
     intent = make_intent()

@@ -108,8 +108,8 @@ class Replica:
 
     async def ship(self) -> None:
         """Bring every charge to Postgres."""
-        while self.journal.ready:
-            batch = self.journal.take(100)
+        while self.journal.charges.ready:
+            batch = self.journal.charges.take(100)
             await self.ledger.write([one.entry for one in batch])
             await self.journal.acknowledge(batch)
 

@@ -138,9 +138,9 @@ class Books(RuleBasedStateMachine):
         replica = self.living[0]
 
         async def write_only() -> None:
-            batch = replica.journal.take(100)
+            batch = replica.journal.charges.take(100)
             await replica.ledger.write([one.entry for one in batch])
-            replica.journal.put_back(batch)
+            replica.journal.charges.put_back(batch)
 
         self.world.run(write_only())
 

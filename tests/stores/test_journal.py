@@ -10,7 +10,7 @@ from journal_parts import charge_of, ids_in, journal_on, make_intent
 
 from gateway.domain import LedgerEntry
 from gateway.stores.books import Keys
-from gateway.stores.journal import INSTANCES, ORGANIZATIONS
+from gateway.stores.instances import INSTANCES, ORGANIZATIONS
 
 
 @pytest.fixture
@@ -52,7 +52,7 @@ async def test_an_acknowledged_charge_is_dropped_everywhere(parts):
         await journal.open(intent)
         await journal.settle(charge_of(intent))
 
-    taken = journal.take(10)
+    taken = journal.charges.take(10)
     await journal.acknowledge(taken)
 
     assert [charge.id for charge in taken] == [intent.id for intent in intents]
@@ -67,22 +67,22 @@ async def test_a_charge_that_was_not_taken_by_the_ledger_comes_first_the_next_ti
     for intent in intents:
         await journal.settle(charge_of(intent))
 
-    journal.put_back(journal.take(2))
+    journal.charges.put_back(journal.charges.take(2))
 
-    assert [charge.id for charge in journal.take(3)] == [intent.id for intent in intents]
+    assert [charge.id for charge in journal.charges.take(3)] == [intent.id for intent in intents]
 
 
 async def test_settling_twice_ships_what_was_said_last(parts):
     journal, link, _ = parts
     intent = make_intent(uuid4().hex, journal.instance)
     await journal.settle(charge_of(intent, 7))
-    first = journal.take(1)
+    first = journal.charges.take(1)
     await journal.settle(charge_of(intent, 8))
 
     await journal.acknowledge(first)
 
     assert await ids_in(link, intent.organization_id, journal.instance) == (set(), {intent.id})
-    (again,) = journal.take(1)
+    (again,) = journal.charges.take(1)
     assert msgspec.json.decode(again.entry, type=LedgerEntry).cost_nusd == 8
 
 
@@ -114,7 +114,7 @@ async def test_a_clean_end_leaves_no_trace(parts):
     intent = make_intent(uuid4().hex, journal.instance)
     await journal.open(intent)
     await journal.settle(charge_of(intent))
-    await journal.acknowledge(journal.take(1))
+    await journal.acknowledge(journal.charges.take(1))
 
     assert await journal.sign_off()
 

@@ -14,7 +14,7 @@ from own_valkey import own_valkey
 from gateway.domain import Basis
 from gateway.jobs import SWEEP_INTERVAL_S, Job, JobRunner, Shipper, Sweeper
 from gateway.stores.books import Keys
-from gateway.stores.journal import INSTANCES
+from gateway.stores.instances import INSTANCES
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_open import open_link
 
