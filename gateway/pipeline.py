@@ -98,7 +98,7 @@ class Pipeline:
                     break  # a cheaper one may fit
                 number += 1
                 try:
-                    await self._begin(attempt, call, answer)
+                    await self._begin(attempt, call, answer, admissions)
                     return answer
                 except UpstreamError as exc:
                     failure = exc
@@ -113,7 +113,7 @@ class Pipeline:
             failure.should_retry = False  # we have tried again already; SDKs would multiply that by three
         raise failure
 
-    async def _begin(self, attempt: Attempt, call: Call, answer: Answer) -> None:
+    async def _begin(self, attempt: Attempt, call: Call, answer: Answer, admissions: Admissions) -> None:
         """Call, and wait until there is something to show. Raises UpstreamError."""
         backend = self._services.backends[attempt.deployment.provider.kind]
         self.health.started(attempt.deployment.name, attempt.started_s)
@@ -124,7 +124,8 @@ class Pipeline:
                 await answer.fail(exc)
                 raise
         except BaseException:  # mostly a cancellation, the client is gone; whatever it is, no intent may stay open
-            answer.abandon()
+            if answer.abandon():
+                admissions.has_place = False  # the charge, which is still to come, gives it back
             raise
 
 
@@ -248,12 +249,16 @@ class Answer:
         """What tells the client, in its dialect, that the stream which it was reading broke off."""
         return self._reader.failing(error)
 
-    def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> None:
-        """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end."""
+    def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> bool:
+        """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end.
+
+        Whether a charge is still to come.
+        """
         self._progress.end(self._seen)
         self._reply.close()
-        if not self._follow():
-            self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
+        if self._follow():
+            return True
+        return self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
 
     async def _remember(self) -> None:
         """Write down where the upstream keeps the answer, before the client sees its id."""

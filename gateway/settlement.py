@@ -79,10 +79,15 @@ class Settlement:
         """Something of an answer is here."""
         self._health.began(attempt.deployment.name, self.now_s())
 
-    def abandon(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> None:
-        """The client left: charge in the background what was used. A charge already under way is only repeated."""
-        if not attempt.is_settled:
-            self._services.background.spawn(self._charge_somehow(attempt, outcome, reader, dialect))
+    def abandon(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> bool:
+        """The client left: charge in the background what was used. A charge already under way is only repeated.
+
+        Whether a charge is still to come; false for an attempt that has its own already.
+        """
+        if attempt.is_settled:
+            return False
+        self._services.background.spawn(self._charge_somehow(attempt, outcome, reader, dialect))
+        return True
 
     async def _charge_somehow(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> None:
         try:

@@ -136,6 +136,23 @@ async def test_a_client_that_leaves_at_any_moment_leaves_its_place_too():
     pytest.fail("the walk never ended")
 
 
+async def test_the_charge_of_a_client_that_left_counts_in_its_limits_before_the_place_is_given_back():
+    class Asked(Backend):
+        async def open(self, call):
+            await super().open(call)
+            is_asked.set()
+            await asyncio.Event().wait()
+
+    is_asked = asyncio.Event()
+    pipeline, journal, tasks, _ = budgeted(Asked(WHOLE), limits=LIMITS.limits)
+    task = asyncio.create_task(walk(pipeline, *request()))
+    await is_asked.wait()
+    task.cancel()
+    await asyncio.wait([task])
+    await tasks.drain()
+    assert (journal.lasts, journal.left) == (list(journal.settled), [])
+
+
 async def test_whom_a_limit_refuses_has_consumed_nothing_and_nobody_else_is_asked():
     backend = Backend(WHOLE)
     pipeline, journal, tasks, _ = budgeted(backend, limits=LIMITS.limits)
