@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import anthropic
 import httpx
 import openai
 import pytest
+from money_parts import Purse
 from running_gateway import Gateway, UpstreamProcess
 from spec_parts import CATALOG, Books
 
@@ -88,3 +89,23 @@ def http(gateway: Gateway) -> Iterator[httpx.Client]:
     headers = {"authorization": f"Bearer {gateway.first_key}"}
     with httpx.Client(base_url=gateway.url, headers=headers, timeout=60) as made:
         yield made
+
+
+@pytest.fixture
+def make_purse(gateway: Gateway) -> Iterator[Callable[..., Purse]]:
+    """Makes keys with a budget and a limit of their own; the arguments are those of Purse."""
+    purses: list[Purse] = []
+
+    def make(limit_nusd: int = 10**12, on_exhausted: str = "refuse") -> Purse:
+        purses.append(Purse(gateway, limit_nusd, on_exhausted))
+        return purses[-1]
+
+    yield make
+    for purse in purses:
+        purse.http.close()
+
+
+@pytest.fixture
+def purse(make_purse: Callable[..., Purse]) -> Purse:
+    """A key whose budget of $1,000 no test of one call can spend."""
+    return make_purse()

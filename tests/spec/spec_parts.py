@@ -47,6 +47,8 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "cools-down": ("k/error-429", "j/good"),
     "unpriced-first": ("unpriced", "i/good"),
     "dear-to-free": ("dear", "a/cheap", "free"),
+    "fails-twice-then-next": ("any/error-503~money", "all-meters"),
+    "down-the-ladder": ("dear", "discounted", "a/middle"),
     **MEDIA_ROUTES,
     "first-message-fails": ("messages/error-529", "messages/good"),
     "first-message-is-unpaid": ("messages/error-quota", "messages/good"),
@@ -83,6 +85,7 @@ deployments:
   - {{name: switched-off, provider: up, model: x, price: {{input: 1, output: 2}}, enabled: false}}
   - {{name: one-a-minute, provider: up, model: x, price: {{input: 1, output: 2}}, requests_per_minute: 1}}
   - {{name: only-one-a-minute, provider: up, model: x, price: {{input: 1, output: 2}}, requests_per_minute: 1}}
+  - {{name: another-one-a-minute, provider: up, model: x, price: {{input: 1, output: 2}}, requests_per_minute: 1}}
   - {{name: unpriced, provider: up, model: nobody-knows-its-price}}
   - {{name: unpriced-allowed, provider: up, model: nobody-knows-its-price, unpriced: allow}}
   - {{name: free, provider: up, model: x, price: free}}
