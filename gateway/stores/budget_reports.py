@@ -64,7 +64,7 @@ class BudgetReports:
             within, organization=organization, team=team, limit=limit, cursor=cursor
         )
         periods = [(record.budget, period_of(record.budget, now_ms)) for record in records]
-        # Holds first: what is settled meanwhile is shown as both rather than as neither.
+        # Holds first: what is settled and shipped meanwhile is shown in both rather than in neither.
         held = {one: await self._held(one) for one in {budget.scope.organization_id for budget, _ in periods}}
         async with self._snapshots.open() as connection:
             others = await may_stand_in(connection, [budget for budget, _ in periods])
