@@ -64,6 +64,7 @@ for i = 1, limits do
           reply[5], reply[6], reply[7] = text(tokens_minute), text(rest), '61000'
         end
       end
+      seen.added = tokens_minute >= 0 and tokens or 0 -- what no limit asks for is not trued up either
       counts[#counts + 1] = seen
     end
     if tokens_day >= 0 then
@@ -72,6 +73,7 @@ for i = 1, limits do
         return { 'limit', i, 'tokens_per_day', text(wait_ms(seen, tokens_day, tokens, true, now_ms)), text(tokens_day),
           text(math.max(0, tokens_day - seen.tokens)) }
       end
+      seen.added = tokens
       counts[#counts + 1] = seen
     end
     lines[#lines + 1] = (parallel >= 0 and '1' or '0') .. (tokens_minute >= 0 and '1' or '0')
@@ -120,7 +122,7 @@ if budgets > 0 and hold > 0 then
   redis.call('HSET', PREFIX .. 'holds:' .. instance, id, table.concat(record, '\n'))
 end
 for _, seen in ipairs(counts) do
-  count(seen, seen.now, 1, tokens)
+  count(seen, seen.now, 1, seen.added)
 end
 if #lines > 0 then
   for _, line in ipairs(lines) do
