@@ -150,6 +150,8 @@ async def test_groups_may_also_be_named_one_by_one_and_count_once(client, team):
         ({"bucket": "hour", "from": "2020-01-01"}, "bucket"),
         ({"from": "yesterday"}, "from"),
         ({"from": "2026-11-01T00:00:00"}, "from"),
+        ({"from": "2026-W45-1"}, "from"),
+        ({"from": "20261101T000000Z"}, "from"),
         ({"from": "1969-12-31"}, "from"),
         ({"from": "0001-01-01T00:00:00+14:00"}, "from"),
         ({"from": "2030-01-01"}, "from"),

@@ -8,9 +8,10 @@ from typing import Annotated, Literal
 
 import msgspec
 from fastapi import APIRouter, Query, Response
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
 from gateway.api.admin.access import visible
+from gateway.api.admin.fields import PageQuery
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.tables import csv_answer
 from gateway.stores.budget_reports import BudgetReports, BudgetRow
@@ -24,15 +25,11 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _DIMENSIONS = (*map(str, FIELDS), "each")
 
 
-class BudgetQuery(BaseModel):
+class BudgetQuery(PageQuery):
     """``GET /admin/reports/budgets``. As CSV all budgets come, whatever ``limit`` says."""
-
-    model_config = ConfigDict(extra="forbid")
 
     organization: str | None = None
     team: str | None = None
-    limit: str | None = None
-    cursor: str | None = None
     format: Literal["json", "csv"] = "json"
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 from datetime import UTC, date, datetime, time, tzinfo
 from typing import Annotated
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic.config import JsonDict
 
 from gateway.api.admin.access import visible
 from gateway.domain import Actor, Purpose, Source
@@ -13,9 +15,18 @@ from gateway.errors import BadRequest
 from gateway.stores.entry_filter import EntryFilter
 
 _YEARS = range(1970, 9000)  # far from where calendars and time zones end
-_MOMENT = "A date (its midnight) or an RFC 3339 time with a zone; `%s`."
-FROM = Field(alias="from", description=_MOMENT % "from is inclusive")
-TO = Field(description=_MOMENT % "to is exclusive")
+_MOMENT = "A date (its midnight) or an RFC 3339 time with a zone, %s."
+_FORMATS: JsonDict = {
+    "anyOf": [
+        {"type": "string", "format": "date"},
+        {"type": "string", "format": "date-time"},
+        {"type": "string", "maxLength": 0},
+    ]
+}
+# Python reads more than RFC 3339 as times: weeks, days without dashes.
+_DATED = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}([Tt ].+)?")
+FROM = Field(alias="from", description=_MOMENT % "inclusive", json_schema_extra=_FORMATS)
+TO = Field(description=_MOMENT % "exclusive", json_schema_extra=_FORMATS)
 
 
 def none_if_empty(value: object) -> object:
@@ -78,15 +89,16 @@ def moment(text: str | None, param: str, zone: tzinfo = UTC) -> datetime | None:
     """A date's midnight in ``zone``, or an instant, in UTC; None for nothing. Raises BadRequest naming ``param``."""
     if not text:
         return None
-    try:
-        if len(text) == len("2026-11-01"):
-            value = datetime.combine(date.fromisoformat(text), time(), tzinfo=zone)
-        else:
-            value = datetime.fromisoformat(text)
-        if value.tzinfo is not None and value.year in _YEARS:
-            return value.astimezone(UTC)
-    except ValueError:
-        pass  # said below, once
+    if form := _DATED.fullmatch(text):
+        try:
+            if form[1] is None:
+                value = datetime.combine(date.fromisoformat(text), time(), tzinfo=zone)
+            else:
+                value = datetime.fromisoformat(text)
+            if value.tzinfo is not None and value.year in _YEARS:
+                return value.astimezone(UTC)
+        except ValueError:
+            pass  # said below, once
     raise BadRequest(
         f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z), from the year 1970 on; a plus"
         " sign in an address is written %2B",

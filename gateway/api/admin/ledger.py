@@ -3,32 +3,42 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator
 
 from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty
+from gateway.api.admin.fields import PageQuery
 from gateway.api.admin.guard import Sender
-from gateway.domain import Basis, Outcome
+from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
 from gateway.stores.ledger import LedgerStore
 
+_CONTENT = {"description": "Null, or with content logging prompt and answer."}
 
-class LedgerQuery(EntryQuery):
+
+class LedgerQuery(EntryQuery, PageQuery):
     """``GET /admin/ledger``."""
 
     request: str | None = None
     basis: Annotated[Basis | None, BeforeValidator(none_if_empty)] = None
     status: Annotated[Outcome | None, BeforeValidator(none_if_empty)] = None
-    limit: str | None = None
-    cursor: str | None = None
+
+
+def _page_schema() -> dict[str, Any]:
+    """A page as OpenAPI says it: entries are no Pydantic models, because the path writes them too."""
+    _, parts = msgspec.json.schema_components([LedgerEntry, MeterReading], schema_hook=lambda _: _CONTENT)
+    entry = parts["LedgerEntry"]
+    entry["properties"]["meters"]["items"] = parts["MeterReading"]
+    properties = {"data": {"type": "array", "items": entry}, "next_cursor": {"type": ["string", "null"]}}
+    return {"type": "object", "properties": properties, "required": list(properties)}
 
 
 def add_ledger(router: APIRouter, ledger: LedgerStore, flush: Callable[[], Awaitable[None]]) -> None:
     """The route. ``flush`` ships this process's charges, so that a reader finds its own last call."""
 
-    @router.get("/ledger")
+    @router.get("/ledger", responses={200: {"content": {"application/json": {"schema": _page_schema()}}}})
     async def read_ledger(query: Annotated[LedgerQuery, Query()], actor: Sender) -> Response:
         chosen = chosen_entries(
             query,
