@@ -354,7 +354,13 @@ async def test_an_admin_sees_the_budgets_of_its_own_place_alone(client, budgets,
 
 
 @pytest.mark.parametrize(
-    ("query", "param"), [({"limit": "0"}, "limit"), ({"cursor": "x"}, "cursor"), ({"teem": "x"}, "teem")]
+    ("query", "param"),
+    [
+        ({"limit": "0"}, "limit"),
+        ({"limit": "0", "format": "csv"}, "limit"),
+        ({"cursor": "x"}, "cursor"),
+        ({"teem": "x"}, "teem"),
+    ],
 )
 async def test_a_report_asked_for_wrongly_is_refused_by_the_name_of_the_parameter(client, query, param):
     answer = await client.get("/admin/reports/budgets", params=query)

@@ -16,7 +16,7 @@ from gateway.api.admin.guard import Sender
 from gateway.api.admin.tables import csv_answer
 from gateway.stores.budget_reports import BudgetReports, BudgetRow
 from gateway.stores.budget_spending import first_ms
-from gateway.stores.paging import LIMIT_MAX
+from gateway.stores.paging import LIMIT_MAX, parse_limit
 from gateway.stores.records import Place
 from policies.refusal_text import dollars
 from policies.scopes import FIELDS, scope_fields
@@ -82,14 +82,14 @@ def add_budget_report(
     )
     async def read_budgets(query: Annotated[BudgetQuery, Query()], actor: Sender) -> Response:
         await flush()
-        within, now_ms = visible(actor), int(now_s() * 1000)
+        within, now_ms, limit = visible(actor), int(now_s() * 1000), parse_limit(query.limit)
         is_csv = query.format == "csv"
         rows, next_cursor = await reports.page(
             within,
             now_ms,
             organization=query.organization,
             team=query.team,
-            limit=LIMIT_MAX if is_csv else query.limit,
+            limit=LIMIT_MAX if is_csv else limit,
             cursor=query.cursor,
         )
         told = [_told(row, now_ms) for row in rows]

@@ -11,7 +11,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, BeforeValidator, Field
 
-from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty
+from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty, or_empty
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.tables import csv_answer
 from gateway.domain import Window
@@ -27,7 +27,7 @@ class CostQuery(EntryQuery):
     """``GET /admin/reports/costs``."""
 
     bucket: Annotated[
-        Literal["hour", "day", "month"] | None, BeforeValidator(none_if_empty), Field(description="One sum for all.")
+        Literal["hour", "day", "month"] | None, BeforeValidator(none_if_empty), or_empty(("hour", "day", "month"))
     ] = None
     group_by: Annotated[
         list[str], Field(description=f"Any of {', '.join(GROUPS)}, separated by commas.", default_factory=list)

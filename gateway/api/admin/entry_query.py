@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import UTC, date, datetime, time, tzinfo
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
@@ -34,6 +35,11 @@ def none_if_empty(value: object) -> object:
     return None if value == "" else value
 
 
+def or_empty(words: Iterable[str]) -> Any:
+    """The schema of a parameter that is one of these words, or empty."""
+    return Field(json_schema_extra={"anyOf": [{"type": "string", "enum": [*map(str, words), ""]}]})
+
+
 class EntryQuery(BaseModel):
     """The filters that pages of the ledger and reports share.
 
@@ -52,8 +58,8 @@ class EntryQuery(BaseModel):
     deployment: str | None = None
     model: Annotated[str | None, Field(description="The provider's name for it.")] = None
     provider: str | None = None
-    source: Annotated[Source | None, BeforeValidator(none_if_empty)] = None
-    purpose: Annotated[Purpose | None, BeforeValidator(none_if_empty)] = None
+    source: Annotated[Source | None, BeforeValidator(none_if_empty), or_empty(Source)] = None
+    purpose: Annotated[Purpose | None, BeforeValidator(none_if_empty), or_empty(Purpose)] = None
     tag: str | None = None
     from_: Annotated[str | None, FROM] = None
     to: Annotated[str | None, TO] = None

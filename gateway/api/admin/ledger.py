@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Query, Response
 from pydantic import BeforeValidator
 
-from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty
+from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty, or_empty
 from gateway.api.admin.fields import PageQuery
 from gateway.api.admin.guard import Sender
 from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
@@ -22,8 +22,8 @@ class LedgerQuery(EntryQuery, PageQuery):
     """``GET /admin/ledger``."""
 
     request: str | None = None
-    basis: Annotated[Basis | None, BeforeValidator(none_if_empty)] = None
-    status: Annotated[Outcome | None, BeforeValidator(none_if_empty)] = None
+    basis: Annotated[Basis | None, BeforeValidator(none_if_empty), or_empty(Basis)] = None
+    status: Annotated[Outcome | None, BeforeValidator(none_if_empty), or_empty(Outcome)] = None
 
 
 def _page_schema() -> dict[str, Any]:
