@@ -77,6 +77,15 @@ def test_every_one_of_several_choices_is_held_and_charged(purse: Purse, model: s
     assert entry["held_nusd"] == chat_hold(answer, 3 * 20, INPUT_NUSD, OUTPUT_NUSD)
 
 
+def test_the_best_of_several_completions_costs_all_of_them(purse: Purse, model: str) -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 24}
+    body = {"model": model, "prompt": "What now?", "best_of": 3, "max_tokens": 20, "script": {"usage": usage}}
+    answer = purse.post("completions", body)
+    entry = purse.entry()
+    assert facts(entry) == ("succeeded", "reported", 9 * INPUT_NUSD + 24 * OUTPUT_NUSD)
+    assert entry["held_nusd"] == chat_hold(answer, 3 * 20, INPUT_NUSD, OUTPUT_NUSD)
+
+
 @pytest.mark.parametrize("is_reported", [True, False])
 def test_calls_of_tools_are_output(purse: Purse, model: str, is_reported: bool) -> None:
     script = {"tool_calls": [{"name": "look_up", "arguments": '{"city": "Athens"}'}], "no_usage": not is_reported}
@@ -119,6 +128,13 @@ def test_a_refusal_of_the_upstream_costs_nothing(purse: Purse) -> None:
     entry = purse.entry()
     assert facts(entry) == ("failed", "unbilled", 0)
     assert entry["held_nusd"] > 0
+
+
+def test_a_failure_after_generating_costs_what_the_upstream_reports(purse: Purse) -> None:
+    script = {"failure": {"code": "server_error", "message": "oops"}, "usage": {"input_tokens": 9, "output_tokens": 8}}
+    answer = purse.post("responses", {"model": f"responses/{uuid.uuid4().hex}", "input": "What now?", "script": script})
+    assert answer.is_error
+    assert {facts(entry) for entry in purse.entries(2)} == {("failed", "reported", AGENT_COST_NUSD)}
 
 
 def test_a_stream_that_the_upstream_breaks_costs_what_was_generated(purse: Purse, model: str) -> None:
