@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check test-vllm test-clients bench audit lock
+.PHONY: help install serve test check proofs test-vllm test-clients bench audit lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -31,6 +31,9 @@ NODE        := tests/spec/node
 
 test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test, with all that it needs
 	$(BIN)/pytest -m "not vllm"
+
+proofs: $(VENV)/installed-dev ## the proofs about money in their whole form: kills, cuts, replicas (about 15 minutes)
+	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
 
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 import tempfile
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,6 +26,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 from own_valkey import own_valkey
+from proofs import IS_WHOLE
 from sqlalchemy import text
 
 from gateway.domain import LedgerEntry, Window
@@ -38,7 +38,6 @@ from policies.rule_book import RuleBook
 TEAMS = ("red", "blue")
 KEYS = ("k1", "k2")
 MODELS = ("small", "large")
-IS_WHOLE = os.environ.get("OBOL_PROOFS") == "whole"
 amounts = st.integers(0, 60)
 
 
@@ -237,6 +236,7 @@ def world(migrated_url):
     loop.close()
 
 
+@pytest.mark.proof
 def test_in_any_order_of_events_balances_are_what_ledger_and_holds_say(world):
     machine = type("Books", (Books,), {"world": world})
     run_state_machine_as_test(
