@@ -25,12 +25,21 @@ class Refused(NamedTuple):
 def judged(reply: object, admission: Admission) -> Room | Unknown | Refused:
     """Read an answer. Raises ValueError for one that the script does not give."""
     match reply:
-        case [b"ok", *numbers]:
-            return _room(numbers)
-        case [b"limit", int(which), bytes(kind), bytes(wait_ms), bytes(limit), bytes(rest)]:
-            return _over_limit(admission.claims.limits[which - 1], kind, int(wait_ms), int(limit), int(rest))
-        case [b"budget", int(which), bytes(spent), bytes(held), bytes(_), int(told)]:
-            balance = Balance(int(spent), int(held))
+        case [b"ok", -1, _, _, -1, _, _]:
+            return NO_ROOM_TOLD
+        case [b"ok", int(requests), int(requests_left), int(requests_ms), int(tokens), int(left), int(tokens_ms)]:
+            return Room(
+                limit_requests=requests if requests >= 0 else None,
+                remaining_requests=requests_left if requests >= 0 else None,
+                reset_requests_ms=requests_ms,
+                limit_tokens=tokens if tokens >= 0 else None,
+                remaining_tokens=left if tokens >= 0 else None,
+                reset_tokens_ms=tokens_ms,
+            )
+        case [b"limit", int(which), bytes(kind), int(wait_ms), int(limit), int(rest)]:
+            return _over_limit(admission.claims.limits[which - 1], kind, wait_ms, limit, rest)
+        case [b"budget", int(which), int(spent), int(held), bytes(_), int(told)]:
+            balance = Balance(spent, held)
             return _over_budget(admission.claims.budgets[which - 1], balance, admission.hold_nusd, told == 1)
         case [b"unknown", *which]:
             return Unknown(tuple(index - 1 for index in which if isinstance(index, int)))
@@ -49,21 +58,6 @@ def _over_budget(claim: BudgetClaim, balance: Balance, hold_nusd: int, has_alert
     message, details = budget_refusal(claim, balance, hold_nusd)
     error = BudgetExceeded(message, details=details, on_exhausted=claim.budget.on_exhausted)
     return Refused(error, has_alerted)
-
-
-def _room(numbers: list[object]) -> Room:
-    if numbers[0] == b"-1" and numbers[3] == b"-1":
-        return NO_ROOM_TOLD
-    read = [int(number) if isinstance(number, (bytes, int)) else -1 for number in numbers]
-    has_requests, has_tokens = read[0] >= 0, read[3] >= 0
-    return Room(
-        limit_requests=read[0] if has_requests else None,
-        remaining_requests=read[1] if has_requests else None,
-        reset_requests_ms=read[2],
-        limit_tokens=read[3] if has_tokens else None,
-        remaining_tokens=read[4] if has_tokens else None,
-        reset_tokens_ms=read[5],
-    )
 
 
 def _room_of_refusal(kind: bytes, wait_ms: int, limit: int, rest: int) -> Room:

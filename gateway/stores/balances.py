@@ -23,7 +23,7 @@ from redis.exceptions import RedisError
 
 from gateway.domain import Balance, BudgetClaim, LimitClaim
 from gateway.errors import BudgetsUnavailable
-from gateway.stores.books import Keys, claim_args
+from gateway.stores.books import Keys, pack_claims
 from gateway.stores.journal_reading import journaled_outside
 from gateway.stores.ledger_sums import LedgerSnapshot, LedgerSums, Spent, count
 from gateway.stores.redis_link import Link, Script
@@ -36,7 +36,7 @@ _UNMARK = Script.load("rebuild_unmark", "books")
 _INSTALL = Script.load("rebuild_install", "books", "rebuild")
 _COMPARE = Script.load("rebuild_compare", "books", "rebuild")
 _READ = Script.load("books_read", "books")
-_USED = Script.load("books_used", "books")
+_USED = Script.load("books_used", "books", "rates")
 _MARK_MS = 60_000
 _TRIES = 8
 _LOST_GRACE_MS = 3_000  # after Redis lost its data: by then every living replica has told it again what it holds
@@ -76,14 +76,14 @@ class Balances:
         """What stands of each claim. Raises RedisError, StoreUnavailable and BudgetsUnavailable."""
         if not claims:
             return []
-        args = [arg for claim in claims for arg in claim_args(claim)]
+        args = (pack_claims(claims),)
         for _ in range(_TRIES):
             reply = await self._link.script(_READ, (Keys.of(organization_id, "").books,), args)
             figures = reply if isinstance(reply, list) else []
             pairs = list(zip(figures[::2], figures[1::2], strict=True))
             unknown = [claim for claim, (spent, _) in zip(claims, pairs, strict=True) if spent == b""]
             if not unknown:
-                return [Balance(int(spent), int(held)) for spent, held in pairs]
+                return [Balance(spent, held) for spent, held in pairs]
             await self.rebuild(organization_id, unknown)
         raise BudgetsUnavailable("The balances could not be rebuilt. Please retry.")
 
@@ -93,7 +93,7 @@ class Balances:
             return []
         names = [claim.name for claim in claims]
         reply = await self._link.script(_USED, (Keys.of(organization_id, "").books,), names)
-        numbers = [int(number) for number in reply] if isinstance(reply, list) else []
+        numbers = reply if isinstance(reply, list) else []
         return [LimitUse(*numbers[start : start + 4]) for start in range(0, len(numbers), 4)]
 
     async def rebuild(self, organization_id: str, claims: Sequence[BudgetClaim]) -> None:
@@ -128,7 +128,7 @@ class Balances:
                 continue
             four = [tuple(reply[start : start + 4]) for start in range(0, len(reply), 4)]
             return [
-                Compared(claim, Balance(int(spent), int(held)), Balance(int(stands), int(holds)) if stands else None)
+                Compared(claim, Balance(spent, held), Balance(stands, holds) if stands != b"" else None)
                 for claim, (spent, held, stands, holds) in zip(claims, four, strict=True)
             ]
         raise BudgetsUnavailable("The balances could not be compared. Please retry.")
@@ -159,9 +159,8 @@ class Balances:
             with contextlib.suppress(RedisError):
                 await self._link.script(_UNMARK, (keys.books,), (token,))
             raise
-        args: list[Arg] = [token, generation, len(claims)]
+        args: list[Arg] = [token, generation, pack_claims(claims)]
         for claim, amounts in zip(claims, spent, strict=True):
-            args += claim_args(claim)
             if claim.period.cell_ms:
                 args += [len(amounts), *(number for pair in amounts.items() for number in pair)]
             else:

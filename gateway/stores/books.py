@@ -5,13 +5,15 @@ What lies under the keys is said at the top of lua/books.lua.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+import msgspec
+
 from gateway.domain import BudgetClaim, Claims, LimitClaim
-from gateway.stores.redis_wire import Arg
 
 _KEPT_MAX = 20_000
-_NONE = b"-1"
+_pack = msgspec.msgpack.Encoder().encode
 
 
 class Journaled(NamedTuple):
@@ -36,51 +38,59 @@ class Keys(NamedTuple):
         return cls(f"{prefix}books", f"{prefix}open:{instance}", f"{prefix}journal:{instance}", f"{prefix}instances")
 
 
-def claim_args(claim: BudgetClaim) -> tuple[Arg, ...]:
-    """CLAIM_SIZE arguments, read by ``claim_at`` of lua/books.lua."""
+def pack_claims(claims: Sequence[BudgetClaim]) -> bytes:
+    """Budgets' claims as ``claims_in`` of lua/books.lua reads them."""
+    return _pack([_claim(one) for one in claims])
+
+
+def _claim(claim: BudgetClaim) -> dict[str, object]:
     budget, period = claim.budget, claim.period
-    return (
-        claim.name.encode(),
-        period.start_ms,
-        budget.updated_at_ms,
-        b"" if period.end_ms is None else period.end_ms,
-        period.cell_ms,
-        period.cells,
-        claim.limit_nusd,
-        budget.on_exhausted.encode(),
-        ",".join(map(str, budget.soft_limit_pct)).encode(),
-    )
+    packed: dict[str, object] = {
+        "name": claim.name,
+        "start": period.start_ms,
+        "known": budget.updated_at_ms,
+        "cell_ms": period.cell_ms,
+        "cells": period.cells,
+        "limit": claim.limit_nusd,
+        "mode": budget.on_exhausted,
+        "pcts": sorted(budget.soft_limit_pct),
+    }
+    return packed if period.end_ms is None else packed | {"finish": period.end_ms}
 
 
-def _limit_args(claim: LimitClaim) -> tuple[Arg, ...]:
+def _limit(claim: LimitClaim) -> dict[str, object]:
     limit = claim.limit
-    numbers = (limit.requests_per_minute, limit.tokens_per_minute, limit.tokens_per_day, limit.parallel_requests)
-    return (claim.name.encode(), *(_NONE if number is None else number for number in numbers))
+    rates = {
+        "requests": limit.requests_per_minute,
+        "tokens": limit.tokens_per_minute,
+        "tokens_day": limit.tokens_per_day,
+        "parallel": limit.parallel_requests,
+    }
+    return {"name": claim.name, **{name: rate for name, rate in rates.items() if rate is not None}}
 
 
-class EncodedClaims(NamedTuple):
-    """The arguments of one Claims: all budgets', all limits'."""
+class PackedClaims(NamedTuple):
+    """One Claims as lua/journal_open.lua and journal_settle.lua read it."""
 
     claims: Claims
-    budgets: tuple[Arg, ...]
-    limits: tuple[Arg, ...]
+    budgets: bytes
+    limits: bytes
 
 
-class ClaimEncoder:
-    """Encodes claims once: the rule book gives the same object for as long as it holds."""
+class ClaimPacker:
+    """Packs claims once: the rule book gives the same object for as long as it holds."""
 
     def __init__(self) -> None:
-        self._kept: dict[int, EncodedClaims] = {}
+        self._kept: dict[int, PackedClaims] = {}
 
-    def __call__(self, claims: Claims) -> EncodedClaims:
+    def __call__(self, claims: Claims) -> PackedClaims:
         found = self._kept.get(id(claims))
         if found is not None and found.claims is claims:  # ids come again once their object is gone
             return found
-        budgets = tuple(arg for claim in claims.budgets for arg in claim_args(claim))
-        limits = tuple(arg for claim in claims.limits for arg in _limit_args(claim))
         if len(self._kept) >= _KEPT_MAX:
             self._kept.clear()
-        found = self._kept[id(claims)] = EncodedClaims(claims, budgets, limits)
+        limits = _pack([_limit(one) for one in claims.limits])
+        found = self._kept[id(claims)] = PackedClaims(claims, pack_claims(claims.budgets), limits)
         return found
 
 

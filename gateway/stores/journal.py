@@ -35,7 +35,7 @@ from gateway.errors import BudgetsUnavailable, JournalUnavailable, StoreUnavaila
 from gateway.ids import unix_ms
 from gateway.stores.admission import Unknown, judged
 from gateway.stores.balances import Balances
-from gateway.stores.books import ClaimEncoder, Journaled, Keys, hold_record, place_record
+from gateway.stores.books import ClaimPacker, Journaled, Keys, hold_record, place_record
 from gateway.stores.instances import INSTANCES, ORGANIZATIONS, doubt
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_clock import RedisClock
@@ -49,10 +49,10 @@ _RESTORE_BATCH = 500
 _DROP_BATCH = 2000
 _REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
 
-_OPEN = Script.load("journal_open", "books")
+_OPEN = Script.load("journal_open", "books", "rates")
 _VOID = Script.load("journal_void", "books")
-_SETTLE = Script.load("journal_settle", "books")
-_PART = Script.load("journal_part", "books")
+_SETTLE = Script.load("journal_settle", "books", "rates")
+_PART = Script.load("journal_part", "books", "rates")
 _PROGRESS = Script.load("journal_progress", "books")
 _RESTORE = Script.load("journal_restore", "books")
 _AGAIN = Script.load("journal_again")
@@ -87,7 +87,7 @@ class RedisJournal:
         self._serves_without_redis = serves_without_redis
         self._on_alert = on_alert
         self._encode = msgspec.json.Encoder().encode
-        self._encode_claims = ClaimEncoder()
+        self._pack_claims = ClaimPacker()
         self._keys: dict[str, Keys] = {}
         self._registered: set[str] = set()  # organizations that obol:organizations knows, as far as we know
         self._open: dict[str, Journaled] = {}
@@ -165,7 +165,7 @@ class RedisJournal:
         raise BudgetsUnavailable("What is left of the budgets cannot be told right now. Please retry.")
 
     def _open_args(self, intent: Journaled, request_id: str, admission: Admission) -> tuple[Arg, ...]:
-        encoded = self._encode_claims(admission.claims)
+        packed = self._pack_claims(admission.claims)
         return (
             intent.id,
             intent.entry,
@@ -174,10 +174,8 @@ class RedisJournal:
             admission.hold_nusd,
             admission.input_tokens,
             admission.ladder_pct,
-            len(encoded.claims.budgets),
-            len(encoded.claims.limits),
-            *encoded.budgets,
-            *encoded.limits,
+            packed.budgets,
+            packed.limits,
         )
 
     async def _open_without_redis(self, intent: Journaled, admission: Admission) -> None:
@@ -254,7 +252,6 @@ class RedisJournal:
             self._places.pop(entry.request_id, None)
         keys = self._keys_of(entry.organization_id)
         was_connected = self._link.is_connected
-        encoded = self._encode_claims(claims)
         try:
             if entry.organization_id not in self._registered:
                 await self._register(entry.organization_id)
@@ -270,8 +267,7 @@ class RedisJournal:
                     entry.request_id,
                     entry.input_tokens + entry.output_tokens,
                     int(is_last),
-                    len(claims.budgets),
-                    *encoded.budgets,
+                    self._pack_claims(claims).budgets,
                 ),
             )
         except RedisError as exc:

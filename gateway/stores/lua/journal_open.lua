@@ -1,97 +1,108 @@
 -- Admit a call: check and take its limits, hold its money, record its intent. Whoever is refused consumes nothing.
 -- KEYS: books, open, instances of the organization. ARGV: attempt id, entry, instance, request id, hold, input tokens,
--- ladder (per cent), how many budgets, how many limits, the budgets' claims, the limits (name, requests per minute,
--- tokens per minute, tokens per day, parallel; -1 is none).
+-- ladder (per cent), the budgets' claims, the limits: name, and where there is one, requests and tokens by the minute,
+-- tokens_day, parallel; both packed.
 -- Returns {'ok', limit and rest of requests, ms until empty, the same of tokens (-1: none)}
 --      or {'limit', which (from 1), what, ms until it would fit, limit, rest}
 --      or {'budget', which, spent, held, 'exhausted' | 'downgraded', 1 when an alert was left}
 --      or {'unknown', which, ...}: balances to rebuild, then ask again.
 local id, entry, instance, request = ARGV[1], ARGV[2], ARGV[3], ARGV[4]
 local hold, tokens, ladder = tonumber(ARGV[5]), tonumber(ARGV[6]), tonumber(ARGV[7])
-local budgets, limits = tonumber(ARGV[8]), tonumber(ARGV[9])
-local LIMITS_AT = 10 + budgets * CLAIM_SIZE
+local claims, limits = claims_in(ARGV[8]), cmsgpack.unpack(ARGV[9])
 local now_ms = clock()
 local places = PREFIX .. 'places:' .. instance
 
-local function text(number)
-  return string.format('%.0f', number)
+for which, limit in ipairs(limits) do
+  limit.which = which
 end
 
 -- Another attempt of the same request keeps the places that the first one took.
-local taken, standing = {}, limits > 0 and redis.call('HGET', places, request) or false
+local standing = #limits > 0 and redis.call('HGET', places, request)
 if standing then
+  local had, new = {}, {}
   local _, _, lines = place_of(standing)
   for _, line in ipairs(lines) do
-    taken[string.sub(line, 4)] = true
+    had[string.sub(line, 4)] = true
+  end
+  for _, limit in ipairs(limits) do
+    if not had[limit.name] then
+      new[#new + 1] = limit
+    end
+  end
+  limits = new
+end
+
+local lines, parallel, windows, names = {}, {}, {}, {}
+for i, limit in ipairs(limits) do
+  lines[i] = (limit.parallel and '1' or '0') .. (limit.tokens and '1' or '0') .. (limit.tokens_day and '1' or '0')
+    .. limit.name
+  if limit.parallel then
+    parallel[#parallel + 1] = limit
+  end
+  if limit.requests or limit.tokens then
+    windows[#windows + 1], names[#names + 1] = MINUTE, limit.name
+  end
+  if limit.tokens_day then
+    windows[#windows + 1], names[#names + 1] = DAY, limit.name
   end
 end
 
-local reply = { 'ok', '-1', '-1', '0', '-1', '-1', '0' }
-local tightest_requests, tightest_tokens = nil, nil
-local counts, lines = {}, {}
-for i = 1, limits do
-  local at = LIMITS_AT + (i - 1) * 5
-  local name = ARGV[at]
-  if not taken[name] then
-    local per_minute, tokens_minute = tonumber(ARGV[at + 1]), tonumber(ARGV[at + 2])
-    local tokens_day, parallel = tonumber(ARGV[at + 3]), tonumber(ARGV[at + 4])
-    if parallel >= 0 then
-      local under_way = tonumber(redis.call('HGET', PREFIX .. 'parallel', name) or '0')
-      if under_way + 1 > parallel then
-        return { 'limit', i, 'parallel', '1000', text(parallel), '0' }
-      end
+local taken = {} -- counters and how many requests are under way with this one
+if #parallel > 0 then
+  local counters = of_kind(lines, 1)
+  for i, under_way in ipairs(redis.call('HMGET', PREFIX .. 'parallel', unpack(counters))) do
+    local more = (tonumber(under_way) or 0) + 1
+    if more > parallel[i].parallel then
+      return { 'limit', parallel[i].which, 'parallel', 1000, parallel[i].parallel, 0 }
     end
-    if per_minute >= 0 or tokens_minute >= 0 then
-      local seen = counted(MINUTE, name, now_ms)
-      if per_minute >= 0 then
-        if seen.requests + 1 > per_minute then
-          return { 'limit', i, 'requests', text(wait_ms(seen, per_minute, 1, false, now_ms)), text(per_minute), '0' }
-        end
-        local rest = per_minute - seen.requests - 1
-        if tightest_requests == nil or rest < tightest_requests then
-          tightest_requests = rest
-          reply[2], reply[3], reply[4] = text(per_minute), text(rest), '61000'
-        end
-      end
-      if tokens_minute >= 0 then
-        local rest = tokens_minute - seen.tokens - tokens
-        if rest < 0 then
-          return { 'limit', i, 'tokens', text(wait_ms(seen, tokens_minute, tokens, true, now_ms)), text(tokens_minute),
-            text(math.max(0, tokens_minute - seen.tokens)) }
-        end
-        if tightest_tokens == nil or rest < tightest_tokens then
-          tightest_tokens = rest
-          reply[5], reply[6], reply[7] = text(tokens_minute), text(rest), '61000'
-        end
-      end
-      seen.added = tokens_minute >= 0 and tokens or 0 -- what no limit asks for is not trued up either
-      counts[#counts + 1] = seen
-    end
-    if tokens_day >= 0 then
-      local seen = counted(DAY, name, now_ms)
-      if seen.tokens + tokens > tokens_day then
-        return { 'limit', i, 'tokens_per_day', text(wait_ms(seen, tokens_day, tokens, true, now_ms)), text(tokens_day),
-          text(math.max(0, tokens_day - seen.tokens)) }
-      end
-      seen.added = tokens
-      counts[#counts + 1] = seen
-    end
-    lines[#lines + 1] = (parallel >= 0 and '1' or '0') .. (tokens_minute >= 0 and '1' or '0')
-      .. (tokens_day >= 0 and '1' or '0') .. name
+    taken[2 * i - 1], taken[2 * i] = counters[i], more
   end
 end
 
-local claims = {}
-if budgets > 0 then
+local seen = counted(windows, names, now_ms)
+local reply, told = { 'ok', -1, -1, 0, -1, -1, 0 }, { requests = 2, tokens = 5 }
+-- Refuse when `amount` more does not fit; else tell of the tightest limit of its kind.
+local function refusal(one, limit, kind, amount)
+  local is_tokens = kind ~= 'requests'
+  local most = limit[kind == 'tokens_per_day' and 'tokens_day' or kind]
+  local rest = most - (is_tokens and one.tokens or one.requests)
+  if amount > rest then
+    return { 'limit', limit.which, kind, wait_ms(one, most, amount, is_tokens, now_ms), most, math.max(0, rest) }
+  end
+  local at = told[kind]
+  if at and (reply[at] < 0 or rest - amount < reply[at + 1]) then
+    reply[at], reply[at + 1], reply[at + 2] = most, rest - amount, 61000
+  end
+end
+local at = 0
+for _, limit in ipairs(limits) do
+  if limit.requests or limit.tokens then
+    at = at + 1
+    local refused = limit.requests and refusal(seen[at], limit, 'requests', 1)
+      or limit.tokens and refusal(seen[at], limit, 'tokens', tokens)
+    if refused then
+      return refused
+    end
+    seen[at].added = limit.tokens and tokens or 0 -- what no limit asks for is not trued up either
+  end
+  if limit.tokens_day then
+    at = at + 1
+    local refused = refusal(seen[at], limit, 'tokens_per_day', tokens)
+    if refused then
+      return refused
+    end
+    seen[at].added = tokens
+  end
+end
+
+if #claims > 0 then
   local g, since = generation(now_ms)
   local unknown = { 'unknown' }
-  for i = 1, budgets do
-    local claim = claim_at(10 + (i - 1) * CLAIM_SIZE)
+  for i, claim in ipairs(claims) do
     claim.spent, claim.held = balance(claim, g, since, now_ms)
     if claim.spent == nil then
       unknown[#unknown + 1] = i
     end
-    claims[i] = claim
   end
   if #unknown > 1 then
     return unknown
@@ -100,11 +111,11 @@ if budgets > 0 then
     local used = claim.spent + claim.held
     if claim.mode ~= 'notify' and hold > 0 then
       if used + hold > claim.limit then
-        local told = used >= claim.limit * 0.95 and alert_crossings(claim, claim.spent, claim.held, true, now_ms) or 0
-        return { 'budget', i, text(claim.spent), text(claim.held), 'exhausted', told }
+        local has_alerted = used >= claim.limit * 0.95 and alert_crossings(claim, claim.spent, claim.held, true, now_ms)
+        return { 'budget', i, claim.spent, claim.held, 'exhausted', has_alerted or 0 }
       end
       if claim.mode == 'downgrade' and ladder < 100 and used >= claim.limit * ladder / 100 then
-        return { 'budget', i, text(claim.spent), text(claim.held), 'downgraded', 0 }
+        return { 'budget', i, claim.spent, claim.held, 'downgraded', 0 }
       end
     end
   end
@@ -113,23 +124,21 @@ end
 -- Everything fits. The intent first: a script that fails half way (out of memory) keeps what it did.
 redis.call('HSET', KEYS[2], id, entry)
 redis.call('SADD', KEYS[3], instance)
-if budgets > 0 and hold > 0 then
+if #claims > 0 and hold > 0 then
   local record = { ARGV[5] }
-  for _, claim in ipairs(claims) do
+  for i, claim in ipairs(claims) do
     redis.call('HINCRBY', claim.key, 'h', ARGV[5])
-    record[#record + 1] = claim.name
+    record[i + 1] = claim.name
   end
   redis.call('HSET', PREFIX .. 'holds:' .. instance, id, table.concat(record, '\n'))
 end
-for _, seen in ipairs(counts) do
-  count(seen, seen.now, 1, seen.added)
+for _, one in ipairs(seen) do
+  count(one, one.now, 1, one.added)
+end
+if #taken > 0 then
+  redis.call('HSET', PREFIX .. 'parallel', unpack(taken))
 end
 if #lines > 0 then
-  for _, line in ipairs(lines) do
-    if string.sub(line, 1, 1) == '1' then
-      redis.call('HINCRBY', PREFIX .. 'parallel', string.sub(line, 4), 1)
-    end
-  end
   local record = standing or (math.floor(now_ms / 1000) .. '\n' .. ARGV[6])
   redis.call('HSET', places, request, record .. '\n' .. table.concat(lines, '\n'))
 end

@@ -1,10 +1,10 @@
 -- Replace an intent by its charge and its hold by what it cost.
 -- KEYS: books, open, journal, instances of the organization. ARGV: attempt id, entry, instance, cost, created (ms),
--- request id, tokens, 1 if the request ends with it, how many budgets, their claims.
+-- request id, tokens, 1 if the request ends with it, its budgets' claims, packed.
 -- Returns 1 when an alert was left. Sent twice it does the same.
 -- The charge first: a script that fails half way (out of memory) keeps what it did, and the intent must outlive that.
 local id, instance = ARGV[1], ARGV[3]
-local cost, created_ms, budgets = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[9])
+local cost, created_ms, claims = tonumber(ARGV[4]), tonumber(ARGV[5]), claims_in(ARGV[9])
 local was_journaled = redis.call('HSET', KEYS[3], id, ARGV[2]) == 0
 local was_open = redis.call('HDEL', KEYS[2], id) == 1
 redis.call('SADD', KEYS[4], instance)
@@ -45,33 +45,26 @@ for _, name in ipairs(names) do
 end
 
 local told, drawn_on = 0, {}
-if budgets > 0 then
+if #claims > 0 then
   local g, since = generation(now_ms)
-  for i = 1, budgets do
-    local claim = claim_at(10 + (i - 1) * CLAIM_SIZE)
+  for i, claim in ipairs(claims) do
     local spent, held = balance(claim, g, since, now_ms)
     if spent ~= nil then
       if is_held[claim.name] then
         redis.call('HINCRBY', claim.key, 'h', '-' .. amount)
         held = held - tonumber(amount)
       end
-      local is_counted = cost ~= 0
-      if claim.cell_ms > 0 then
-        local cell = math.floor(created_ms / claim.cell_ms)
-        is_counted = is_counted and cell >= tonumber(redis.call('HGET', claim.key, 'f'))
-        if is_counted then
+      local cell = claim.cell_ms > 0 and math.floor(created_ms / claim.cell_ms)
+      if cost ~= 0 and not (cell and cell < claim.first) then
+        if cell then
           redis.call('HINCRBY', claim.key, 'c' .. cell, ARGV[4])
         end
-      end
-      if is_counted then
         redis.call('HINCRBY', claim.key, 's', ARGV[4])
-        if alert_crossings(claim, spent + cost, held, false, now_ms) == 1 then
-          told = 1
-        end
+        told = math.max(told, alert_crossings(claim, spent + cost, held, false, now_ms))
       end
     end
     is_held[claim.name] = nil
-    drawn_on[#drawn_on + 1] = claim.name
+    drawn_on[i] = claim.name
   end
 end
 for name in pairs(is_held) do

@@ -1,6 +1,6 @@
 -- What rebuilding balances and comparing them share; it is put after books.lua.
--- KEYS: books, instances of the organization. ARGV: token, generation it began in, how many balances, then of each its
--- claim, how many cells (0 for a calendar window), the amount or (cell, amount) of each.
+-- KEYS: books, instances of the organization. ARGV: token, generation it began in, claims, packed, then of each how many
+-- cells (0 for a calendar window), the amount or (cell, amount) of each.
 
 -- The claims with what ledger and journal hold, what was settled since, and all open holds; ends the rebuild's marks.
 -- nil when the books became doubtful meanwhile or the rebuild took too long: again.
@@ -15,11 +15,10 @@ local function rebuilt(now_ms)
     return nil
   end
 
-  local built, by_name, at = {}, {}, 4
-  for i = 1, tonumber(ARGV[3]) do
-    local claim = claim_at(at)
-    local cells = tonumber(ARGV[at + CLAIM_SIZE])
-    at = at + CLAIM_SIZE + 1
+  local built, by_name, at = claims_in(ARGV[3]), {}, 4
+  for _, claim in ipairs(built) do
+    local cells = tonumber(ARGV[at])
+    at = at + 1
     claim.spent, claim.held, claim.amounts = 0, 0, {}
     if claim.cell_ms == 0 then
       claim.spent = tonumber(ARGV[at])
@@ -29,7 +28,7 @@ local function rebuilt(now_ms)
       claim.amounts[tonumber(ARGV[at])] = tonumber(ARGV[at + 1])
       at = at + 2
     end
-    built[i], by_name[claim.name] = claim, claim
+    by_name[claim.name] = claim
   end
   for i = 1, #tap, 2 do
     local cost, names = held_by(tap[i + 1])

@@ -8,7 +8,7 @@ if built then
   for _, claim in ipairs(built) do
     local spent, held = balance(claim, g, since, now_ms)
     for _, amount in ipairs({ claim.spent, claim.held, spent or '', held or '' }) do
-      reply[#reply + 1] = amount ~= '' and string.format('%.0f', amount) or ''
+      reply[#reply + 1] = amount
     end
   end
 end

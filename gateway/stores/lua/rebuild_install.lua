@@ -11,15 +11,14 @@ for _, claim in ipairs(built) do
     redis.call('HSET', claim.key, 'f', claim.oldest)
     for cell, amount in pairs(claim.amounts) do
       if cell >= claim.oldest then
-        redis.call('HSET', claim.key, 'c' .. cell, string.format('%.0f', amount))
+        redis.call('HSET', claim.key, 'c' .. cell, amount)
       end
     end
-  elseif claim.finish ~= '' then
+  elseif claim.finish then
     redis.call('HSET', claim.key, 'g', '') -- a key that does not exist cannot be told when to expire
-    redis.call('PEXPIREAT', claim.key, string.format('%.0f', math.max(tonumber(claim.finish), now_ms) + KEPT_MS))
+    redis.call('PEXPIREAT', claim.key, math.max(claim.finish, now_ms) + KEPT_MS)
   end
-  redis.call('HSET', claim.key, 'g', g, 's', string.format('%.0f', claim.spent), 'h',
-    string.format('%.0f', claim.held), 'b', string.format('%.0f', now_ms))
+  redis.call('HSET', claim.key, 'g', g, 's', claim.spent, 'h', claim.held, 'b', now_ms)
   if alerted then
     redis.call('HSET', claim.key, 'a', alerted)
   end
