@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from process_parts import Serving
+from replicas import Replicas
 
 
 @pytest.fixture(scope="session")
@@ -31,3 +32,10 @@ def serve(served_folder):
     yield start
     for one in started:
         one.clean_up()
+
+
+@pytest.fixture(scope="session")
+def replicas(tmp_path_factory):
+    """Three gateways on one Postgres and one Valkey. Whoever kills one of them starts it again."""
+    with Replicas(tmp_path_factory.mktemp("replicas")) as running:
+        yield running
