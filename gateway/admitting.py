@@ -80,7 +80,6 @@ class Admissions:
             claims=claims,
             hold_nusd=held_nusd,
             input_tokens=self._input_tokens,
-            is_first=self._is_first,
             ladder_pct=ladder_pct,
         )
         attempt = Attempt(deployment, decision.baseline, entry, services.clock.monotonic_s())

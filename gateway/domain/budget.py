@@ -145,14 +145,13 @@ class Admission:
     """What one attempt asks for before it may start.
 
     ``hold_nusd`` is the most that it can cost. ``input_tokens`` is the estimate for token limits, trued up at
-    settlement. Only the first attempt of a request counts against limits; later ones keep its parallel place.
+    settlement. A request counts once against each limit; its later attempts keep the place that the first one took.
     ``ladder_pct``: budgets that downgrade let this deployment be called while less than this share of them is used.
     """
 
     claims: Claims = NO_CLAIMS
     hold_nusd: int = 0
     input_tokens: int = 0
-    is_first: bool = True
     ladder_pct: int = 100
 
 

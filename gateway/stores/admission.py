@@ -1,12 +1,81 @@
-"""What the answer of lua/journal_open.lua means: room, a refusal in words, or balances to rebuild."""
+"""Asks Redis to admit a call, and what its answer means: room, a refusal in words, or balances to rebuild."""
 
 from __future__ import annotations
 
+import dataclasses
+from collections.abc import Callable
 from typing import NamedTuple
 
 from gateway.domain import NO_ROOM_TOLD, Admission, Balance, BudgetClaim, LimitClaim, Room
-from gateway.errors import BudgetExceeded, GatewayError, RateLimited
+from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError, RateLimited, StoreUnavailable
+from gateway.stores.balances import Balances
+from gateway.stores.books import ClaimPacker, Journaled, Keys
+from gateway.stores.redis_link import Link, Script
 from policies.refusal_text import budget_refusal, limit_refusal
+
+_REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
+
+_OPEN = Script.load("journal_open", "books", "rates")
+
+
+class Admissions:
+    """``admit`` checks and takes a call's limits, holds its money and records its intent, all in one script."""
+
+    def __init__(
+        self,
+        link: Link,
+        balances: Balances,
+        pack_claims: ClaimPacker,
+        *,
+        serves_without_balances: bool,
+        on_alert: Callable[[str], None],
+    ) -> None:
+        """``serves_without_balances``: while balances cannot be rebuilt, calls go on without their budgets.
+
+        ``on_alert`` is told the organization for which an alert was left in Redis.
+        """
+        self._link = link
+        self._balances = balances
+        self._pack_claims = pack_claims
+        self._serves_without_balances = serves_without_balances
+        self._on_alert = on_alert
+
+    async def admit(self, keys: Keys, intent: Journaled, asked_by: tuple[str, str], admission: Admission) -> Room:
+        """Ask, and again after every rebuild that the answer calls for; ``asked_by``: instance and request.
+
+        Raises RedisError, RateLimited, BudgetExceeded and BudgetsUnavailable.
+        """
+        for _ in range(_REBUILDS_MAX):
+            claims = self._pack_claims(admission.claims)
+            reply = await self._link.script(
+                _OPEN,
+                (keys.books, keys.open, keys.instances),
+                (
+                    intent.id,
+                    intent.entry,
+                    *asked_by,
+                    admission.hold_nusd,
+                    admission.input_tokens,
+                    admission.ladder_pct,
+                    claims.budgets,
+                    claims.limits,
+                ),
+            )
+            judgement = judged(reply, admission)
+            if isinstance(judgement, Room):
+                return judgement
+            if isinstance(judgement, Refused):
+                if judgement.has_alerted:
+                    self._on_alert(intent.organization_id)
+                raise judgement.error
+            unknown = [admission.claims.budgets[index] for index in judgement.which]
+            try:
+                await self._balances.rebuild(intent.organization_id, unknown)
+            except StoreUnavailable as exc:
+                if not self._serves_without_balances:
+                    raise BudgetsUnavailable(f"What is left of the budgets cannot be told right now: {exc}") from exc
+                admission = dataclasses.replace(admission, claims=admission.claims._replace(budgets=()))
+        raise BudgetsUnavailable("What is left of the budgets cannot be told right now. Please retry.")
 
 
 class Unknown(NamedTuple):

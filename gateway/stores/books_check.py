@@ -108,10 +108,9 @@ class BooksCheck:
         for name in names:
             budget_id, start, *suffix = name.split(":", 2)
             budget = mine.get(budget_id)
-            if budget is None:
+            if budget is None or budget.is_rolling is not start.startswith("r"):
                 continue
-            start_ms = int(start.removeprefix("r"))
-            period = period_of(budget, now_ms if budget.is_rolling else start_ms)
+            period = period_of(budget, now_ms if budget.is_rolling else int(start))
             base = balance_name(budget, period, None)
             if budget.updated_at_ms > now_ms - _CHANGING_MS or name != ":".join([base, *suffix]):
                 continue

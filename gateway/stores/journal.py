@@ -22,7 +22,6 @@ whose intent was already entered as orphaned becomes its correction (LedgerSink)
 from __future__ import annotations
 
 import asyncio
-import dataclasses
 import logging
 from collections.abc import Callable, Iterable, Sequence
 
@@ -31,25 +30,24 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gateway.domain import NO_CLAIMS, NO_ROOM_TOLD, Admission, Claims, LedgerEntry, OnExhausted, Room
-from gateway.errors import BudgetsUnavailable, JournalUnavailable, StoreUnavailable
+from gateway.errors import BudgetsUnavailable, JournalUnavailable
 from gateway.ids import unix_ms
-from gateway.stores.admission import Unknown, judged
+from gateway.stores.admission import Admissions
 from gateway.stores.balances import Balances
-from gateway.stores.books import ClaimPacker, Journaled, Keys, hold_record, place_record
+from gateway.stores.books import ClaimPacker, Journaled, Keys
 from gateway.stores.instances import INSTANCES, ORGANIZATIONS, doubt
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link, Script
 from gateway.stores.redis_wire import Arg
+from gateway.stores.under_way import UnderWay
 from gateway.stores.unshipped import Unshipped
 
 log = logging.getLogger("obol.journal")
 
 _RESTORE_BATCH = 500
 _DROP_BATCH = 2000
-_REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
 
-_OPEN = Script.load("journal_open", "books", "rates")
 _VOID = Script.load("journal_void", "books")
 _SETTLE = Script.load("journal_settle", "books", "rates")
 _PART = Script.load("journal_part", "books", "rates")
@@ -83,17 +81,16 @@ class RedisJournal:
         self.clock = clock or RedisClock()
         self._link = link
         self._local = local
-        self._balances = balances
+        self._pack_claims = ClaimPacker()
+        self._admissions = Admissions(
+            link, balances, self._pack_claims, serves_without_balances=serves_without_redis, on_alert=on_alert
+        )
         self._serves_without_redis = serves_without_redis
         self._on_alert = on_alert
         self._encode = msgspec.json.Encoder().encode
-        self._pack_claims = ClaimPacker()
         self._keys: dict[str, Keys] = {}
         self._registered: set[str] = set()  # organizations that obol:organizations knows, as far as we know
-        self._open: dict[str, Journaled] = {}
-        self._asking: dict[str, str] = {}  # attempt -> request: sent to be admitted, not answered yet
-        self._holds: dict[str, str] = {}  # attempt -> its record in Redis
-        self._places: dict[str, tuple[str, str]] = {}  # request -> organization, its record in Redis
+        self._under_way = UnderWay()
         self.charges = Unshipped()
         self._shipped: dict[str, list[str]] = {}  # organization -> ids that Redis still has to drop
         self._never_sent: set[str] = set()  # settled while Redis was away: Redis has nothing to drop
@@ -112,7 +109,7 @@ class RedisJournal:
     @property
     def in_flight(self) -> int:
         """How many calls are open."""
-        return len(self._open)
+        return len(self._under_way)
 
     async def open(self, entry: LedgerEntry, admission: Admission = Admission()) -> Room:  # noqa: B008 - frozen
         """Admit a call and record its intent.
@@ -120,91 +117,47 @@ class RedisJournal:
         Raises RateLimited, BudgetExceeded, BudgetsUnavailable (a budget applies and Redis or Postgres is away), and
         JournalUnavailable when neither Redis nor the disk takes the intent.
         """
-        intent = self._open[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
-        self._asking[entry.id] = entry.request_id
+        intent = Journaled(entry.id, entry.organization_id, self._encode(entry))
+        self._under_way.ask(intent, entry.request_id)
         try:
-            room = await self._admit(intent, entry.request_id, admission)
+            if intent.organization_id not in self._registered:
+                await self._register(intent.organization_id)
+            keys = self._keys_of(intent.organization_id)
+            room = await self._admissions.admit(keys, intent, (self.instance, entry.request_id), admission)
         except RedisError as exc:
             self._fell_behind("open", exc)
             await self._open_without_redis(intent, admission)
             room = NO_ROOM_TOLD
         except asyncio.CancelledError:
-            self._remember(intent, entry.request_id, admission)  # it may have been admitted: void and leave undo that
+            # It may have been admitted: void and leave undo that.
+            self._under_way.admitted(intent, entry.request_id, admission, int(self.clock.unix_s()))
             raise
         except Exception:  # refused, in whatever way: nothing of it may stand
-            self._open.pop(intent.id, None)
+            self._under_way.end(intent.id)
             raise
         finally:
-            self._asking.pop(intent.id, None)
-        self._remember(intent, entry.request_id, admission)
+            self._under_way.answered(intent)
+        self._under_way.admitted(intent, entry.request_id, admission, int(self.clock.unix_s()))
         return room
-
-    async def _admit(self, intent: Journaled, request_id: str, admission: Admission) -> Room:
-        """Ask Redis, and again after every rebuild that the answer calls for. Raises RedisError and refusals."""
-        claims, keys = admission.claims, self._keys_of(intent.organization_id)
-        if intent.organization_id not in self._registered:
-            await self._register(intent.organization_id)
-        args = self._open_args(intent, request_id, admission)
-        for _ in range(_REBUILDS_MAX):
-            reply = await self._link.script(_OPEN, (keys.books, keys.open, keys.instances), args)
-            judgement = judged(reply, admission)
-            if isinstance(judgement, Room):
-                return judgement
-            if not isinstance(judgement, Unknown):
-                if judgement.has_alerted:
-                    self._on_alert(intent.organization_id)
-                raise judgement.error
-            try:
-                unknown = [claims.budgets[index] for index in judgement.which]
-                await self._balances.rebuild(intent.organization_id, unknown)
-            except StoreUnavailable as exc:
-                if not self._serves_without_redis:
-                    raise BudgetsUnavailable(f"What is left of the budgets cannot be told right now: {exc}") from exc
-                claims = claims._replace(budgets=())
-                args = self._open_args(intent, request_id, dataclasses.replace(admission, claims=claims))
-        raise BudgetsUnavailable("What is left of the budgets cannot be told right now. Please retry.")
-
-    def _open_args(self, intent: Journaled, request_id: str, admission: Admission) -> tuple[Arg, ...]:
-        packed = self._pack_claims(admission.claims)
-        return (
-            intent.id,
-            intent.entry,
-            self.instance,
-            request_id,
-            admission.hold_nusd,
-            admission.input_tokens,
-            admission.ladder_pct,
-            packed.budgets,
-            packed.limits,
-        )
 
     async def _open_without_redis(self, intent: Journaled, admission: Admission) -> None:
         is_budgeted = admission.hold_nusd > 0 and any(
             claim.budget.on_exhausted is not OnExhausted.NOTIFY for claim in admission.claims.budgets
         )
         if is_budgeted and not self._serves_without_redis:
-            self._open.pop(intent.id, None)
+            self._under_way.end(intent.id)
             raise BudgetsUnavailable(
                 "A budget applies to this call, and what is left of it cannot be told while Redis is away."
             )
         try:
             await self._local.open(intent.organization_id, intent.id, intent.entry)
         except JournalUnavailable:
-            self._open.pop(intent.id, None)
+            self._under_way.end(intent.id)
             raise
-
-    def _remember(self, intent: Journaled, request_id: str, admission: Admission) -> None:
-        """Keep what Redis holds for this call, to tell it again should Redis lose it."""
-        if record := hold_record(admission.hold_nusd, admission.claims):
-            self._holds[intent.id] = record
-        if admission.claims.limits and request_id not in self._places:
-            record = place_record(int(self.clock.unix_s()), admission.input_tokens, admission.claims)
-            self._places[request_id] = (intent.organization_id, record)
 
     async def void(self, entry: LedgerEntry) -> None:
         """Take an intent and its hold back: its call was never made."""
-        self._open.pop(entry.id, None)
-        self._holds.pop(entry.id, None)
+        self._under_way.end(entry.id)
         keys = self._keys_of(entry.organization_id)
         try:
             await self._link.script(_VOID, (keys.books, keys.open), (entry.id, self.instance))
@@ -218,7 +171,7 @@ class RedisJournal:
 
     async def leave(self, request_id: str, organization_id: str) -> None:
         """The request has ended without a last settlement: give its parallel place back."""
-        if self._places.pop(request_id, None) is None:
+        if not self._under_way.leave(request_id):
             return
         keys = self._keys_of(organization_id)
         try:
@@ -230,8 +183,8 @@ class RedisJournal:
         """Renew intents that are still open: what would stand if this process died now."""
         renewed: dict[str, list[Arg]] = {}
         for entry in entries:
-            if entry.id in self._open and entry.id not in self._asking:
-                intent = self._open[entry.id] = Journaled(entry.id, entry.organization_id, self._encode(entry))
+            intent = Journaled(entry.id, entry.organization_id, self._encode(entry))
+            if self._under_way.renew(intent):
                 renewed.setdefault(intent.organization_id, []).extend((intent.id, intent.entry))
         for organization_id, args in renewed.items():
             keys = self._keys_of(organization_id)
@@ -246,10 +199,9 @@ class RedisJournal:
         """Replace the intent of the same id by its charge, and its hold by what it cost. May be repeated."""
         charge = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self.charges.add(charge)
-        self._open.pop(entry.id, None)
-        self._holds.pop(entry.id, None)
+        self._under_way.end(entry.id)
         if is_last:
-            self._places.pop(entry.request_id, None)
+            self._under_way.leave(entry.request_id)
         keys = self._keys_of(entry.organization_id)
         was_connected = self._link.is_connected
         try:
@@ -369,21 +321,10 @@ class RedisJournal:
             )
         # After the charges: this begins a new generation of the books, in which they must be found.
         for organization_id in list(self._keys):
-            await self._restore_open(organization_id)
+            keys = self._keys_of(organization_id)
+            args = self._under_way.restore_args(organization_id, self.instance)
+            await self._link.script(_RESTORE, (keys.books, keys.open, keys.instances), args)
         await self._drop_shipped()
-
-    async def _restore_open(self, organization_id: str) -> None:
-        keys, asking = self._keys_of(organization_id), self._asking
-        intents: list[Arg] = []
-        for intent in self._open.values():
-            if intent.organization_id == organization_id and intent.id not in asking:
-                intents += [intent.id, intent.entry, self._holds.get(intent.id, "")]
-        places: list[Arg] = []
-        for request_id, (organization, record) in self._places.items():
-            if organization == organization_id:
-                places += [request_id, record]
-        args = (self.instance, len(intents) // 3, len(places) // 2, *intents, *places, *asking, *asking.values())
-        await self._link.script(_RESTORE, (keys.books, keys.open, keys.instances), args)
 
     async def sign_off(self) -> bool:
         """Deregister after a clean end; false when something is left, which a sweeper then takes up.
@@ -399,7 +340,7 @@ class RedisJournal:
             for organization_id in self._keys:
                 keys = self._keys_of(organization_id)
                 left += _count(await self._link.script(_LEAVE, keys, (self.instance,)))
-            if left == 0 and not self.charges and not self._open:
+            if left == 0 and not self.charges and not self._under_way:
                 await self._link.command("HDEL", INSTANCES, self.instance)
                 return True
         except RedisError as exc:
@@ -412,7 +353,7 @@ class RedisJournal:
         for charge in self.charges:
             if not self._local.holds(charge.id):
                 await self._settle_locally(charge)
-        for intent in list(self._open.values()):
+        for intent in self._under_way:
             if not self._local.holds(intent.id):
                 try:
                     await self._local.open(intent.organization_id, intent.id, intent.entry)

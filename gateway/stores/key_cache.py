@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import OrderedDict
@@ -32,6 +33,8 @@ LOOKUPS_MAX = 2  # at once: a flood of made-up keys must leave the ledger its co
 LOOKUP_S = 5.0  # including the wait for its turn
 SILENCE_S = 5.0  # then the subscription is asked whether it lives
 RECONNECT_S = 0.5
+FIRST_LOOK_S = 10.0
+LOOK_AGAIN_S = 0.1
 REDIS_TIMEOUT_S = 2.0
 
 
@@ -42,7 +45,7 @@ class KeySource(Protocol):
         """The caller of a live key. Raises StoreUnavailable."""
 
     async def changes(self, since: datetime | None) -> Changes:
-        """The keys that changed since then. Raises StoreUnavailable."""
+        """The keys that changed since then, None: many that are live. Raises StoreUnavailable."""
 
 
 class KeyCache:
@@ -69,6 +72,7 @@ class KeyCache:
         self._pending: dict[bytes, asyncio.Task[Caller | None]] = {}
         self._lookups = asyncio.Semaphore(LOOKUPS_MAX)
         self._since: datetime | None = None
+        self._news = 0  # announcements heard
         self._refreshed_s = monotonic_s()
 
     async def find(self, secret: str) -> Caller | None:
@@ -89,10 +93,12 @@ class KeyCache:
         return caller
 
     async def refresh(self) -> None:
-        """Take in what changed since the last time; run it every 10 s. Raises StoreUnavailable.
+        """Take in what changed since the last time; run it before the first request and every 10 s.
 
-        After an hour without success nothing is believed any more.
+        The first time many keys are taken in unasked: a process that was just started must serve them too when
+        Postgres goes away. After an hour without success nothing is believed any more. Raises StoreUnavailable.
         """
+        news = self._news
         try:
             changes = await self._source.changes(self._since)
         except StoreUnavailable:
@@ -101,6 +107,8 @@ class KeyCache:
             raise
         if self._since is None:
             self.forget()  # what was looked up before the first refresh may have changed before it too
+            if self._news == news:  # else what was read may be older than the news
+                self._known = {one.digest: one.caller for one in reversed(changes.keys) if one.caller is not None}
         self._since, self._refreshed_s = changes.until, self._monotonic_s()
         for changed in changes.keys:
             self._take(changed.digest, changed.caller)
@@ -108,6 +116,7 @@ class KeyCache:
 
     def heard(self, announcement: bytes) -> None:
         """A message of the channel: a digest in hexadecimal, whose key must be looked up anew, or ``*`` for all."""
+        self._news += 1
         try:
             key = bytes.fromhex(announcement.decode("ascii"))
         except ValueError:
@@ -196,6 +205,22 @@ class Follower(Protocol):
 
     async def refresh(self) -> None:
         """Take in what was announced while nobody listened. Raises StoreUnavailable."""
+
+
+async def look_first(*caches: Follower) -> None:
+    """Know keys and rules before the first request, so that serving goes on should Postgres go away right then.
+
+    While it is away already, the other processes of the gateway, who know them, serve alone for some seconds.
+    """
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout(FIRST_LOOK_S):
+            for cache in caches:
+                while True:
+                    try:
+                        await cache.refresh()
+                        break
+                    except StoreUnavailable:
+                        await asyncio.sleep(LOOK_AGAIN_S)
 
 
 async def follow(redis: Redis | RedisCluster, *caches: Follower) -> None:

@@ -24,6 +24,7 @@ from gateway.stores.tenants import MEMBER, TEAM
 
 # A transaction's now() is its beginning; it becomes visible at most this much later (statement_timeout is 15 s).
 _COMMIT_DELAY = timedelta(seconds=60)
+_FIRST_MAX = 10_000  # keys that a process takes in when it starts: 0.2 s and 11 MB at most
 _ANYWHERE = Place()
 
 
@@ -69,7 +70,7 @@ class KnownKey:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """All secrets of the keys that changed since ``since``; ask next with ``until``."""
+    """All secrets of the keys that changed; ask next with ``until``."""
 
     keys: tuple[KnownKey, ...]
     until: datetime
@@ -250,13 +251,15 @@ class KeyStore:
         return next((one.caller for one in _known(row) if one.digest == secret_sha256), None) if row else None
 
     async def changes(self, since: datetime | None) -> Changes:
-        """The keys that changed after ``since``, some of them perhaps seen before; none when it is None."""
+        """The keys that changed after ``since``, some of them perhaps seen before; the newest live ones for None."""
+        query = select(*_KNOWN).select_from(_OF_TEAM)
+        if since is None:
+            query = query.where(keys.c.revoked_at.is_(None)).order_by(keys.c.updated_at.desc()).limit(_FIRST_MAX)
+        else:
+            query = query.where(keys.c.updated_at > since - _COMMIT_DELAY)
         with translated():
             async with self._engine.connect() as connection:
                 until = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
-                if since is None:
-                    return Changes((), until)
-                query = select(*_KNOWN).select_from(_OF_TEAM).where(keys.c.updated_at > since - _COMMIT_DELAY)
                 rows = (await connection.execute(query)).all()
         return Changes(tuple(known for row in rows for known in _known(row)), until)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -126,10 +126,12 @@ class ReportStore:
 
     async def costs(self, question: CostQuestion) -> CostReport:
         """Raises BadRequest for what is too long, and StoreUnavailable, also for what takes too long."""
-        starts = await _starts(question)
         async with self._snapshots.open() as connection:
+            starts = await _starts(connection, question)
             rows = await _rows(connection, question, starts) if starts or question.groups else None
             totals = await _totals(connection, question)
+        if question.bucket is not None and not starts:
+            return CostReport((), totals)
         if rows is None:
             return CostReport((CostRow(None, {}, totals),), totals)
         if len(rows) > ROWS_MAX:
@@ -148,7 +150,7 @@ class ReportStore:
         )
 
 
-async def _starts(question: CostQuestion) -> list[datetime]:
+async def _starts(connection: AsyncConnection, question: CostQuestion) -> list[datetime]:
     """Where the question's buckets begin. Raises BadRequest for more than a report can have."""
     bucket, from_at, to_at = question.bucket, question.chosen.from_at, question.chosen.to_at
     if bucket is None:
@@ -156,12 +158,24 @@ async def _starts(question: CostQuestion) -> list[datetime]:
     if from_at is None or to_at is None:
         raise ValueError("buckets of a time without bounds")
     if buckets_max(bucket, from_at, to_at) > ROWS_MAX:
+        from_at, to_at = await _within_ledger(connection, from_at, to_at)
+    if buckets_max(bucket, from_at, to_at) > ROWS_MAX:
         raise BadRequest(
             f"a report has at most {ROWS_MAX} rows, and so many are not enough for every {bucket} of that time",
             param="bucket",
         )
     # Some ten milliseconds for the most that can be: too long for the loop that serves requests.
     return await asyncio.to_thread(lambda: list(bucket_starts(bucket, from_at, to_at, question.zone)))
+
+
+async def _within_ledger(
+    connection: AsyncConnection, from_at: datetime, to_at: datetime
+) -> tuple[datetime, datetime]:
+    """The span without what lies before the first entry and after the last."""
+    first, last = (await connection.execute(text("SELECT min(created_at), max(created_at) FROM ledger_entries"))).one()
+    if first is None:
+        return from_at, from_at
+    return max(from_at, first), min(to_at, last + timedelta(microseconds=1))
 
 
 async def _rows(connection: AsyncConnection, question: CostQuestion, starts: list[datetime]) -> list[RowMapping]:

@@ -98,7 +98,6 @@ async def test_a_retry_and_a_fallback_hold_anew_after_the_failed_attempt_was_set
     pipeline, journal, _, _ = budgeted(backend)
     await pipeline.answer(*request())
     assert [step for step, _ in journal.order] == ["open", "settle"] * 3
-    assert [one.is_first for one in journal.admissions] == [True, False, False]
     small, again, big = (one.hold_nusd for one in journal.admissions)
     assert small == again < big
 
@@ -252,7 +251,6 @@ async def test_an_attempt_that_its_providers_limits_refuse_gives_its_hold_back()
     pipeline, journal, _, _ = budgeted(backend, admission=Full())
     answer = await pipeline.answer(*request())
     assert ([step for step, _ in journal.order], answer.deployment) == (["open", "void", "open", "settle"], "big")
-    assert [one.is_first for one in journal.admissions] == [True, False]
 
 
 async def test_what_limits_leave_is_told_with_the_answer_also_after_a_fallback():
