@@ -46,10 +46,10 @@ def _without_waiting(monkeypatch):
 
 
 @asynccontextmanager
-async def budgeted_replica(redis_url, engine, tmp_path, organization, **scope):
+async def budgeted_replica(redis_url, engine, tmp_path, organization, *, is_rolling=False, **scope):
     """A replica in an organization with one budget of the month, and that budget."""
     made = await BudgetStore(engine).create(
-        OWNER, Scope(organization, **scope), limit_nusd=100 * DOLLAR, window=Window.MONTH
+        OWNER, Scope(organization, **scope), limit_nusd=100 * DOLLAR, window=Window.MONTH, is_rolling=is_rolling
     )
     async with replicas(redis_url, engine, tmp_path, RuleBook([made.budget])) as (one,):
         yield one, made.budget
@@ -104,6 +104,33 @@ async def test_a_balance_that_says_something_else_is_told_with_both_figures_and_
         assert count == 1
         assert after.differences == []
         assert await one.standing(call) == [(3, DOLLAR)]
+
+
+async def test_rolling_balances_are_compared_and_mended(redis_url, engine, tmp_path, organization, settings):
+    async with budgeted_replica(redis_url, engine, tmp_path, organization, is_rolling=True) as (one, _):
+        call = await spend(one, organization, 3)
+        right = await verified(settings, organization)
+        name = one.claims(call).budgets[0].name
+        await one.link.command("HINCRBY", f"obol:{{{organization}}}:balance:{name}", "s", 5)
+
+        wrong = await verified(settings, organization)
+        _, mended = await asyncio.to_thread(ledger_books.rebuild, settings, organization)
+
+        assert (right.balances, len(right.differences)) == (1, 0)
+        assert len(wrong.differences) == 1
+        assert (mended.balances, len(mended.differences)) == (1, 0)
+
+
+async def test_a_balance_of_a_window_that_the_budget_had_before_is_left_out(
+    redis_url, engine, tmp_path, organization, settings
+):
+    async with budgeted_replica(redis_url, engine, tmp_path, organization, is_rolling=True) as (one, budget):
+        await spend(one, organization, 3)
+        await BudgetStore(engine).update(OWNER, budget.id, {"is_rolling": False})
+
+        report = await verified(settings, organization)
+
+        assert (report.balances, report.differences) == (0, [])
 
 
 async def test_balances_of_values_are_compared_whatever_clients_call_them(
