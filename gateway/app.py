@@ -46,7 +46,6 @@ from gateway.background import Tasks
 from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
-from gateway.errors import StoreUnavailable
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
@@ -71,7 +70,7 @@ from gateway.stores.budgets import BudgetStore
 from gateway.stores.instances import count_journaled
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
-from gateway.stores.key_cache import KeyCache, follow, subscription_client
+from gateway.stores.key_cache import KeyCache, follow, look_first, subscription_client
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums
@@ -159,8 +158,6 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
     balances = Balances(link, LedgerSums(engine))
     clock, outbox = RedisClock(), AlertOutbox(link)
     rules = RuleCache(RuleSource(engine))
-    with contextlib.suppress(StoreUnavailable):  # away: until it is back, nobody's key is known either
-        await rules.refresh()
     facts = AlertFacts(engine, rules.get)
     alerts = AlertSender(outbox, facts.describe, _webhook(settings, clock, stack), noticed=noticed, draw=random.random)
     stack.push_async_callback(alerts.close)
@@ -190,7 +187,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
         ledger=ledger,
         tenants=TenantStore(engine, announce),
         keys=keys,
-        key_cache=KeyCache(keys),
+        key_cache=KeyCache(keys, unix_s=clock.unix_s),
         stored=stored,
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
@@ -218,6 +215,7 @@ async def _build(
     metrics = Metrics(REGISTRY)
     metrics.catalog.labels(catalog.current.hash).set(1)
     stores = await _open_stores(settings, stack, AlertLog(metrics, lines.write, settings.log_level))
+    await look_first(stores.key_cache, stores.rules)
     backends = create_backends()
     stack.push_async_callback(backends.close)
     tokens = TiktokenCounter()

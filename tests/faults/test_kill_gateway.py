@@ -12,9 +12,13 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+import redis
 from load import WORDS, Load, met, under_load
 from running_gateway import Gateway, UpstreamProcess, until, user_of
 
+from gateway.stores.key_announcer import CHANNEL
+
+WORKERS = 2
 ORPHANED_WITHIN_S = 15.0
 ROUNDS = 2
 CATALOG = """
@@ -36,7 +40,7 @@ def upstream() -> Iterator[UpstreamProcess]:
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers with embedded stores of their own."""
     catalog = CATALOG.format(upstream=upstream.base_url)
-    running = Gateway(tmp_path_factory.mktemp("kill"), catalog, OBOL_WORKERS="2")
+    running = Gateway(tmp_path_factory.mktemp("kill"), catalog, OBOL_WORKERS=str(WORKERS))
     try:
         running.start()
         yield running
@@ -134,6 +138,35 @@ async def test_a_gateway_killed_while_valkey_is_away_loses_no_charge(
         await asyncio.to_thread(gateway.wait_until_ready)
         await met(load, 10)
     assert_books_are_right(gateway, upstream, load, in_flight)
+
+
+def serving_workers(gateway: Gateway) -> int:
+    """How many workers have taken their first look at keys and rules, and hear of changes."""
+    with redis.Redis.from_url(gateway.store_urls["OBOL_REDIS_URL"]) as client:
+        return int(client.pubsub_numsub(CHANNEL)[0][1])
+
+
+async def restart_workers(gateway: Gateway) -> None:
+    """Kill them all; returns when others serve, none of which has been asked anything."""
+    killed = gateway.pids_of("gateway.")
+    for pid in killed:
+        os.kill(pid, signal.SIGKILL)
+
+    def are_there() -> bool:
+        return set(killed).isdisjoint(gateway.pids_of("gateway.")) and serving_workers(gateway) == WORKERS
+
+    await asyncio.to_thread(until, are_there, "other workers serve", 60)
+
+
+async def test_workers_that_were_just_restarted_serve_known_keys_while_postgres_is_away(
+    gateway: Gateway, upstream: UpstreamProcess, chance: random.Random
+) -> None:
+    await restart_workers(gateway)
+    with gateway.paused("postgres"):
+        async with under_load(gateway.base_url, gateway.first_key, f"new{chance.random()}", chance) as load:
+            await met(load, 40)
+    assert load.failed == {}
+    assert_books_are_right(gateway, upstream, load, set())
 
 
 def is_back(gateway: Gateway, store: str, killed: int) -> bool:

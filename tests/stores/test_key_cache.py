@@ -16,7 +16,7 @@ from tenant_parts import OWNER
 from gateway.errors import StoreUnavailable
 from gateway.stores import key_cache
 from gateway.stores.key_announcer import CHANNEL, redis_announcer
-from gateway.stores.key_cache import KeyCache, follow, subscription_client
+from gateway.stores.key_cache import KeyCache, follow, look_first, subscription_client
 from gateway.stores.key_secrets import digest
 from gateway.stores.keys import KeyStore
 from gateway.stores.tenants import TenantStore
@@ -30,6 +30,7 @@ class Watched:
     def __init__(self, store: KeyStore) -> None:
         self.store = store
         self.lookups = 0
+        self.reads = self.refusals = 0
         self.is_away = False
         self.gate = asyncio.Event()
         self.gate.set()
@@ -44,8 +45,12 @@ class Watched:
 
     async def changes(self, since):
         if self.is_away:
+            self.refusals += 1
             raise StoreUnavailable("away")
-        return await self.store.changes(since)
+        changes = await self.store.changes(since)
+        self.reads += 1
+        await self.gate.wait()
+        return changes
 
 
 class Time:
@@ -176,6 +181,49 @@ async def test_what_was_known_before_the_first_refresh_is_asked_again(cache, key
     await keys.revoke_key(OWNER, made.key.id)
 
     await cache.refresh()
+
+    assert await cache.find(made.secret) is None
+
+
+async def test_a_process_that_just_started_serves_keys_while_postgres_is_away(cache, source, keys, made):
+    revoked = await keys.create_key(OWNER, made.key.team, "revoked")
+    await keys.revoke_key(OWNER, revoked.key.id)
+    await cache.refresh()
+    source.is_away = True
+
+    assert (await cache.find(made.secret)).key_id == made.key.id
+    with pytest.raises(StoreUnavailable):
+        await cache.find(revoked.secret)
+
+
+async def test_a_start_waits_until_postgres_is_back(cache, source, made):
+    source.is_away = True
+    looking = asyncio.create_task(look_first(cache))
+    await until(lambda: source.refusals > 1)
+    source.is_away = False
+    await looking
+
+    await cache.find(made.secret)
+    assert source.lookups == 0
+
+
+async def test_a_start_does_not_wait_for_postgres_for_ever(cache, source, monkeypatch):
+    monkeypatch.setattr(key_cache, "FIRST_LOOK_S", 0.01)
+    source.is_away = True
+
+    await look_first(cache)
+
+    assert source.refusals > 0
+
+
+async def test_what_is_read_at_the_start_does_not_overwrite_news(cache, source, keys, made):
+    source.gate.clear()
+    refreshing = asyncio.create_task(cache.refresh())
+    await until(lambda: source.reads == 1)
+    await keys.revoke_key(OWNER, made.key.id)
+    cache.heard(digest(made.secret).hex().encode())
+    source.gate.set()
+    await refreshing
 
     assert await cache.find(made.secret) is None
 
