@@ -43,20 +43,23 @@ from gateway.stores.embedded import VALKEY, EmbeddedStores
 #: An orphan is entered within 15 s of the death (docs/money.md); on top, time for a machine that is busy.
 AT_REST_WITHIN_S = 40.0
 INPUT_NUSD, OUTPUT_NUSD = 1000, 2000  # per token, at every deployment but `free`
+#: Routes `falls-back-<n>` whose first deployment always fails: so many, because a breaker opens after five failures.
+FALLING_BACK = 30
+FAILURES = ("error-503", "drop", "error-500", "html-200", "empty-200")  # presets of the scripted upstream
 CATALOG = """
 providers:
   up: {kind: openai_compatible, base_url: "UPSTREAM", api_key: sk-upstream}
 deployments:
   - {name: "any/*", provider: up, model: "*", price: {input: 1, output: 2}}
   - {name: free, provider: up, model: x, price: free}
-  - {name: first, provider: up, model: error-503~first, price: {input: 1, output: 2}}
-  - {name: second, provider: up, model: error-500~second, price: {input: 1, output: 2}}
   - {name: good, provider: up, model: good, price: {input: 1, output: 2}}
 routes:
   one: {deployments: [good]}
-  falls-back: {deployments: [first, good]}
-  falls-back-twice: {deployments: [first, second, good]}
-"""
+  falls-back: {deployments: [any/error-503~first, good]}
+  falls-back-twice: {deployments: [any/error-503~first, any/error-500~second, good]}
+""" + "".join(
+    f"  falls-back-{n}: {{deployments: [any/{FAILURES[n % len(FAILURES)]}~{n}, good]}}\n" for n in range(FALLING_BACK)
+)
 
 
 class Stores:
@@ -110,7 +113,7 @@ class Replicas(AbstractContextManager["Replicas"]):
         **settings: str,
     ) -> None:
         """``settings_of``: what one gateway has beside ``settings``, in order; UPSTREAM in the catalog is replaced."""
-        self.upstream = UpstreamProcess()
+        self.upstream = UpstreamProcess(Path(__file__).with_name("failing_upstream.py"))
         self.stores = Stores(folder / "stores")
         self.gateways: list[Gateway] = []
         for number in range(count):
