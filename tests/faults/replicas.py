@@ -358,4 +358,4 @@ async def ask(session: aiohttp.ClientSession, url: str, key: Mapping[str, Any], 
             is_cut = True
         is_stream = answer.content_type == "text/event-stream"
         is_whole = raw.rstrip().endswith(b"data: [DONE]") if is_stream else not is_cut
-        return Answer(answer.status, dict(answer.headers), raw, is_whole and not is_cut)
+        return Answer(answer.status, answer.headers, raw, is_whole and not is_cut)
