@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import os
 import signal
 from pathlib import Path
 
 import pytest
 from process_parts import Serving
 from replicas import Replicas
+
+WRONG_CLOCK = Path(__file__).with_name("wrong_clock")
+CLOCKS_OFF_S = (-2, 2, 40 * 86_400)  # the last lives in another hour, day, week and month
 
 
 @pytest.fixture(scope="session")
@@ -36,6 +40,11 @@ def serve(served_folder):
 
 @pytest.fixture(scope="session")
 def replicas(tmp_path_factory):
-    """Three gateways on one Postgres and one Valkey. Whoever kills one of them starts it again."""
-    with Replicas(tmp_path_factory.mktemp("replicas")) as running:
+    """Three gateways on one Postgres and one Valkey. Whoever kills one of them starts it again.
+
+    Their clocks disagree: whatever is proven with them holds in spite of that (test_proof_clocks.py).
+    """
+    paths = os.pathsep.join(filter(None, (str(WRONG_CLOCK), os.environ.get("PYTHONPATH"))))
+    clocks = [{"PYTHONPATH": paths, "CLOCK_OFF_S": str(off_s)} for off_s in CLOCKS_OFF_S]
+    with Replicas(tmp_path_factory.mktemp("replicas"), settings_of=clocks) as running:
         yield running
