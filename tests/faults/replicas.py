@@ -291,17 +291,22 @@ class House:
         """`obol ledger verify`. In the whole form it is asked until it looks at all: budgets settle for 10 s."""
 
         def said() -> str:
-            environment = os.environ | self.replicas.stores.settings
-            command = [str(OBOL), "ledger", "verify", "--organization", self.id]
-            done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
-            assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
-            assert "no differences" in done.stdout
-            return done.stdout
+            text = self.obol("ledger", "verify")
+            assert "no differences" in text
+            return text
 
         if IS_WHOLE:
             until(lambda: f" {balances} balances" in said(), f"{balances} balances are compared")
         else:
             said()
+
+    def obol(self, *command: str) -> str:
+        """What the command says of this organization; it fails if there is anything to complain of."""
+        environment = os.environ | self.replicas.stores.settings
+        whole = [str(OBOL), *command, "--organization", self.id]
+        done = subprocess.run(whole, env=environment, capture_output=True, text=True, timeout=60, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stdout + done.stderr
+        return done.stdout
 
 
 def nusd(dollars: str) -> int:

@@ -26,7 +26,9 @@ BODY_BYTES, OUTPUT_TOKENS = 600, 50
 HOLD_NUSD = (BODY_BYTES + OVERHEAD_TOKENS) * INPUT_NUSD + OUTPUT_TOKENS * OUTPUT_NUSD
 
 
-def question(house: House, model: str, chance: random.Random, input_tokens: int, output_tokens: int) -> dict[str, Any]:
+def question(
+    house: House, model: str, chance: random.Random, input_tokens: int, output_tokens: int, delay_ms: int = 100
+) -> dict[str, Any]:
     """A request of BODY_BYTES, at random a stream, that the upstream bills so; its hold is HOLD_NUSD."""
     usage = {"prompt_tokens": input_tokens, "completion_tokens": output_tokens}
     body = {
@@ -34,7 +36,7 @@ def question(house: House, model: str, chance: random.Random, input_tokens: int,
         "user": house.user(),
         "stream": chance.random() < 0.5,
         "max_tokens": OUTPUT_TOKENS,
-        "script": {"usage": usage, "delay_ms": chance.randrange(100), "text": "two words"},
+        "script": {"usage": usage, "delay_ms": chance.randrange(delay_ms), "text": "two words"},
         "messages": [{"role": "user", "content": ""}],
     }
     body["messages"] = [{"role": "user", "content": "x" * (BODY_BYTES - len(json.dumps(body)))}]
@@ -42,9 +44,9 @@ def question(house: House, model: str, chance: random.Random, input_tokens: int,
     return body
 
 
-def dearest(house: House, model: str, chance: random.Random) -> dict[str, Any]:
+def dearest(house: House, model: str, chance: random.Random, delay_ms: int = 100) -> dict[str, Any]:
     """A question that costs all that is held for it."""
-    return question(house, model, chance, BODY_BYTES + OVERHEAD_TOKENS, OUTPUT_TOKENS)
+    return question(house, model, chance, BODY_BYTES + OVERHEAD_TOKENS, OUTPUT_TOKENS, delay_ms)
 
 
 def assert_had_no_room(refused: Answer) -> None:
@@ -141,6 +143,37 @@ async def test_no_budget_of_several_is_overspent_or_refuses_what_fits_while_call
             assert_had_no_room(answer)
     spent = house.books_are_right().spent_nusd
     assert (ROOM - 1) * HOLD_NUSD < spent <= ROOM * HOLD_NUSD
+
+
+async def test_balances_that_are_rebuilt_under_load_admit_all_that_fits_and_nothing_more(replicas: Replicas) -> None:
+    chance = random.Random(1)  # noqa: S311 - no secret
+    house = House(replicas)
+    key = house.key(house.team())
+    requests, spread_s = (1200, 20.0) if IS_WHOLE else (240, 2.0)
+    room = requests * 3 // 4
+    house.budget({"key": key["id"]}, room * HOLD_NUSD)
+    urls = itertools.cycle([gateway.url for gateway in replicas.gateways])
+
+    async def ask_after(session: aiohttp.ClientSession, wait_s: float) -> Answer:
+        await asyncio.sleep(wait_s)
+        return await ask(session, next(urls), key, dearest(house, "one", chance, delay_ms=1500))
+
+    rebuilds = 0
+    async with clients() as session:
+        asked = [asyncio.create_task(ask_after(session, chance.uniform(0, spread_s))) for _ in range(requests)]
+        while not all(one.done() for one in asked):
+            said = await asyncio.to_thread(house.obol, "ledger", "rebuild")
+            assert "no differences" in said
+            rebuilds += 1
+        answers = [one.result() for one in asked]
+
+    for answer in answers:
+        if answer.status != 200:
+            assert_had_no_room(answer)
+    counted = house.books_are_right()
+    print(f"{rebuilds} rebuilds: of {requests} requests {counted}")  # noqa: T201 - for the docs
+    assert sum(answer.status == 200 for answer in answers) == room
+    assert (counted.calls, counted.spent_nusd) == (room, room * HOLD_NUSD)
 
 
 @asynccontextmanager
