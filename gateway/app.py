@@ -113,9 +113,8 @@ def create_app(settings: Settings) -> Surface:
             await _build(settings, catalog, framework, surface, stack)
             yield
 
-    framework = FastAPI(
-        title="Obol", openapi_url="/admin/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan
-    )
+    framework = FastAPI(title="Obol", openapi_url="/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan)
+    framework.add_api_route("/admin/openapi.json", framework.openapi, include_in_schema=False)
     framework.state.catalog = lambda: catalog.current
     install_errors(framework)
     surface = Surface(framework, settings.cors_origins)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import re
 from datetime import UTC, date, datetime, timedelta
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from gateway.domain import Budget, Limit, Period, Window
 
@@ -36,6 +36,11 @@ def zone_of(name: str) -> ZoneInfo:
         except (ZoneInfoNotFoundError, ValueError, OSError):
             pass  # said below, once
     raise ValueError(f"there is no time zone {name[:64]!r}")
+
+
+def zone_names() -> frozenset[str]:
+    """Every name that ``zone_of`` takes, but for what only this host may have."""
+    return frozenset(available_timezones() - _NO_ZONES)
 
 
 def can_roll(window: Window) -> bool:

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from fastapi import APIRouter, Request
 
 from gateway.api.auth import authenticate
+from gateway.api.refusals import KEY_REFUSALS, NEEDS_KEY
 from gateway.domain import Balance, BudgetClaim, Caller, LimitClaim
 from gateway.ports import Services
 from gateway.stores.balances import LimitUse
@@ -18,7 +19,7 @@ from policies.scopes import scope_fields
 
 def me_router(services: Services, accounts: OwnAccounts, flush: Callable[[], Awaitable[None]]) -> APIRouter:
     """The route. ``flush`` ships this process's charges, so that a key finds its own last call."""
-    router = APIRouter()
+    router = APIRouter(responses=KEY_REFUSALS, dependencies=[NEEDS_KEY])
 
     @router.get("/v1/me")
     async def read_own_account(request: Request) -> dict[str, object]:

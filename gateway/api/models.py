@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from fastapi import APIRouter, Request
 
 from gateway.api.auth import authenticate
+from gateway.api.refusals import KEY_REFUSALS, NEEDS_KEY
 from gateway.domain import Caller
 from gateway.errors import BadRequest, ModelNotFound
 from gateway.ports import Services
@@ -22,7 +23,7 @@ _PAGE_MAX = 1000
 
 def models_router(services: Services) -> APIRouter:
     """The two routes, for one process's services."""
-    router = APIRouter()
+    router = APIRouter(responses=KEY_REFUSALS, dependencies=[NEEDS_KEY])
 
     async def caller_of(request: Request) -> Caller:
         return await authenticate(request.scope, services.keys, services.trusted_proxies)

@@ -15,6 +15,7 @@ from fastapi.responses import Response, StreamingResponse
 
 from gateway.api.auth import authenticate
 from gateway.api.framing import EventFrames
+from gateway.api.refusals import KEY_REFUSALS, NEEDS_KEY, refusals
 from gateway.api.response_objects import next_number
 from gateway.domain import Call, Deployment, Endpoint
 from gateway.errors import GatewayError, NotFound, StoreUnavailable, UpstreamError
@@ -26,11 +27,12 @@ _PARAMETERS = frozenset(
 )
 _JSON = "application/json"
 _NOT_FOUND = 404
+_REFUSED_ABOVE = refusals({"5XX": "The upstream that keeps the response fails."})
 
 
 def stored_responses_router(services: Services) -> APIRouter:
     """The four routes, for one process's services."""
-    router = APIRouter()
+    router = APIRouter(responses=KEY_REFUSALS | _REFUSED_ABOVE, dependencies=[NEEDS_KEY])
     stored = _StoredResponses(services)
 
     @router.get("/v1/responses/{response_id}")

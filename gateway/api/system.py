@@ -6,7 +6,7 @@ import os
 from collections.abc import Awaitable, Callable
 
 from fastapi import APIRouter, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, PlainTextResponse
 from prometheus_client import CONTENT_TYPE_LATEST, REGISTRY, CollectorRegistry, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
@@ -21,13 +21,13 @@ def system_router(readiness: Readiness) -> APIRouter:
     async def live() -> dict[str, str]:
         return {"status": "alive"}
 
-    @router.get("/health/ready")
+    @router.get("/health/ready", responses={503: {"description": "Not yet, or not any more."}})
     async def ready() -> JSONResponse:
         is_ready, seen = await readiness()
         status = "ready" if is_ready else "not ready"
         return JSONResponse({"status": status, **seen}, status_code=200 if is_ready else 503)
 
-    @router.get("/metrics")
+    @router.get("/metrics", response_class=PlainTextResponse)
     async def metrics() -> Response:
         return Response(generate_latest(_registry()), media_type=CONTENT_TYPE_LATEST)
 

@@ -11,7 +11,7 @@ from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Budget, OnExhausted, Scope, Window
-from gateway.errors import BadRequest, Conflict
+from gateway.errors import Conflict
 from gateway.stores.records import Kind, Place, new_id
 from gateway.stores.rules import Announce, RuleStore, announce_nothing, moment_of, unix_ms
 from gateway.stores.scopes import columns_of, is_same_scope, scope_in, scope_values, source_of, subject_in, team_of
@@ -99,7 +99,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
         soft_limit_pct: tuple[int, ...] = (50, 80, 95),
         on_exhausted: OnExhausted = OnExhausted.REFUSE,
     ) -> BudgetRecord:
-        """Raises Conflict where the scope has such a budget already, BadRequest for a total that rolls."""
+        """Raises Conflict where the scope has such a budget already, and for a total that rolls."""
         return await self._create(
             actor,
             {
@@ -115,7 +115,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
         )
 
     async def update(self, actor: Actor, budget_id: str, changes: Mapping[str, object]) -> BudgetRecord:
-        """Set columns. Raises NotFound, and Conflict where the scope has such a budget already."""
+        """Set columns. Raises NotFound, and Conflict as ``create`` does."""
         return await self._change(actor, budget_id, changes)
 
     async def raise_until(self, actor: Actor, budget_id: str, limit_nusd: int, until_ms: int) -> BudgetRecord:
@@ -155,7 +155,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
     async def _check(self, connection: AsyncConnection, record: BudgetRecord) -> None:
         budget = record.budget
         if budget.is_rolling and not can_roll(budget.window):
-            raise BadRequest(f"A window of {budget.window} cannot be rolling.", param="starts", code="invalid_value")
+            raise Conflict(f"A window of {budget.window} cannot be rolling.", param="starts", code="invalid_value")
         same = select(budgets.c.id).where(
             is_same_scope(budgets, budget.scope),
             budgets.c.window == budget.window,

@@ -194,11 +194,13 @@ class KeyStore:
         return NewKey(made, secret.text)
 
     async def update_key(self, actor: Actor, key_id: str, changes: Mapping[str, object]) -> Key:
-        """Set name, member_id, models, allowed_ips or expires_at. Raises NotFound."""
+        """Set name, member_id, models, allowed_ips or expires_at. Raises NotFound, and Conflict for a revoked key."""
         with translated():
             async with self._engine.begin() as connection:
+                key = await records.find(connection, KEY, key_id)
+                if key.revoked_at is not None:
+                    raise _revoked(key_id)
                 if changes.get("member_id") is not None:
-                    key = await records.find(connection, KEY, key_id)
                     await _check_member(connection, str(changes["member_id"]), key.team)
                 changed = await records.change(connection, actor, KEY, key_id, changes)
                 digests = await _digests(connection, key_id)
@@ -216,7 +218,7 @@ class KeyStore:
             async with self._engine.begin() as connection:
                 before = await _digests(connection, key_id, is_changing=True)
                 if (await records.find(connection, KEY, key_id)).revoked_at is not None:
-                    raise Conflict(f"The key {key_id!r} is revoked.", code="key_revoked")
+                    raise _revoked(key_id)
                 values = {
                     "secret_sha256": secret.sha256,
                     "prefix": secret.prefix,
@@ -304,3 +306,7 @@ def _caller(row: Row[*tuple[Any, ...]], expires_at: datetime | None) -> Caller:
         member_id=row.member_id,
         allowed_ips=None if row.allowed_ips is None else tuple(map(parse_network, row.allowed_ips)),
     )
+
+
+def _revoked(key_id: str) -> Conflict:
+    return Conflict(f"The key {key_id!r} is revoked.", code="key_revoked")

@@ -11,7 +11,7 @@ from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Limit, Scope
-from gateway.errors import BadRequest, Conflict
+from gateway.errors import Conflict
 from gateway.stores.records import Kind, Place, new_id
 from gateway.stores.rules import Announce, RuleStore, announce_nothing
 from gateway.stores.scopes import columns_of, is_same_scope, scope_in, scope_values, source_of, subject_in, team_of
@@ -70,11 +70,11 @@ class LimitStore(RuleStore[LimitRecord]):
         super().__init__(engine, LIMIT, announce)
 
     async def create(self, actor: Actor, scope: Scope, rates: Mapping[str, int | None]) -> LimitRecord:
-        """Raises Conflict where the scope has a limit already, BadRequest for one without any rate."""
+        """Raises Conflict where the scope has a limit already, and for one without any rate."""
         return await self._create(actor, {"id": new_id("limit"), **scope_values(scope), **rates})
 
     async def update(self, actor: Actor, limit_id: str, rates: Mapping[str, int | None]) -> LimitRecord:
-        """Set rates, None for unlimited. Raises NotFound, and BadRequest where none would be left."""
+        """Set rates, None for unlimited. Raises NotFound, and Conflict where none would be left."""
         return await self._change(actor, limit_id, rates)
 
     def told(self, record: LimitRecord) -> dict[str, object]:
@@ -93,7 +93,7 @@ class LimitStore(RuleStore[LimitRecord]):
     async def _check(self, connection: AsyncConnection, record: LimitRecord) -> None:
         limit = record.limit
         if all(getattr(limit, rate) is None for rate in RATES):
-            raise BadRequest(f"A limit states at least one of {', '.join(RATES)}.", param=RATES[0])
+            raise Conflict(f"A limit states at least one of {', '.join(RATES)}.", param=RATES[0], code="no_rate")
         same = select(limits.c.id).where(
             is_same_scope(limits, limit.scope), limits.c.deleted_at.is_(None), limits.c.id != limit.id
         )

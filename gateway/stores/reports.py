@@ -168,9 +168,7 @@ async def _starts(connection: AsyncConnection, question: CostQuestion) -> list[d
     return await asyncio.to_thread(lambda: list(bucket_starts(bucket, from_at, to_at, question.zone)))
 
 
-async def _within_ledger(
-    connection: AsyncConnection, from_at: datetime, to_at: datetime
-) -> tuple[datetime, datetime]:
+async def _within_ledger(connection: AsyncConnection, from_at: datetime, to_at: datetime) -> tuple[datetime, datetime]:
     """The span without what lies before the first entry and after the last."""
     first, last = (await connection.execute(text("SELECT min(created_at), max(created_at) FROM ledger_entries"))).one()
     if first is None:

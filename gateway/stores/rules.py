@@ -83,7 +83,7 @@ class RuleStore(ABC, Generic[R]):
 
     @abstractmethod
     async def _check(self, connection: AsyncConnection, record: R) -> None:
-        """Raises Conflict where another rule says the same, BadRequest for one that says nothing."""
+        """Raises Conflict where another rule says the same, and for one that contradicts itself or says nothing."""
 
     async def _affect(self, connection: AsyncConnection, record: R) -> None:
         """What a new, changed or deleted rule means for others."""

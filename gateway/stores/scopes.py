@@ -10,14 +10,14 @@ from sqlalchemy import ColumnElement, FromClause, Row, Select, Table, and_, func
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Dimension, Scope
-from gateway.errors import BadRequest, NotFound
+from gateway.errors import BadRequest, Conflict, NotFound
 from gateway.stores.database import translated
 from gateway.stores.tables import keys, members, organizations, teams
 from gateway.stores.tenants import DEFAULT_ORGANIZATION
 from policies.scopes import subject_of
 
 # What a scope may not name beside counting this apart, because there is only one of it then.
-_SINGLE: Mapping[Dimension, tuple[Dimension, ...]] = {
+SINGLE: Mapping[Dimension, tuple[Dimension, ...]] = {
     Dimension.TEAM: (Dimension.TEAM, Dimension.MEMBER, Dimension.KEY),
     Dimension.MEMBER: (Dimension.MEMBER, Dimension.KEY),
     Dimension.KEY: (Dimension.KEY,),
@@ -119,8 +119,8 @@ def is_same_scope(rules: Table, scope: Scope) -> ColumnElement[bool]:
 async def owned_scope(engine: AsyncEngine, named: Mapping[Dimension, str], each: Dimension | None) -> OwnedScope:
     """The scope of what somebody names, in the organization that follows from it.
 
-    Raises NotFound for a part that is not there (any more), BadRequest for parts that contradict each other,
-    StoreUnavailable.
+    Raises NotFound for a part that is not there (any more), Conflict for parts that do not belong together, BadRequest
+    for an ``each`` of which the scope names the only one, StoreUnavailable.
     """
     _check_each(named, each)
     if named.keys().isdisjoint(_OWNERS):
@@ -160,7 +160,7 @@ async def _owners(
     owners = {Dimension(name): owner for name, owner in row._mapping.items()}  # noqa: SLF001 - its public name
     for other, owner in owners.items():
         if named.get(other, owner) != owner:
-            raise BadRequest(
+            raise Conflict(
                 f"The {dimension} {value!r} is not of the {other} {named[other]!r}.",
                 param=f"scope.{other}",
                 code="contradicting_scope",
@@ -171,9 +171,9 @@ async def _owners(
 def _check_each(named: Mapping[Dimension, str], each: Dimension | None) -> None:
     if each is None:
         return
-    if each not in _SINGLE:
-        raise BadRequest(f"each is one of {', '.join(_SINGLE)}", param="scope.each", code="invalid_value")
-    for other in _SINGLE[each]:
+    if each not in SINGLE:
+        raise BadRequest(f"each is one of {', '.join(SINGLE)}", param="scope.each", code="invalid_value")
+    for other in SINGLE[each]:
         if other in named:
             raise BadRequest(
                 f"A scope that names a {other.replace('_', ' ')} has only one {each.replace('_', ' ')} to count.",

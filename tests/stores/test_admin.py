@@ -244,7 +244,6 @@ BAD_KEYS = [
     ({"team": 7}, "team"),
     ({"expires_at": "2099-01-01T00:00:00"}, "expires_at"),
     ({"expires_at": "tomorrow"}, "expires_at"),
-    ({"expires_at": "9999-12-31T23:59:59-12:00"}, "expires_at"),
     ({"expires_at": 10**30}, "expires_at"),
     ({"expires_at": 4102444800}, "expires_at"),
     ({"expires_at": "4102444800"}, "expires_at"),

@@ -261,6 +261,8 @@ BAD_SCOPES = [
     ("organization_admin", {"team": "t"}),
     ("team_admin", None),
     ("team_admin", {"organization": "org_default"}),
+    ("organization_admin", {"organization": None, "team": "t"}),
+    ("team_admin", {"organization": "org_default", "team": None}),
 ]
 
 
@@ -306,6 +308,7 @@ async def test_a_revoked_admin_key_ends_within_a_second(owner, organization_admi
     assert revoked["revoked_at"] is not None
     assert await gone.refused("GET", "teams") == (401, "invalid_api_key", None)
     assert (await organization_admin.delete(f"admin-keys/{made['id']}")) == revoked
+    assert (await organization_admin.refused("GET", f"admin-keys/{made['id']}"))[0] == 404
 
 
 async def test_an_admin_key_ends_at_its_expiry(owner, ours):

@@ -194,7 +194,8 @@ async def test_a_deleted_team_takes_its_members_and_keys_along(owner, keys, team
     await owner.delete(f"teams/{team['id']}")
 
     assert (await owner.refused("GET", f"members/{member['id']}"))[0] == 404
-    assert (await owner.get(f"keys/{key['id']}"))["revoked_at"] is not None
+    (gone,) = (await owner.get("keys", team=team["id"]))["data"]
+    assert gone["revoked_at"] is not None
     assert await keys.lookup(digest(key["key"])) is None
 
 
@@ -321,6 +322,15 @@ async def test_a_revoked_key_does_not_come_back_by_rotation(owner, keys, key):
     assert await keys.lookup(digest(rotated["key"])) is None
     assert await keys.lookup(digest(key["key"])) is None
     assert await owner.refused("POST", f"keys/{key['id']}/rotate", {}) == (409, "key_revoked", None)
+
+
+async def test_a_revoked_key_is_listed_and_no_longer_found_or_changed(owner, team, key):
+    revoked = await owner.delete(f"keys/{key['id']}")
+
+    assert await owner.refused("GET", f"keys/{key['id']}") == (404, "not_found", "key")
+    assert await owner.refused("PATCH", f"keys/{key['id']}", {"name": "n"}) == (409, "key_revoked", None)
+    assert (await owner.get("keys", team=team["id"]))["data"] == [revoked]
+    assert await owner.delete(f"keys/{key['id']}") == revoked
 
 
 @pytest.mark.parametrize("overlap_s", [-1, 30 * 86_400 + 1, "60", 1.5, None, True])

@@ -228,8 +228,10 @@ async def test_a_report_of_too_many_rows_is_refused_with_advice(ledger, store, m
     assert caught.value.param == "group_by"
 
 
-async def test_more_buckets_than_rows_are_refused_before_anything_is_read(store):
-    chosen = EntryFilter(from_at=FROM, to_at=FROM + timedelta(days=3000))
+async def test_more_buckets_than_rows_are_refused(ledger, store):
+    old = make_entry(created_at=rfc3339((FROM - timedelta(days=3000)).timestamp()))
+    await ledger.write(encoded(old, make_entry(created_at=rfc3339(FROM.timestamp()))))
+    chosen = EntryFilter(from_at=FROM - timedelta(days=5000), to_at=FROM + timedelta(days=5000))
 
     with pytest.raises(BadRequest) as caught:
         await store.costs(CostQuestion(chosen, bucket=Window.HOUR))

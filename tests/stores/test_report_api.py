@@ -147,17 +147,11 @@ async def test_groups_may_also_be_named_one_by_one_and_count_once(client, team):
         ({"group_by": "colour"}, "group_by"),
         ({"group_by": "team,team_id"}, "group_by"),
         ({"bucket": "week"}, "bucket"),
-        ({"bucket": "hour", "from": "2020-01-01"}, "bucket"),
         ({"from": "yesterday"}, "from"),
         ({"from": "2026-11-01T00:00:00"}, "from"),
         ({"from": "2026-W45-1"}, "from"),
         ({"from": "20261101T000000Z"}, "from"),
-        ({"from": "1969-12-31"}, "from"),
-        ({"from": "0001-01-01T00:00:00+14:00"}, "from"),
-        ({"from": "2030-01-01"}, "from"),
         ({"to": "2026-13-01"}, "to"),
-        ({"to": "9999-12-31T23:59:59-12:00"}, "to"),
-        ({"from": "2026-11-02", "to": "2026-11-02"}, "to"),
         ({"time_zone": "Mars/Olympus"}, "time_zone"),
         ({"time_zone": "../../etc/passwd"}, "time_zone"),
         ({"format": "xml"}, "format"),
@@ -171,6 +165,31 @@ async def test_a_report_asked_for_wrongly_is_refused_by_the_name_of_the_paramete
     error = await refused(client, **query)
 
     assert (error["param"], error["type"]) == (param, "invalid_request_error")
+
+
+@pytest.mark.parametrize(
+    "query",
+    [
+        {"from": "2030-01-01"},
+        {"from": "2026-11-02", "to": "2026-11-02"},
+        {"from": "2026-11-02", "to": "2026-11-01", "bucket": "hour"},
+        {"to": "1926-12-22", "bucket": "day"},
+    ],
+)
+async def test_a_time_that_ends_before_it_begins_holds_nothing(client, team, query):
+    report = await costs(client, team, **query)
+
+    assert report["totals"]["cost_nusd"] == report["totals"]["attempts"] == 0
+    assert [row["cost_nusd"] for row in report["data"]] == ([] if "bucket" in query else [0])
+
+
+async def test_times_before_the_first_and_after_the_last_are_all_times(client, team):
+    beyond = {"from": "0001-01-01T00:00:00+14:00", "to": "9999-12-31T23:59:59-12:00"}
+
+    report = await costs(client, team, **beyond)
+
+    assert (report["from"], report["to"]) == ("1970-01-01T00:00:00Z", "9000-01-01T00:00:00Z")
+    assert report["totals"]["cost_nusd"] == 1_500_000_021
 
 
 @pytest.mark.parametrize(

@@ -205,7 +205,7 @@ async def test_budgets_are_listed_newest_first_by_whom_they_are_about(budgets, s
 async def test_a_limit_states_at_least_one_rate(limits, scope):
     made = await limits.create(ACTOR, scope, {"requests_per_minute": 5})
 
-    with pytest.raises(BadRequest):
+    with pytest.raises(Conflict):
         await limits.update(ACTOR, made.id, {"requests_per_minute": None})
     changed = await limits.update(ACTOR, made.id, {"requests_per_minute": None, "parallel_requests": 0})
     assert (changed.limit.requests_per_minute, changed.limit.parallel_requests) == (None, 0)
@@ -234,7 +234,7 @@ async def test_parts_of_a_scope_that_contradict_each_other_are_refused(engine, t
         ({Dimension.TEAM: other.id, Dimension.MEMBER: member.id}, "scope.team"),
         ({Dimension.MEMBER: member.id, Dimension.KEY: unbound.id}, "scope.member"),
     ):
-        with pytest.raises(BadRequest) as caught:
+        with pytest.raises(Conflict) as caught:
             await owned_scope(engine, named, None)
         assert caught.value.param == param
 

@@ -6,7 +6,8 @@ from dataclasses import dataclass, fields
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import model_validator
+from pydantic import ConfigDict, model_validator
+from pydantic.config import JsonDict
 
 from gateway.api.admin.access import may_change, must_read, must_write, not_allowed, visible
 from gateway.api.admin.fields import Body, Instant, Name, Page, PageQuery, PathId
@@ -18,8 +19,22 @@ from gateway.stores.records import Place
 from gateway.stores.tenants import ORGANIZATION, TEAM, TenantStore
 
 
+def _naming(named: str, other: str) -> JsonDict:
+    """The schema of a scope that names the one."""
+    return {
+        "type": "object",
+        "properties": {named: {"type": "string"}, other: {"type": "null"}},
+        "required": [named],
+    }
+
+
+_ORGANIZATION, _TEAM = _naming("organization", "team"), _naming("team", "organization")
+
+
 class ScopeBody(Body):
     """One organization or one team."""
+
+    model_config = ConfigDict(json_schema_extra={"anyOf": [_ORGANIZATION, _TEAM]})
 
     organization: Name | None = None
     team: Name | None = None
@@ -31,8 +46,25 @@ class ScopeBody(Body):
         return self
 
 
+def _role(role: Role, scope: JsonDict) -> JsonDict:
+    """The schema of a body with that role, whose scope must be so."""
+    return {"properties": {"role": {"const": str(role)}, "scope": scope}, "required": ["scope"]}
+
+
+_SCOPE_OF_ROLE: JsonDict = {
+    "anyOf": [
+        {"properties": {"role": {"enum": [str(Role.OWNER), str(Role.VIEWER)]}, "scope": {"type": "null"}}},
+        _role(Role.VIEWER, {"anyOf": [_ORGANIZATION, _TEAM]}),
+        _role(Role.ORGANIZATION_ADMIN, _ORGANIZATION),
+        _role(Role.TEAM_ADMIN, _TEAM),
+    ]
+}
+
+
 class AdminKeyBody(Body):
     """``POST /admin/admin-keys``. An owner has no scope, a viewer may have any or none."""
+
+    model_config = ConfigDict(json_schema_extra=_SCOPE_OF_ROLE)
 
     name: Name
     role: Role
@@ -68,8 +100,11 @@ def add_admin_keys(router: APIRouter, tenants: TenantStore, admin_keys: AdminKey
 
     @router.get("/admin-keys/{admin_key_id}")
     async def read_admin_key(admin_key_id: PathId, actor: Sender) -> AdminKey:
+        """A revoked one is in the list alone."""
         key = await admin_keys.key(admin_key_id)
         must_read(actor, *ADMIN_KEY.place(key), ADMIN_KEY.missing(admin_key_id))
+        if key.revoked_at is not None:
+            raise ADMIN_KEY.missing(admin_key_id)
         return key
 
     @router.delete("/admin-keys/{admin_key_id}")
@@ -84,7 +119,7 @@ def add_admin_keys(router: APIRouter, tenants: TenantStore, admin_keys: AdminKey
 
 def _check_scope(body: AdminKeyBody) -> None:
     """Raises BadRequest where role and scope do not go together."""
-    named = None if body.scope is None else next(iter(body.scope.model_fields_set & {"organization", "team"}), None)
+    named = None if body.scope is None else "team" if body.scope.organization is None else "organization"
     wanted: dict[Role, set[str | None]] = {
         Role.OWNER: {None},
         Role.ORGANIZATION_ADMIN: {"organization"},

@@ -46,7 +46,8 @@ Usd = Annotated[
             "description": f"Dollars, exact to the nano-dollar, more than 0 and at most {BUDGET_NUSD_MAX // NANO}.",
             "anyOf": [
                 {"type": "string", "pattern": r"^(?=.*[1-9])[0-9]{1,6}(\.[0-9]{1,9})?$"},
-                {"type": "number", "exclusiveMinimum": 0, "maximum": BUDGET_NUSD_MAX // NANO},
+                {"type": "integer", "minimum": 1, "maximum": BUDGET_NUSD_MAX // NANO},
+                {"type": "number", "minimum": 1e-9, "maximum": BUDGET_NUSD_MAX // NANO, "multipleOf": 1e-9},
             ],
         }
     ),

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query
 
 from gateway.api.admin.access import visible
 from gateway.api.admin.entry_query import FROM, TO, moment
-from gateway.api.admin.fields import Page, PageQuery
+from gateway.api.admin.fields import FilterText, Page, PageQuery
 from gateway.api.admin.guard import Sender
 from gateway.stores.audit import AuditEntry, AuditLog
 
@@ -16,9 +16,9 @@ from gateway.stores.audit import AuditEntry, AuditLog
 class AuditQuery(PageQuery):
     """``GET /admin/audit``. ``actor``: the name or the id of an admin key."""
 
-    object_kind: str | None = None
-    object_id: str | None = None
-    actor: str | None = None
+    object_kind: FilterText = None
+    object_id: FilterText = None
+    actor: FilterText = None
     from_: Annotated[str | None, FROM] = None
     to: Annotated[str | None, TO] = None
 

@@ -11,7 +11,7 @@ from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel
 
 from gateway.api.admin.access import visible
-from gateway.api.admin.fields import PageQuery
+from gateway.api.admin.fields import FilterText, PageQuery
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.tables import csv_answer
 from gateway.stores.budget_reports import BudgetReports, BudgetRow
@@ -28,8 +28,8 @@ _DIMENSIONS = (*map(str, FIELDS), "each")
 class BudgetQuery(PageQuery):
     """``GET /admin/reports/budgets``. As CSV all budgets come, whatever ``limit`` says."""
 
-    organization: str | None = None
-    team: str | None = None
+    organization: FilterText = None
+    team: FilterText = None
     format: Literal["json", "csv"] = "json"
 
 

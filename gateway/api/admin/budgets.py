@@ -4,23 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
-from itertools import pairwise
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo
+from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.api.admin.access import must_read, must_rule, visible
 from gateway.api.admin.amounts import Usd
-from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, Instant, Page, PathId, unchanged
+from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, Instant, Page, PathId, TimeZone, unchanged
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
 from gateway.domain import Actor, OnExhausted, Window
-from gateway.errors import BadRequest
+from gateway.errors import Conflict
 from gateway.stores.budgets import BUDGET, BudgetRecord, BudgetStore
 from gateway.stores.rules import moment_of, unix_ms
-from policies.windows import period_of, zone_of
+from policies.windows import can_roll, period_of, zone_of
 
 _KINDS = ("calendar", "rolling")
 
@@ -47,35 +47,56 @@ def _parse_starts(value: object) -> Starts:
 
 
 def _ascending(values: list[int]) -> list[int]:
-    if any(after <= before for before, after in pairwise(values)):
-        raise ValueError("must be ascending, each once")
-    return values
+    if len(set(values)) < len(values):
+        raise ValueError("must name each once")
+    return sorted(values)
+
+
+def _can_begin_so(starts: Starts, info: ValidationInfo) -> Starts:
+    """For a field after ``window``. What another window of the same budget says is for its store to look at."""
+    window = info.data.get("window")
+    if starts.is_rolling and window and not can_roll(window):
+        raise ValueError(f"a window of {window} cannot be rolling")
+    return starts
+
+
+class StartsBody(Body):
+    """Both at once."""
+
+    time_zone: TimeZone = "UTC"
+    kind: Literal["calendar", "rolling"] = "calendar"
 
 
 StartsField = Annotated[
     Any,
-    BeforeValidator(_parse_starts),
-    WithJsonSchema(
-        {
-            "description": "calendar (the default), rolling, the name of a time zone, or both.",
-            "anyOf": [
-                {"type": "string", "examples": [*_KINDS, "Europe/Berlin"]},
-                {
-                    "type": "object",
-                    "properties": {"time_zone": {"type": "string"}, "kind": {"enum": list(_KINDS)}},
-                    "additionalProperties": False,
-                },
-            ],
-        }
-    ),
+    BeforeValidator(_parse_starts, json_schema_input_type=Literal["calendar", "rolling"] | TimeZone | StartsBody),
+    AfterValidator(_can_begin_so),
+    Field(description="calendar (the default), rolling, the name of a time zone, or both."),
 ]
+# ... as OpenAPI says it.
+_CALENDAR: JsonDict = {
+    "anyOf": [
+        {"type": "string", "not": {"const": "rolling"}},
+        {"type": "object", "properties": {"kind": {"const": "calendar"}}},
+    ]
+}
+_TOTAL_NEVER_ROLLS: JsonDict = {
+    "anyOf": [
+        {"properties": {"window": {"enum": [str(window) for window in Window if can_roll(window)]}}},
+        {"properties": {"starts": _CALENDAR}},
+    ]
+}
 SoftLimits = Annotated[
-    list[Annotated[int, Field(ge=1, le=100), WHOLE]], Field(max_length=100), AfterValidator(_ascending)
+    list[Annotated[int, Field(ge=1, le=100), WHOLE]],
+    Field(max_length=100, json_schema_extra={"uniqueItems": True}),
+    AfterValidator(_ascending),
 ]
 
 
 class BudgetBody(Body):
     """``POST /admin/budgets``."""
+
+    model_config = ConfigDict(json_schema_extra=_TOTAL_NEVER_ROLLS)
 
     scope: ScopeBody
     limit_usd: Usd
@@ -87,6 +108,8 @@ class BudgetBody(Body):
 
 class BudgetChange(ChangeBody):
     """``PATCH /admin/budgets/{id}``. Whom a budget is about stays: for another scope make another."""
+
+    model_config = ConfigDict(json_schema_extra=_TOTAL_NEVER_ROLLS)
 
     limit_usd: Usd = unchanged()
     window: Window = unchanged()
@@ -202,11 +225,9 @@ def _add_actions(router: APIRouter, budgets: BudgetStore, unix_s: Callable[[], f
         record = await _writable(budgets, actor, budget_id)
         until_ms = unix_ms(body.until) or 0
         if until_ms <= _ms(unix_s):
-            raise BadRequest("until must lie ahead.", param="until", code="invalid_value")
+            raise Conflict("until must lie ahead.", param="until", code="invalid_value")
         if body.limit_usd <= record.budget.limit_nusd:
-            raise BadRequest(
-                "A raise must be more than the budget's own limit.", param="limit_usd", code="invalid_value"
-            )
+            raise Conflict("A raise must be more than the budget's own limit.", param="limit_usd", code="invalid_value")
         return answer(await budgets.raise_until(actor, budget_id, body.limit_usd, until_ms))
 
     @router.delete("/budgets/{budget_id}/raise")

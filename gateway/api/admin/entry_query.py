@@ -11,11 +11,13 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 from pydantic.config import JsonDict
 
 from gateway.api.admin.access import visible
+from gateway.api.admin.fields import FilterText
 from gateway.domain import Actor, Purpose, Source
 from gateway.errors import BadRequest
 from gateway.stores.entry_filter import EntryFilter
 
-_YEARS = range(1970, 9000)  # far from where calendars and time zones end
+# Nothing was spent before the first; both lie far from where calendars and time zones end.
+_FIRST, _LAST = datetime(1970, 1, 1, tzinfo=UTC), datetime(9000, 1, 1, tzinfo=UTC)
 _MOMENT = "A date (its midnight) or an RFC 3339 time with a zone, %s."
 _FORMATS: JsonDict = {
     "anyOf": [
@@ -49,18 +51,18 @@ class EntryQuery(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    organization: str | None = None
-    team: str | None = None
-    member: str | None = None
-    key: str | None = None
-    end_user: str | None = None
-    route: str | None = None
-    deployment: str | None = None
-    model: Annotated[str | None, Field(description="The provider's name for it.")] = None
-    provider: str | None = None
+    organization: FilterText = None
+    team: FilterText = None
+    member: FilterText = None
+    key: FilterText = None
+    end_user: FilterText = None
+    route: FilterText = None
+    deployment: FilterText = None
+    model: Annotated[FilterText, Field(description="The provider's name for it.")] = None
+    provider: FilterText = None
     source: Annotated[Source | None, BeforeValidator(none_if_empty), or_empty(Source)] = None
     purpose: Annotated[Purpose | None, BeforeValidator(none_if_empty), or_empty(Purpose)] = None
-    tag: str | None = None
+    tag: FilterText = None
     from_: Annotated[str | None, FROM] = None
     to: Annotated[str | None, TO] = None
 
@@ -92,7 +94,10 @@ def chosen_entries(
 
 
 def moment(text: str | None, param: str, zone: tzinfo = UTC) -> datetime | None:
-    """A date's midnight in ``zone``, or an instant, in UTC; None for nothing. Raises BadRequest naming ``param``."""
+    """A date's midnight in ``zone``, or an instant, in UTC; None for nothing. Raises BadRequest naming ``param``.
+
+    Times before 1970 or after 9000 are those years: there is no entry that this would take in or leave out.
+    """
     if not text:
         return None
     if form := _DATED.fullmatch(text):
@@ -101,12 +106,14 @@ def moment(text: str | None, param: str, zone: tzinfo = UTC) -> datetime | None:
                 value = datetime.combine(date.fromisoformat(text), time(), tzinfo=zone)
             else:
                 value = datetime.fromisoformat(text)
-            if value.tzinfo is not None and value.year in _YEARS:
-                return value.astimezone(UTC)
+            if value.tzinfo is not None:
+                if _FIRST.year <= value.year < _LAST.year:
+                    return value.astimezone(UTC)
+                return _FIRST if value.year < _FIRST.year else _LAST
         except ValueError:
             pass  # said below, once
     raise BadRequest(
-        f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z), from the year 1970 on; a plus"
-        " sign in an address is written %2B",
+        f"{param} is a date (2026-11-01) or a time with its zone (2026-11-01T12:00:00Z); a plus sign"
+        " in an address is written %2B",
         param=param,
     )

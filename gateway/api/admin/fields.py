@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from datetime import UTC, datetime
+from datetime import MINYEAR, UTC, datetime
 from decimal import Decimal
 from typing import Annotated, Any, Generic, TypeVar
 
@@ -15,12 +15,19 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    GetJsonSchemaHandler,
     StringConstraints,
     WithJsonSchema,
+    model_validator,
 )
+from pydantic.json_schema import JsonSchemaValue
+from pydantic_core import CoreSchema
+from typing_extensions import TypeAliasType
 
+from gateway.api.admin.network_schema import NETWORK_SCHEMA
 from gateway.networks import parse_network, written
-from gateway.stores.paging import LIMIT_MAX
+from gateway.stores.paging import CURSOR_PATTERN, LIMIT_MAX
+from policies.windows import zone_names
 
 NAME_CHARACTERS_MAX = 200
 MODEL_CHARACTERS_MAX = 500
@@ -38,6 +45,7 @@ _DECEIVING = (
 )
 _HAS_DECEIVING = re.compile(f"[{_DECEIVING}]")
 # ... as OpenAPI says it: anything but those, and not spaces alone.
+PRINTABLE_PATTERN = f"^[^{_DECEIVING}]*$"
 NAME_PATTERN = f"^ *[^ {_DECEIVING}][^{_DECEIVING}]*$"
 
 
@@ -79,10 +87,7 @@ _AllowedIp = Annotated[
     str,
     StringConstraints(strict=True, max_length=_NETWORK_CHARACTERS_MAX),
     AfterValidator(_canonical),
-    Field(
-        description="An IPv4 or IPv6 address or network, such as 192.0.2.7 or 2001:db8::/32.",
-        json_schema_extra={"pattern": r"^[0-9A-Fa-f:.]+(/[0-9]{1,3})?$"},
-    ),
+    WithJsonSchema(NETWORK_SCHEMA),
 ]
 # They are kept in their one canonical spelling.
 AllowedIps = Annotated[
@@ -91,11 +96,14 @@ AllowedIps = Annotated[
 ]
 
 
+_CALENDAR_BEGINS, _CALENDAR_ENDS = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
+
+
 def _in_utc(value: datetime) -> datetime:
     try:
         return value.astimezone(UTC)
-    except OverflowError:
-        raise ValueError("lies beyond the calendar") from None
+    except OverflowError:  # within a day of where the calendar ends
+        return _CALENDAR_BEGINS if value.year == MINYEAR else _CALENDAR_ENDS
 
 
 def _is_text(value: object) -> object:
@@ -108,6 +116,17 @@ def _is_text(value: object) -> object:
 # A time without a zone is refused: one reader's midnight is another's afternoon. One in the past makes a key that was
 # never valid, which scripts that copy keys may want.
 Instant = Annotated[AwareDatetime, BeforeValidator(_is_text), AfterValidator(_in_utc)]
+
+
+class _ZoneNames:
+    """Says in OpenAPI which time zones there are. They are looked up when the document is asked for."""
+
+    def __get_pydantic_json_schema__(self, _schema: CoreSchema, _next: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return {"type": "string", "enum": sorted(zone_names())}
+
+
+# The name of a time zone; ``zone_of`` reads it. OpenAPI has its own entry for the many that there are.
+TimeZone = TypeAliasType("TimeZone", Annotated[str, _ZoneNames()])
 
 # Ids are ours to choose and of no form that others should rely on: only what Postgres cannot hold is refused.
 PathId = Annotated[str, Path(pattern=r"^[^\x00]+$", max_length=ID_CHARACTERS_MAX)]
@@ -129,6 +148,14 @@ class Body(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
+    @model_validator(mode="before")
+    @classmethod
+    def _is_no_number(cls, value: object) -> object:
+        # FastAPI reads bodies off the attributes of any object, and Decimal is one that has none of ours: as if empty.
+        if isinstance(value, Decimal):
+            raise ValueError("must be an object")  # noqa: TRY004 - what pydantic takes for a finding
+        return value
+
 
 def unchanged() -> Any:
     """The default of a field of a PATCH that may be left out but not be null. It is never looked at."""
@@ -142,15 +169,26 @@ class ChangeBody(Body):
         return self.model_dump(exclude_unset=True)
 
 
+# A filter by what others chose: any text that Postgres can hold. Empty is none.
+FilterText = Annotated[str | None, WithJsonSchema({"type": "string", "pattern": r"^[^\x00]*$"})]
+
+
 class PageQuery(BaseModel):
     """The parameters of every list. One that we do not know is refused: a misspelled filter would show everything."""
 
     model_config = ConfigDict(extra="forbid")
 
     limit: Annotated[
-        str | None, WithJsonSchema({"type": "integer", "minimum": 1, "maximum": LIMIT_MAX, "default": 100})
+        str | None,
+        WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 1, "maximum": LIMIT_MAX}, {"const": ""}]}),
+        Field(description="100 unless told otherwise."),
     ] = None
-    cursor: Annotated[str | None, Field(description="The next_cursor of the page before.")] = None
+    cursor: Annotated[
+        str | None,
+        WithJsonSchema(
+            {"type": "string", "pattern": CURSOR_PATTERN, "description": "The next_cursor of the page before."}
+        ),
+    ] = None
 
 
 T = TypeVar("T")

@@ -15,6 +15,7 @@ from gateway.api.admin.fields import (
     AllowedIps,
     Body,
     ChangeBody,
+    FilterText,
     Instant,
     Models,
     Name,
@@ -62,9 +63,9 @@ class RotationBody(Body):
 class KeyQuery(PageQuery):
     """``GET /admin/keys``."""
 
-    organization: str | None = None
-    team: str | None = None
-    member: str | None = None
+    organization: FilterText = None
+    team: FilterText = None
+    member: FilterText = None
 
 
 @dataclass(frozen=True)
@@ -110,8 +111,11 @@ def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore) -> None:
 
     @router.get("/keys/{key_id}")
     async def read_key(key_id: PathId, actor: Sender) -> Key:
+        """A revoked one is in the list alone."""
         key = await keys.key(key_id)
         must_read(actor, key.organization_id, key.team, KEY.missing(key_id))
+        if key.revoked_at is not None:
+            raise KEY.missing(key_id)
         return key
 
     @router.patch("/keys/{key_id}")

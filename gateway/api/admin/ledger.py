@@ -7,21 +7,27 @@ from typing import Annotated, Any
 
 import msgspec
 from fastapi import APIRouter, Query, Response
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, WithJsonSchema
 
 from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty, or_empty
-from gateway.api.admin.fields import PageQuery
+from gateway.api.admin.fields import FilterText, PageQuery
 from gateway.api.admin.guard import Sender
 from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
 from gateway.stores.ledger import LedgerStore
 
+_HEX = "[0-9a-f]"
+_CURSOR = f"^([0-9]{{1,17}}\\.{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})?$"
 _CONTENT = {"description": "Null, or with content logging prompt and answer."}
 
 
 class LedgerQuery(EntryQuery, PageQuery):
     """``GET /admin/ledger``."""
 
-    request: str | None = None
+    cursor: Annotated[
+        str | None,
+        WithJsonSchema({"type": "string", "pattern": _CURSOR, "description": "The next_cursor of the page before."}),
+    ] = None
+    request: FilterText = None
     basis: Annotated[Basis | None, BeforeValidator(none_if_empty), or_empty(Basis)] = None
     status: Annotated[Outcome | None, BeforeValidator(none_if_empty), or_empty(Outcome)] = None
 

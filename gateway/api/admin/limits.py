@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.api.admin.access import must_read, must_rule, visible
@@ -14,14 +15,23 @@ from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, ModelName
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
 from gateway.errors import BadRequest
-from gateway.stores.limits import LIMIT, LimitRecord, LimitStore
+from gateway.stores.limits import LIMIT, RATES, LimitRecord, LimitStore
 
 # Of zero nothing is allowed. Lua counts in doubles, whole up to here.
 Rate = Annotated[int, Field(ge=0, lt=2**53), WHOLE]
 
 
+_STATES_A_RATE: JsonDict = {
+    "anyOf": [{"properties": {rate: {"type": "integer"}}, "required": [rate]} for rate in RATES]
+}
+_UNNAMED: JsonDict = {"properties": {"model": {"type": "null"}}}
+_NAMES_ONE_MODEL: JsonDict = {"anyOf": [_UNNAMED, {"properties": {"scope": _UNNAMED}}]}
+
+
 class LimitBody(Body):
     """``POST /admin/limits``: at least one rate. ``model`` is the scope's, in short."""
+
+    model_config = ConfigDict(json_schema_extra={"allOf": [_STATES_A_RATE, _NAMES_ONE_MODEL]})
 
     scope: ScopeBody
     requests_per_minute: Rate | None = None
@@ -71,8 +81,10 @@ def add_limits(router: APIRouter, engine: AsyncEngine, limits: LimitStore) -> No
 
     @router.post("/limits", status_code=201)
     async def create_limit(body: LimitBody, actor: Sender) -> LimitAnswer:
+        rates = body.model_dump(include=set(RATES))
+        if all(rate is None for rate in rates.values()):
+            raise BadRequest(f"A limit states at least one of {', '.join(RATES)}.", param=RATES[0])
         owned = await writable_scope(engine, actor, body.whole_scope())
-        rates = body.model_dump(include=set(LimitChange.model_fields))
         return answer(await limits.create(actor, owned.scope, rates))
 
     @router.get("/limits")

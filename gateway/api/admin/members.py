@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from gateway.api.admin.access import must_read, must_write, visible
-from gateway.api.admin.fields import Body, ChangeBody, Deleted, Name, Page, PageQuery, PathId, unchanged
+from gateway.api.admin.fields import Body, ChangeBody, Deleted, FilterText, Name, Page, PageQuery, PathId, unchanged
 from gateway.api.admin.guard import Sender
 from gateway.stores.tenants import MEMBER, TEAM, Member, TenantStore
 
@@ -30,8 +30,8 @@ class MemberChange(ChangeBody):
 class MemberQuery(PageQuery):
     """``GET /admin/members``."""
 
-    organization: str | None = None
-    team: str | None = None
+    organization: FilterText = None
+    team: FilterText = None
 
 
 def add_members(router: APIRouter, tenants: TenantStore) -> None:

@@ -1,26 +1,8 @@
-"""How the admin API refuses, as OpenAPI says it: OpenAI error objects, never FastAPI's own 422."""
+"""How the admin API refuses, as OpenAPI says it."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from pydantic import BaseModel
-
-
-class ErrorDetail(BaseModel):
-    """Why; ``param`` names the field that is to blame."""
-
-    message: str
-    type: str
-    param: str | None
-    code: str | None
-
-
-class ErrorAnswer(BaseModel):
-    """The body of every refusal."""
-
-    error: ErrorDetail
-
+from gateway.api.refusals import refusals
 
 _REASONS: dict[int | str, str] = {
     400: "A parameter, or the body, is not what it must be.",
@@ -28,11 +10,9 @@ _REASONS: dict[int | str, str] = {
     403: "The role of the admin key does not allow it.",
     404: "There is no such thing within the scope of the admin key.",
     405: "The address has no such method.",
-    409: "It contradicts what stands: a name that is taken, an organization that has teams.",
+    409: "It contradicts what stands: a name that is taken, an organization that has teams, a raise into the past.",
     413: "The body is larger than 1 MiB.",
     "4XX": "Any other refusal looks the same.",
     503: "A store that is needed is away.",
 }
-REFUSALS: dict[int | str, dict[str, Any]] = {
-    status: {"model": ErrorAnswer, "description": reason} for status, reason in _REASONS.items()
-}
+REFUSALS = refusals(_REASONS)

@@ -2,29 +2,51 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
+from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.api.admin.access import must_rule
-from gateway.api.admin.fields import Body, ModelName, Name, PageQuery, printable
+from gateway.api.admin.fields import PRINTABLE_PATTERN, Body, FilterText, ModelName, Name, PageQuery, printable
 from gateway.domain import Actor, Dimension
-from gateway.stores.scopes import OwnedScope, missing, owned_scope
+from gateway.stores.scopes import SINGLE, OwnedScope, missing, owned_scope
 from gateway.stores.tenants import DEFAULT_ORGANIZATION
 
 END_USER_CHARACTERS_MAX = 500
 _NARROWEST_FIRST = (Dimension.KEY, Dimension.MEMBER, Dimension.TEAM, Dimension.ORGANIZATION)
-_EACH = [str(dimension) for dimension in (Dimension.TEAM, Dimension.MEMBER, Dimension.KEY, Dimension.END_USER)]
+_EACH = [str(dimension) for dimension in SINGLE]
 
 # As clients send it: a space more is another end user.
 EndUser = Annotated[
-    str, StringConstraints(min_length=1, max_length=END_USER_CHARACTERS_MAX, strict=True), AfterValidator(printable)
+    str,
+    StringConstraints(min_length=1, max_length=END_USER_CHARACTERS_MAX, strict=True),
+    AfterValidator(printable),
+    Field(json_schema_extra={"pattern": PRINTABLE_PATTERN}),
 ]
+
+
+_UNNAMED: JsonDict = {"type": "null"}
+
+
+def _of_several(each: Dimension, others: Sequence[Dimension]) -> JsonDict:
+    """The schema of a scope that counts those apart."""
+    properties: JsonDict = {str(other): _UNNAMED for other in others}
+    return {"properties": properties | {"each": {"const": str(each)}}}
+
+
+# Who is named is one, and is not counted apart.
+_EACH_OF_SEVERAL: JsonDict = {
+    "anyOf": [{"properties": {"each": _UNNAMED}}, *(_of_several(each, others) for each, others in SINGLE.items())]
+}
 
 
 class ScopeBody(Body):
     """Which calls a rule is about: those for which everything that it names is so."""
+
+    model_config = ConfigDict(json_schema_extra=_EACH_OF_SEVERAL)
 
     organization: Annotated[Name | None, Field(description="Follows from team, member or key; else the sender's.")] = (
         None
@@ -49,16 +71,17 @@ class ScopeBody(Body):
 class RuleQuery(PageQuery):
     """The filters of the lists. A team's rules are also those of its members and keys."""
 
-    organization: str | None = None
-    team: str | None = None
-    member: str | None = None
-    key: str | None = None
+    organization: FilterText = None
+    team: FilterText = None
+    member: FilterText = None
+    key: FilterText = None
 
 
 async def writable_scope(engine: AsyncEngine, actor: Actor, body: ScopeBody) -> OwnedScope:
     """The scope that the body names, if the sender may set rules for it.
 
-    Raises NotFound for what is not there or not in the sender's scope, Forbidden, BadRequest, StoreUnavailable.
+    Raises NotFound for what is not there or not in the sender's scope, Conflict for what does not belong together,
+    Forbidden, BadRequest, StoreUnavailable.
     """
     named = {dimension: value for dimension in Dimension if (value := getattr(body, dimension)) is not None}
     if named.keys().isdisjoint(_NARROWEST_FIRST):

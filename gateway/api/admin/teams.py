@@ -7,7 +7,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query
 
 from gateway.api.admin.access import must_outrank, must_read, must_write, visible
-from gateway.api.admin.fields import Body, ChangeBody, Deleted, Name, Page, PageQuery, PathId, unchanged
+from gateway.api.admin.fields import Body, ChangeBody, Deleted, FilterText, Name, Page, PageQuery, PathId, unchanged
 from gateway.api.admin.guard import Sender
 from gateway.stores.tenants import DEFAULT_ORGANIZATION, ORGANIZATION, TEAM, Team, TenantStore
 
@@ -30,7 +30,7 @@ class TeamChange(ChangeBody):
 class TeamQuery(PageQuery):
     """``GET /admin/teams``."""
 
-    organization: str | None = None
+    organization: FilterText = None
 
 
 def add_teams(router: APIRouter, tenants: TenantStore) -> None:

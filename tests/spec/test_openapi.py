@@ -1,0 +1,57 @@
+"""The API keeps to what its OpenAPI document says: schemathesis runs all its checks against a real gateway."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from running_gateway import ADMIN_KEY, Gateway, UpstreamProcess
+from spec_parts import CATALOG
+
+_SCHEMATHESIS = Path(sys.executable).with_name("schemathesis")
+# The bounds and the forms of every field are tried whatever this says; it is for combinations, found by chance.
+_EXAMPLES = 3
+
+
+@pytest.fixture(scope="module")
+def tried_gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """One of its own: whoever tries everything revokes keys and deletes teams."""
+    running = Gateway(tmp_path_factory.mktemp("openapi"), CATALOG.replace("UPSTREAM", upstream.base_url))
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+def run_schemathesis(gateway: Gateway, folder: Path, secret: str, paths: str) -> None:
+    """All phases, all checks; what it found is the message of the failure."""
+    run = subprocess.run(
+        [
+            *(_SCHEMATHESIS, "run", f"{gateway.url}/openapi.json", "--header", f"Authorization: Bearer {secret}"),
+            *("--include-path-regex", paths, "--max-examples", str(_EXAMPLES), "--generation-deterministic"),
+            *("--workers", "2", "--continue-on-failure", "--no-color"),
+        ],
+        cwd=folder,  # it leaves a folder behind
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-2000:]
+
+
+def test_the_admin_api_is_as_its_openapi_document_says(tried_gateway, tmp_path):
+    run_schemathesis(tried_gateway, tmp_path, ADMIN_KEY, "^/admin/")
+
+
+def test_what_virtual_keys_may_ask_is_as_the_openapi_document_says(tried_gateway, tmp_path):
+    run_schemathesis(tried_gateway, tmp_path, tried_gateway.make_key()["key"], "^/(v1|health|metrics)")
+
+
+def test_both_addresses_have_the_same_document(tried_gateway):
+    at_admin = tried_gateway.admin("GET", "openapi.json").json()
+
+    assert tried_gateway.admin("GET", "../openapi.json").json() == at_admin
