@@ -233,8 +233,16 @@ ledger_entries = Table(
         postgresql_where=text("member_id IS NOT NULL"),
     ),
     Index("ledger_entries_newest", text("created_at DESC"), text("id DESC")),
-    Index("ledger_entries_team", "team_id", "created_at"),
-    Index("ledger_entries_key", "key_id", "created_at"),
+    Index("ledger_entries_team", "team_id", "created_at", postgresql_include=["cost_nusd"]),
+    Index("ledger_entries_key", "key_id", "created_at", postgresql_include=["cost_nusd"]),
+    # A prefix, because a B-tree refuses values over 2.7 kB and clients choose the name.
+    Index(
+        "ledger_entries_end_user",
+        "organization_id",
+        text("substr(end_user, 1, 200)"),
+        "created_at",
+        postgresql_where=text("end_user IS NOT NULL"),
+    ),
     # Hash, because a request id may come from a client and a B-tree refuses values over 2.7 kB.
     Index("ledger_entries_request", "request_id", postgresql_using="hash"),
     postgresql_partition_by="RANGE (created_at)",

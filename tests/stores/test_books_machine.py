@@ -52,10 +52,10 @@ class Books(RuleBasedStateMachine):
         self.book = RuleBook(
             [
                 budget(org, limits[0], Window.TOTAL),
-                budget(org, limits[1], scope={"team_id": "red"}),
+                budget(org, limits[1], scope={"team_id": self.own("red")}),
                 budget(org, limits[2], Window.DAY, scope={"each": "key"}),
                 budget(org, limits[3], Window.HOUR, scope={"model": "large"}, is_rolling=True),
-                budget(org, limits[4], Window.HOUR, scope={"team_id": "blue", "each": "end_user"}),
+                budget(org, limits[4], Window.HOUR, scope={"team_id": self.own("blue"), "each": "end_user"}),
                 budget(org, limits[5], Window.WEEK, time_zone="Asia/Kathmandu"),
             ]
         )
@@ -64,6 +64,21 @@ class Books(RuleBasedStateMachine):
         self.charges: list[LedgerEntry] = []
         self.stack = AsyncExitStack()
         self.world.run(self.add_replicas(2))
+
+    def own(self, name: str) -> str:
+        """The id of a team or key of this example: ids are unique."""
+        return f"{name} of {self.organization}"
+
+    def call_of(self, team: str, key: str, model: str, user: str | None, hold: int = 0) -> LedgerEntry:
+        return intent(
+            self.organization,
+            hold,
+            team_id=self.own(team),
+            key_id=self.own(key),
+            model_asked=model,
+            deployment=model,
+            end_user=user,
+        )
 
     async def add_replicas(self, count: int) -> None:
         made = await self.stack.enter_async_context(
@@ -96,9 +111,7 @@ class Books(RuleBasedStateMachine):
     )
     def reserve(self, which: int, hold: int, team: str, key: str, model: str, user: str | None) -> None:
         replica = self.living[which % len(self.living)]
-        call = intent(
-            self.organization, hold, team_id=team, key_id=key, model_asked=model, deployment=model, end_user=user
-        )
+        call = self.call_of(team, key, model, user, hold)
         limits = [claim.limit_nusd for claim in replica.claims(call).budgets]
         fits = hold == 0 or all(
             spent + held + hold <= limit for (spent, held), limit in zip(self.standing(call), limits, strict=True)
@@ -185,9 +198,7 @@ class Books(RuleBasedStateMachine):
         if not hasattr(self, "organization"):
             return
         for team, key, model, user in (("red", "k1", "small", None), ("blue", "k2", "large", "a b/c")):
-            call = intent(
-                self.organization, team_id=team, key_id=key, model_asked=model, deployment=model, end_user=user
-            )
+            call = self.call_of(team, key, model, user)
             for replica in self.living[:2]:
                 seen = self.world.run(replica.standing(call))
                 kinds = [(one.budget.window, one.budget.scope, one.name) for one in replica.claims(call).budgets]
