@@ -207,9 +207,9 @@ class Gateway:
                 process.resume()
 
     def stop(self) -> None:
-        """As Ctrl-C does it."""
+        """As an init system does it: Ctrl-C is ignored where the tests run in the background of a shell."""
         self._admin.close()
         if self._process is not None:
-            self._process.send_signal(signal.SIGINT)
+            self._process.send_signal(signal.SIGTERM)
             self._process.wait()
             self._process = None
