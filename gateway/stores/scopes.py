@@ -12,6 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.domain import Dimension, Scope
 from gateway.errors import BadRequest, Conflict, NotFound
 from gateway.stores.database import translated
+from gateway.stores.records import Place
 from gateway.stores.tables import keys, members, organizations, teams
 from gateway.stores.tenants import DEFAULT_ORGANIZATION
 from policies.scopes import subject_of
@@ -24,6 +25,7 @@ SINGLE: Mapping[Dimension, tuple[Dimension, ...]] = {
     Dimension.END_USER: (Dimension.END_USER,),
 }
 
+_ANYWHERE = Place()
 _bound_member = members.alias("bound_member")  # the one that a scope's key is bound to
 
 
@@ -116,11 +118,13 @@ def is_same_scope(rules: Table, scope: Scope) -> ColumnElement[bool]:
     return and_(*(rules.c[name].is_not_distinct_from(value) for name, value in scope_values(scope).items()))
 
 
-async def owned_scope(engine: AsyncEngine, named: Mapping[Dimension, str], each: Dimension | None) -> OwnedScope:
-    """The scope of what somebody names, in the organization that follows from it.
+async def owned_scope(
+    engine: AsyncEngine, named: Mapping[Dimension, str], each: Dimension | None, within: Place = _ANYWHERE
+) -> OwnedScope:
+    """The scope of what somebody who sees ``within`` names, in the organization that follows from it.
 
-    Raises NotFound for a part that is not there (any more), Conflict for parts that do not belong together, BadRequest
-    for an ``each`` of which the scope names the only one, StoreUnavailable.
+    Raises NotFound for a part that is not there (any more, or for them), Conflict for parts that do not belong
+    together, BadRequest for an ``each`` of which the scope names the only one, StoreUnavailable.
     """
     _check_each(named, each)
     if named.keys().isdisjoint(_OWNERS):
@@ -130,7 +134,7 @@ async def owned_scope(engine: AsyncEngine, named: Mapping[Dimension, str], each:
         async with engine.connect() as connection:
             for dimension in _OWNERS:
                 if dimension in named:
-                    known |= await _owners(connection, dimension, named)
+                    known |= await _owners(connection, dimension, named, within)
     scope = Scope(
         organization_id=known[Dimension.ORGANIZATION] or DEFAULT_ORGANIZATION,
         team_id=named.get(Dimension.TEAM),
@@ -150,7 +154,7 @@ def missing(dimension: Dimension, value: str) -> NotFound:
 
 
 async def _owners(
-    connection: AsyncConnection, dimension: Dimension, named: Mapping[Dimension, str]
+    connection: AsyncConnection, dimension: Dimension, named: Mapping[Dimension, str], within: Place
 ) -> dict[Dimension, str | None]:
     """A named organization, team, member or key and what it belongs to."""
     value = named[dimension]
@@ -158,6 +162,8 @@ async def _owners(
     if row is None:
         raise missing(dimension, value)
     owners = {Dimension(name): owner for name, owner in row._mapping.items()}  # noqa: SLF001 - its public name
+    if _lies_outside(owners, within):
+        raise missing(dimension, value)
     for other, owner in owners.items():
         if named.get(other, owner) != owner:
             raise Conflict(
@@ -166,6 +172,12 @@ async def _owners(
                 code="contradicting_scope",
             )
     return owners
+
+
+def _lies_outside(owners: Mapping[Dimension, str | None], place: Place) -> bool:
+    """Whether something with those owners is of another organization than the place, or of another team."""
+    bounds = {Dimension.ORGANIZATION: place.organization_id, Dimension.TEAM: place.team_id}
+    return any(bound is not None and owners.get(dimension, bound) != bound for dimension, bound in bounds.items())
 
 
 def _check_each(named: Mapping[Dimension, str], each: Dimension | None) -> None:

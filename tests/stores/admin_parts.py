@@ -8,8 +8,10 @@ from fastapi import FastAPI
 from gateway.api.admin import admin_router
 from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
+from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
+from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
@@ -18,7 +20,9 @@ from gateway.api.surface import install_errors
 from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
 from gateway.stores.audit import AuditLog
+from gateway.stores.budgets import BudgetStore
 from gateway.stores.keys import KeyStore
+from gateway.stores.limits import LimitStore
 from gateway.stores.tenants import TenantStore
 
 ADMIN_KEY = "the-operators-key"
@@ -37,6 +41,16 @@ def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None):
     add_keys(router, tenants, keys)
     add_admin_keys(router, tenants, admin_keys)
     add_audit(router, AuditLog(engine))
+    app.include_router(router)
+    return app
+
+
+def rules_app(engine, now_s):
+    """The routes of tenants, budgets and limits. ``now_s`` is the clock that windows go by."""
+    app = tenants_app(engine)
+    router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(AdminKeyStore(engine), lambda: 0.0).find))
+    add_budgets(router, engine, BudgetStore(engine), now_s)
+    add_limits(router, engine, LimitStore(engine))
     app.include_router(router)
     return app
 

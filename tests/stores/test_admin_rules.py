@@ -7,17 +7,7 @@ from uuid import uuid4
 
 import httpx
 import pytest
-from admin_parts import ADMIN_KEY, Admin, tenants_app
-
-from gateway.api.admin import admin_router
-from gateway.api.admin.budgets import add_budgets
-from gateway.api.admin.guard import any_of
-from gateway.api.admin.limits import add_limits
-from gateway.api.admin.operator import operator_key
-from gateway.stores.admin_key_cache import AdminKeyCache
-from gateway.stores.admin_keys import AdminKeyStore
-from gateway.stores.budgets import BudgetStore
-from gateway.stores.limits import LimitStore
+from admin_parts import ADMIN_KEY, Admin, rules_app
 
 NOW = datetime(2026, 11, 23, 11, 30, tzinfo=UTC)
 TEN_A_MONTH = {"limit_usd": "10.00", "window": "month"}
@@ -25,12 +15,7 @@ TEN_A_MONTH = {"limit_usd": "10.00", "window": "month"}
 
 @pytest.fixture(scope="module")
 def app(engine):
-    app = tenants_app(engine)
-    router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(AdminKeyStore(engine), lambda: 0.0).find))
-    add_budgets(router, engine, BudgetStore(engine), NOW.timestamp)
-    add_limits(router, engine, LimitStore(engine))
-    app.include_router(router)
-    return app
+    return rules_app(engine, NOW.timestamp)
 
 
 @pytest.fixture(scope="module")

@@ -34,10 +34,10 @@ def must_write(actor: Actor, organization_id: str | None, team_id: str | None, m
 
     A team's admin is told 403, not 404, about objects of its whole organization: it knows that this exists.
     """
-    may_change(actor)
     if actor.team_id is not None and team_id is None and organization_id == actor.organization_id:
         raise not_allowed(actor, "change what belongs to the whole organization")
-    must_read(actor, organization_id, team_id, missing)
+    must_read(actor, organization_id, team_id, missing)  # first: to a viewer, too, what others have does not exist
+    may_change(actor)
 
 
 def must_rule(actor: Actor, scope: Scope, team_id: str | None, missing: NotFound) -> None:

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_rule
+from gateway.api.admin.access import must_rule, visible
 from gateway.api.admin.fields import PRINTABLE_PATTERN, Body, FilterText, ModelName, Name, PageQuery, printable
 from gateway.domain import Actor, Dimension
 from gateway.stores.scopes import SINGLE, OwnedScope, missing, owned_scope
@@ -86,7 +86,7 @@ async def writable_scope(engine: AsyncEngine, actor: Actor, body: ScopeBody) -> 
     named = {dimension: value for dimension in Dimension if (value := getattr(body, dimension)) is not None}
     if named.keys().isdisjoint(_NARROWEST_FIRST):
         named[Dimension.ORGANIZATION] = actor.organization_id or DEFAULT_ORGANIZATION
-    owned = await owned_scope(engine, named, body.each)
+    owned = await owned_scope(engine, named, body.each, visible(actor))
     narrowest = next(dimension for dimension in _NARROWEST_FIRST if dimension in named)
     must_rule(actor, owned.scope, owned.team_id, missing(narrowest, named[narrowest]))
     return owned
