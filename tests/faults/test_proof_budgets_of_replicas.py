@@ -111,7 +111,7 @@ async def test_no_budget_of_several_is_overspent_or_refuses_what_fits_while_call
     house.budget({"key": keys[0]["id"]}, 15 * HOLD_NUSD)
     house.budget({"route": "one"}, 60 * HOLD_NUSD)
     house.budget({}, 150 * HOLD_NUSD)
-    requests = REQUESTS_EACH * len(replicas.gateways) if IS_WHOLE else 300
+    requests = REQUESTS_EACH * len(replicas.gateways) if IS_WHOLE else 200
     asked = []
     for _ in range(requests):
         route = chance.choice(["one", *(f"falls-back-{chance.randrange(FALLING_BACK)}" for _ in range(2))])
@@ -149,14 +149,14 @@ async def test_balances_that_are_rebuilt_under_load_admit_all_that_fits_and_noth
     chance = random.Random(1)  # noqa: S311 - no secret
     house = House(replicas)
     key = house.key(house.team())
-    requests, spread_s = (1200, 20.0) if IS_WHOLE else (240, 2.0)
+    requests, spread_s = (1200, 20.0) if IS_WHOLE else (240, 1.0)
     room = requests * 3 // 4
     house.budget({"key": key["id"]}, room * HOLD_NUSD)
     urls = itertools.cycle([gateway.url for gateway in replicas.gateways])
 
     async def ask_after(session: aiohttp.ClientSession, wait_s: float) -> Answer:
         await asyncio.sleep(wait_s)
-        return await ask(session, next(urls), key, dearest(house, "one", chance, delay_ms=1500))
+        return await ask(session, next(urls), key, dearest(house, "one", chance, delay_ms=1000))
 
     rebuilds = 0
     async with clients() as session:
