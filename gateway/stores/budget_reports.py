@@ -63,7 +63,7 @@ class BudgetReports:
         records, next_cursor = await self._budgets.page(
             within, organization=organization, team=team, limit=limit, cursor=cursor
         )
-        periods = [(record.budget, period_of(record.budget, now_ms)) for record in records]
+        periods = [(record.rule, period_of(record.rule, now_ms)) for record in records]
         # Holds first: what is settled and shipped meanwhile is shown in both rather than in neither.
         held = {one: await self._held(one) for one in {budget.scope.organization_id for budget, _ in periods}}
         async with self._snapshots.open() as connection:

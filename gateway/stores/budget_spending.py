@@ -60,7 +60,7 @@ async def may_stand_in(connection: AsyncConnection, asked: Iterable[Budget]) -> 
     if not organizations:
         return ()
     query = BUDGET.query().where(budgets.c.organization_id.in_(organizations), budgets.c.each.is_(None))
-    return [BUDGET.read(row).budget for row in await connection.execute(query)]
+    return [BUDGET.read(row).rule for row in await connection.execute(query)]
 
 
 async def spent_on(

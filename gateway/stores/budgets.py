@@ -3,42 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row, func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Budget, OnExhausted, Scope, Window
 from gateway.errors import Conflict
-from gateway.stores.records import Kind, Place, new_id
-from gateway.stores.rules import Announce, RuleStore, announce_nothing, moment_of, unix_ms
-from gateway.stores.scopes import columns_of, is_same_scope, scope_in, scope_values, source_of, subject_in, team_of
+from gateway.stores.records import new_id
+from gateway.stores.rules import (
+    Announce,
+    RuleRecord,
+    RuleStore,
+    announce_nothing,
+    kind_of_rule,
+    moment_of,
+    unix_ms,
+)
+from gateway.stores.scopes import is_same_scope, scope_values, subject_in
 from gateway.stores.tables import budgets
 from policies.refusal_text import dollars
 from policies.rule_book import stands_in
 from policies.scopes import scope_fields
 from policies.windows import can_roll
 
-
-@dataclass(frozen=True, slots=True)
-class BudgetRecord:
-    """A budget as a row. ``team_id``: the team that its scope lies within, if any."""
-
-    budget: Budget
-    team_id: str | None
-    created_at: datetime
-    updated_at: datetime = field(compare=False)
-
-    @property
-    def id(self) -> str:
-        return self.budget.id
+BudgetRecord: TypeAlias = RuleRecord[Budget]
 
 
-def _read(row: Row[*tuple[Any, ...]]) -> BudgetRecord:
-    scope = scope_in(row)
-    budget = Budget(
+def _read(row: Row[*tuple[Any, ...]], scope: Scope) -> Budget:
+    return Budget(
         id=row.id,
         scope=scope,
         limit_nusd=row.limit_nusd,
@@ -54,34 +47,16 @@ def _read(row: Row[*tuple[Any, ...]]) -> BudgetRecord:
         subject=subject_in(row, scope),
         contact=row.contact,
     )
-    return BudgetRecord(budget, row.within_team_id, row.created_at, row.updated_at)
 
 
-BUDGET = Kind(
-    name="budget",
-    table=budgets,
-    source=source_of(budgets),
-    columns=(
-        *columns_of(budgets),
-        budgets.c.limit_nusd,
-        budgets.c.window,
-        budgets.c.time_zone,
-        budgets.c.is_rolling,
-        budgets.c.soft_limit_pct,
-        budgets.c.on_exhausted,
-        budgets.c.raised_limit_nusd,
-        budgets.c.raised_until,
-        budgets.c.reset_at,
-    ),
-    read=_read,
-    place=lambda record: Place(record.budget.scope.organization_id, record.team_id),
-    organization=budgets.c.organization_id,
-    team=team_of(budgets),
-    is_found=budgets.c.deleted_at.is_(None),
+_COLUMNS = (
+    *("limit_nusd", "window", "time_zone", "is_rolling", "soft_limit_pct", "on_exhausted"),
+    *("raised_limit_nusd", "raised_until", "reset_at"),
 )
+BUDGET = kind_of_rule("budget", budgets, _COLUMNS, _read)
 
 
-class BudgetStore(RuleStore[BudgetRecord]):
+class BudgetStore(RuleStore[Budget]):
     """Reads and writes budgets. Every method raises StoreUnavailable while Postgres is away."""
 
     def __init__(self, engine: AsyncEngine, announce: Announce = announce_nothing) -> None:
@@ -133,7 +108,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
 
     def told(self, record: BudgetRecord) -> dict[str, object]:
         """The budget as the admin API and the audit log show it."""
-        budget = record.budget
+        budget = record.rule
         raised = None
         if budget.raised_limit_nusd is not None:
             raised = {"limit_usd": dollars(budget.raised_limit_nusd), "until": moment_of(budget.raised_until_ms)}
@@ -153,7 +128,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
         }
 
     async def _check(self, connection: AsyncConnection, record: BudgetRecord) -> None:
-        budget = record.budget
+        budget = record.rule
         if budget.is_rolling and not can_roll(budget.window):
             raise Conflict(f"A window of {budget.window} cannot be rolling.", param="starts", code="invalid_value")
         same = select(budgets.c.id).where(
@@ -176,7 +151,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
         While it does, calls of its value do not draw on them: what their balances say of it becomes old, and the date
         is what tells so.
         """
-        budget = record.budget
+        budget = record.rule
         if budget.scope.each is not None:
             return
         defaults = BUDGET.query().where(
@@ -184,7 +159,7 @@ class BudgetStore(RuleStore[BudgetRecord]):
             budgets.c.each.is_not(None),
             budgets.c.window == budget.window,
         )
-        found = [BUDGET.read(row).budget for row in await connection.execute(defaults)]
+        found = [BUDGET.read(row).rule for row in await connection.execute(defaults)]
         affected = [default.id for default in found if stands_in(budget, default)]
         if affected:
             dated = update(budgets).where(budgets.c.id.in_(affected))

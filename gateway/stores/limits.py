@@ -3,41 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any
+from typing import Any, TypeAlias
 
 from sqlalchemy import Row, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Limit, Scope
 from gateway.errors import Conflict
-from gateway.stores.records import Kind, Place, new_id
-from gateway.stores.rules import Announce, RuleStore, announce_nothing
-from gateway.stores.scopes import columns_of, is_same_scope, scope_in, scope_values, source_of, subject_in, team_of
+from gateway.stores.records import new_id
+from gateway.stores.rules import Announce, RuleRecord, RuleStore, announce_nothing, kind_of_rule
+from gateway.stores.scopes import is_same_scope, scope_values, subject_in
 from gateway.stores.tables import limits
 from policies.scopes import scope_fields
 
 RATES = ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "parallel_requests")
 
 
-@dataclass(frozen=True, slots=True)
-class LimitRecord:
-    """A limit as a row. ``team_id``: the team that its scope lies within, if any."""
-
-    limit: Limit
-    team_id: str | None
-    created_at: datetime
-    updated_at: datetime = field(compare=False)
-
-    @property
-    def id(self) -> str:
-        return self.limit.id
+LimitRecord: TypeAlias = RuleRecord[Limit]
 
 
-def _read(row: Row[*tuple[Any, ...]]) -> LimitRecord:
-    scope = scope_in(row)
-    limit = Limit(
+def _read(row: Row[*tuple[Any, ...]], scope: Scope) -> Limit:
+    return Limit(
         id=row.id,
         scope=scope,
         requests_per_minute=row.requests_per_minute,
@@ -47,23 +33,12 @@ def _read(row: Row[*tuple[Any, ...]]) -> LimitRecord:
         subject=subject_in(row, scope),
         contact=row.contact,
     )
-    return LimitRecord(limit, row.within_team_id, row.created_at, row.updated_at)
 
 
-LIMIT = Kind(
-    name="limit",
-    table=limits,
-    source=source_of(limits),
-    columns=(*columns_of(limits), *(limits.c[rate] for rate in RATES)),
-    read=_read,
-    place=lambda record: Place(record.limit.scope.organization_id, record.team_id),
-    organization=limits.c.organization_id,
-    team=team_of(limits),
-    is_found=limits.c.deleted_at.is_(None),
-)
+LIMIT = kind_of_rule("limit", limits, RATES, _read)
 
 
-class LimitStore(RuleStore[LimitRecord]):
+class LimitStore(RuleStore[Limit]):
     """Reads and writes limits. Every method raises StoreUnavailable while Postgres is away."""
 
     def __init__(self, engine: AsyncEngine, announce: Announce = announce_nothing) -> None:
@@ -79,7 +54,7 @@ class LimitStore(RuleStore[LimitRecord]):
 
     def told(self, record: LimitRecord) -> dict[str, object]:
         """The limit as the admin API and the audit log show it."""
-        limit = record.limit
+        limit = record.rule
         return {
             "id": limit.id,
             "organization_id": limit.scope.organization_id,
@@ -91,7 +66,7 @@ class LimitStore(RuleStore[LimitRecord]):
         }
 
     async def _check(self, connection: AsyncConnection, record: LimitRecord) -> None:
-        limit = record.limit
+        limit = record.rule
         if all(getattr(limit, rate) is None for rate in RATES):
             raise Conflict(f"A limit states at least one of {', '.join(RATES)}.", param=RATES[0], code="no_rate")
         same = select(limits.c.id).where(

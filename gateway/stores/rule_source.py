@@ -54,8 +54,8 @@ class RuleSource:
                 budgets, old_budgets = await _read(connection, BUDGET, _changed(BUDGET.table, since))
                 limits, old_limits = await _read(connection, LIMIT, _changed(LIMIT.table, since))
         return RuleChanges(
-            budgets=tuple(_callable(record.budget) for record in budgets),
-            limits=tuple(record.limit for record in limits),
+            budgets=tuple(_callable(record.rule) for record in budgets),
+            limits=tuple(record.rule for record in limits),
             gone=old_budgets | old_limits,
             until=until,
         )
@@ -68,8 +68,8 @@ class RuleSource:
                 budgets, _ = await _read(connection, BUDGET, _renamed(BUDGET.table, since))
                 limits, _ = await _read(connection, LIMIT, _renamed(LIMIT.table, since))
         return RuleChanges(
-            tuple(_callable(record.budget) for record in budgets),
-            tuple(record.limit for record in limits),
+            tuple(_callable(record.rule) for record in budgets),
+            tuple(record.rule for record in limits),
             frozenset(),
             until,
         )

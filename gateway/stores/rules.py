@@ -5,27 +5,31 @@ from __future__ import annotations
 import asyncio
 import logging
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Any, Generic
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 from redis.asyncio import Redis
 from redis.exceptions import RedisClusterException, RedisError
-from sqlalchemy import func, insert, text, update
+from sqlalchemy import Row, Table, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from gateway.domain import Actor
+from gateway.domain import Actor, Budget, Limit, Scope
+from gateway.errors import NotFound
 from gateway.stores import audit, records
 from gateway.stores.database import translated
 from gateway.stores.paging import filter_value
-from gateway.stores.records import Kind, R
+from gateway.stores.records import Kind, Place
+from gateway.stores.scopes import columns_of, scope_in, source_of, team_of
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
 
 log = logging.getLogger(__name__)
+Q = TypeVar("Q", bound=Budget | Limit)
 
 CHANNEL = "obol:rules"
 _ANNOUNCE_S = 2.0
@@ -69,26 +73,65 @@ async def one_change(engine: AsyncEngine, announce: Announce) -> AsyncIterator[A
     await announce()
 
 
-class RuleStore(ABC, Generic[R]):
+@dataclass(frozen=True, slots=True)
+class RuleRecord(Generic[Q]):
+    """A budget or limit as a row. ``team_id``: the team that its scope lies within, if any."""
+
+    rule: Q
+    team_id: str | None
+    created_at: datetime
+    updated_at: datetime = field(compare=False)
+
+    @property
+    def id(self) -> str:
+        return self.rule.id
+
+
+def kind_of_rule(
+    name: str, table: Table, columns: Sequence[str], read: Callable[[Row[*tuple[Any, ...]], Scope], Q]
+) -> Kind[RuleRecord[Q]]:
+    """How such rules lie in the database. ``columns``: those that they have beside their scope; ``read`` reads them."""
+
+    def record(row: Row[*tuple[Any, ...]]) -> RuleRecord[Q]:
+        return RuleRecord(read(row, scope_in(row)), row.within_team_id, row.created_at, row.updated_at)
+
+    return Kind(
+        name=name,
+        table=table,
+        source=source_of(table),
+        columns=(*columns_of(table), *(table.c[column] for column in columns)),
+        read=record,
+        place=lambda record: Place(record.rule.scope.organization_id, record.team_id),
+        organization=table.c.organization_id,
+        team=team_of(table),
+        is_found=table.c.deleted_at.is_(None),
+    )
+
+
+class RuleStore(ABC, Generic[Q]):
     """Reads and writes one kind of rule. Every method raises StoreUnavailable while Postgres is away."""
 
-    def __init__(self, engine: AsyncEngine, kind: Kind[R], announce: Announce = announce_nothing) -> None:
+    def __init__(self, engine: AsyncEngine, kind: Kind[RuleRecord[Q]], announce: Announce = announce_nothing) -> None:
         self._engine = engine
         self._kind = kind
         self._announce = announce
 
     @abstractmethod
-    def told(self, record: R) -> dict[str, object]:
+    def told(self, record: RuleRecord[Q]) -> dict[str, object]:
         """The rule as the admin API and the audit log show it."""
 
     @abstractmethod
-    async def _check(self, connection: AsyncConnection, record: R) -> None:
+    async def _check(self, connection: AsyncConnection, record: RuleRecord[Q]) -> None:
         """Raises Conflict where another rule says the same, and for one that contradicts itself or says nothing."""
 
-    async def _affect(self, connection: AsyncConnection, record: R) -> None:
+    async def _affect(self, connection: AsyncConnection, record: RuleRecord[Q]) -> None:
         """What a new, changed or deleted rule means for others."""
 
-    async def get(self, rule_id: str) -> R:
+    def missing(self, rule_id: str) -> NotFound:
+        """What says that there is none of that id: the same for one that somebody may not know of."""
+        return self._kind.missing(rule_id)
+
+    async def get(self, rule_id: str) -> RuleRecord[Q]:
         """Raises NotFound."""
         return await records.get(self._engine, self._kind, rule_id)
 
@@ -102,7 +145,7 @@ class RuleStore(ABC, Generic[R]):
         key: str | None = None,
         limit: int | str | None = None,
         cursor: str | None = None,
-    ) -> tuple[tuple[R, ...], str | None]:
+    ) -> tuple[tuple[RuleRecord[Q], ...], str | None]:
         """Those within a place, newest first, and the next cursor; a team's are its members' and keys' too.
 
         Raises BadRequest.
@@ -125,7 +168,7 @@ class RuleStore(ABC, Generic[R]):
             await self._affect(connection, ended)
             await self._audit(connection, actor, "delete", ended, None)
 
-    async def _create(self, actor: Actor, values: Mapping[str, object]) -> R:
+    async def _create(self, actor: Actor, values: Mapping[str, object]) -> RuleRecord[Q]:
         async with one_change(self._engine, self._announce) as connection:
             # The time of now, not of the transaction's beginning, which lies before its turn.
             await connection.execute(insert(self._kind.table).values({**values, "updated_at": func.clock_timestamp()}))
@@ -135,7 +178,9 @@ class RuleStore(ABC, Generic[R]):
             await self._audit(connection, actor, "create", None, made)
         return made
 
-    async def _change(self, actor: Actor, rule_id: str, values: Mapping[str, object], action: str = "update") -> R:
+    async def _change(
+        self, actor: Actor, rule_id: str, values: Mapping[str, object], action: str = "update"
+    ) -> RuleRecord[Q]:
         async with one_change(self._engine, self._announce) as connection:
             before = await records.find(connection, self._kind, rule_id)
             await self._set(connection, rule_id, values)
@@ -151,7 +196,12 @@ class RuleStore(ABC, Generic[R]):
         await connection.execute(changed.values({**values, "updated_at": func.clock_timestamp()}))
 
     async def _audit(
-        self, connection: AsyncConnection, actor: Actor, action: str, before: R | None, after: R | None
+        self,
+        connection: AsyncConnection,
+        actor: Actor,
+        action: str,
+        before: RuleRecord[Q] | None,
+        after: RuleRecord[Q] | None,
     ) -> None:
         place = next(self._kind.place(record) for record in (after, before) if record is not None)
         await audit.record(

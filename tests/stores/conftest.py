@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+from own_valkey import own_valkey
 from postgres_parts import make_database
 
 from gateway.stores import database, migrate
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
+from gateway.stores.redis_open import open_link
 from gateway.stores.tenants import TenantStore
 
 
@@ -45,3 +47,19 @@ def keys(engine):
 @pytest.fixture(scope="session")
 def tenants(engine):
     return TenantStore(engine)
+
+
+@pytest.fixture(scope="module")
+def valkey():
+    """A Valkey of the module's own, which it may empty, pause or kill."""
+    with own_valkey() as server:
+        yield server
+
+
+@pytest.fixture
+async def link(valkey):
+    """To that Valkey, empty."""
+    link = await open_link(valkey.url)
+    await link.command("FLUSHALL")
+    yield link
+    await link.close()

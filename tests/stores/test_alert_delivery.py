@@ -12,7 +12,6 @@ import msgspec
 import pytest
 from alert_parts import CROSSED_AT_MS, SECRET, crossing, http_receiver
 from journal_parts import until
-from own_valkey import own_valkey
 
 from gateway.domain.alert import Alert, AlertKind
 from gateway.jobs.alerts import AlertSender
@@ -65,20 +64,6 @@ class Replica:
         await self.sender.close()
         if self.webhook is not None:
             await self.webhook.close()
-
-
-@pytest.fixture(scope="module")
-def valkey():
-    with own_valkey() as server:
-        yield server
-
-
-@pytest.fixture
-async def link(valkey):
-    link = await open_link(valkey.url)
-    await link.command("FLUSHALL")
-    yield link
-    await link.close()
 
 
 @pytest.fixture

@@ -290,7 +290,7 @@ async def test_what_calls_under_way_hold_is_told_beside(
     engine, budgets, link, organization, redis_url, actors, tmp_path
 ):
     budget = await monthly(budgets, organization)
-    book = RuleBook([(await budgets.get(budget)).budget])
+    book = RuleBook([(await budgets.get(budget)).rule])
     reports = BudgetReports(budgets, ReportSnapshots(engine), OpenHolds(link))
 
     async with replicas(redis_url, engine, tmp_path, book) as (replica,), app_of(reports, actors, time.time) as client:

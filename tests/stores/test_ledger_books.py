@@ -51,8 +51,8 @@ async def budgeted_replica(redis_url, engine, tmp_path, organization, *, is_roll
     made = await BudgetStore(engine).create(
         OWNER, Scope(organization, **scope), limit_nusd=100 * DOLLAR, window=Window.MONTH, is_rolling=is_rolling
     )
-    async with replicas(redis_url, engine, tmp_path, RuleBook([made.budget])) as (one,):
-        yield one, made.budget
+    async with replicas(redis_url, engine, tmp_path, RuleBook([made.rule])) as (one,):
+        yield one, made.rule
 
 
 def metered(call: LedgerEntry, cost_nusd: int) -> LedgerEntry:

@@ -91,19 +91,19 @@ async def test_a_budget_is_kept_as_it_was_made(budgets, scope):
     )
 
     assert await budgets.get(made.id) == made
-    assert made.budget.scope == scope
-    assert (made.budget.window, made.budget.time_zone, made.budget.is_rolling) == (Window.WEEK, "Asia/Kolkata", True)
-    assert made.budget.limit_nusd == 9_000_000_000_000_000
-    assert made.budget.soft_limit_pct == (10, 90)
-    assert made.budget.on_exhausted is OnExhausted.DOWNGRADE
+    assert made.rule.scope == scope
+    assert (made.rule.window, made.rule.time_zone, made.rule.is_rolling) == (Window.WEEK, "Asia/Kolkata", True)
+    assert made.rule.limit_nusd == 9_000_000_000_000_000
+    assert made.rule.soft_limit_pct == (10, 90)
+    assert made.rule.on_exhausted is OnExhausted.DOWNGRADE
 
 
 async def test_a_budget_knows_whom_it_is_about_and_whom_to_ask(budgets, limits, keys, scope, team, member):
     key = (await keys.create_key(ACTOR, team.id, "ci", member_id=member.id)).key
     scopes = {"key_id": key.id}, {"member_id": member.id}, {"team_id": team.id, "each": Dimension.MEMBER}
 
-    made = [(await monthly(budgets, Scope(scope.organization_id, **named))).budget for named in scopes]
-    of_all = (await limits.create(ACTOR, Scope(scope.organization_id), {"requests_per_minute": 1})).limit
+    made = [(await monthly(budgets, Scope(scope.organization_id, **named))).rule for named in scopes]
+    of_all = (await limits.create(ACTOR, Scope(scope.organization_id), {"requests_per_minute": 1})).rule
 
     assert [(budget.subject, budget.contact) for budget in made] == [
         ("Key ci of team search", "ann@example.com"),
@@ -208,7 +208,7 @@ async def test_a_limit_states_at_least_one_rate(limits, scope):
     with pytest.raises(Conflict):
         await limits.update(ACTOR, made.id, {"requests_per_minute": None})
     changed = await limits.update(ACTOR, made.id, {"requests_per_minute": None, "parallel_requests": 0})
-    assert (changed.limit.requests_per_minute, changed.limit.parallel_requests) == (None, 0)
+    assert (changed.rule.requests_per_minute, changed.rule.parallel_requests) == (None, 0)
     with pytest.raises(Conflict):
         await limits.create(ACTOR, scope, {"tokens_per_day": 5})
 
@@ -287,8 +287,8 @@ async def test_a_cache_follows_what_is_made_changed_and_deleted(cache, budgets, 
     limit = await limits.create(ACTOR, scope, {"requests_per_minute": 5})
     await cache.refresh()
     claims = cache.claims(call, NOW_MS)
-    assert [claim.budget for claim in claims.budgets] == [budget.budget]
-    assert [claim.limit for claim in claims.limits] == [limit.limit]
+    assert [claim.budget for claim in claims.budgets] == [budget.rule]
+    assert [claim.limit for claim in claims.limits] == [limit.rule]
 
     await budgets.update(ACTOR, budget.id, {"limit_nusd": 7})
     await limits.delete(ACTOR, limit.id)

@@ -6,32 +6,16 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from own_valkey import own_valkey
 from postgres_parts import encoded, make_entry
 
 from gateway.domain import NANO
 from gateway.ids import rfc3339
 from gateway.jobs.anomaly import SpendWatch
 from gateway.stores.alert_outbox import AlertOutbox, Taken
-from gateway.stores.redis_open import open_link
 from gateway.stores.spend import spend_until
 
 END = datetime(2026, 5, 13, 11, tzinfo=UTC)  # of the hour that is looked at
 WEEK = timedelta(days=7)
-
-
-@pytest.fixture(scope="module")
-def valkey():
-    with own_valkey() as server:
-        yield server
-
-
-@pytest.fixture
-async def link(valkey):
-    link = await open_link(valkey.url)
-    await link.command("FLUSHALL")
-    yield link
-    await link.close()
 
 
 @pytest.fixture

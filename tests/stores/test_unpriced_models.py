@@ -2,28 +2,11 @@
 
 from __future__ import annotations
 
-import pytest
-from own_valkey import own_valkey
-
 from gateway.background import Tasks
 from gateway.jobs.unpriced import MODELS_MAX, UnpricedModels
 from gateway.stores.alert_outbox import AlertOutbox, Taken
-from gateway.stores.redis_open import open_link
 
 DAY_S = 86_400
-
-
-@pytest.fixture
-def valkey():
-    with own_valkey() as server:
-        yield server
-
-
-@pytest.fixture
-async def link(valkey):
-    link = await open_link(valkey.url)
-    yield link
-    await link.close()
 
 
 class Process:

@@ -11,14 +11,14 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_read, must_rule, visible
+from gateway.api.admin.access import visible
 from gateway.api.admin.amounts import Usd
 from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, Instant, Page, PathId, TimeZone, unchanged
 from gateway.api.admin.guard import Sender
-from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
-from gateway.domain import Actor, OnExhausted, Window
+from gateway.api.admin.scopes import RuleQuery, ScopeBody, readable_rule, writable_rule, writable_scope
+from gateway.domain import OnExhausted, Window
 from gateway.errors import Conflict
-from gateway.stores.budgets import BUDGET, BudgetRecord, BudgetStore
+from gateway.stores.budgets import BudgetRecord, BudgetStore
 from gateway.stores.rules import moment_of, unix_ms
 from policies.windows import can_roll, period_of, zone_of
 
@@ -194,19 +194,17 @@ def add_budgets(router: APIRouter, engine: AsyncEngine, budgets: BudgetStore, un
 
     @router.get("/budgets/{budget_id}")
     async def read_budget(budget_id: PathId, actor: Sender) -> BudgetAnswer:
-        record = await budgets.get(budget_id)
-        must_read(actor, record.budget.scope.organization_id, record.team_id, BUDGET.missing(budget_id))
-        return answer(record)
+        return answer(await readable_rule(budgets, actor, budget_id))
 
     @router.patch("/budgets/{budget_id}")
     async def change_budget(budget_id: PathId, body: BudgetChange, actor: Sender) -> BudgetAnswer:
-        await _writable(budgets, actor, budget_id)
+        await writable_rule(budgets, actor, budget_id)
         return answer(await budgets.update(actor, budget_id, body.columns()))
 
     @router.delete("/budgets/{budget_id}")
     async def delete_budget(budget_id: PathId, actor: Sender) -> Deleted:
         """Nothing draws on it any more; what was spent stays in the ledger."""
-        await _writable(budgets, actor, budget_id)
+        await writable_rule(budgets, actor, budget_id)
         await budgets.delete(actor, budget_id)
         return Deleted(id=budget_id)
 
@@ -222,24 +220,24 @@ def _add_actions(router: APIRouter, budgets: BudgetStore, unix_s: Callable[[], f
     @router.post("/budgets/{budget_id}/raise")
     async def raise_budget(budget_id: PathId, body: RaiseBody, actor: Sender) -> BudgetAnswer:
         """A higher limit until a date; then the budget's own holds again."""
-        record = await _writable(budgets, actor, budget_id)
+        record = await writable_rule(budgets, actor, budget_id)
         until_ms = unix_ms(body.until) or 0
         if until_ms <= _ms(unix_s):
             raise Conflict("until must lie ahead.", param="until", code="invalid_value")
-        if body.limit_usd <= record.budget.limit_nusd:
+        if body.limit_usd <= record.rule.limit_nusd:
             raise Conflict("A raise must be more than the budget's own limit.", param="limit_usd", code="invalid_value")
         return answer(await budgets.raise_until(actor, budget_id, body.limit_usd, until_ms))
 
     @router.delete("/budgets/{budget_id}/raise")
     async def end_raise(budget_id: PathId, actor: Sender) -> BudgetAnswer:
         """The budget's own limit holds again at once."""
-        await _writable(budgets, actor, budget_id)
+        await writable_rule(budgets, actor, budget_id)
         return answer(await budgets.end_raise(actor, budget_id))
 
     @router.post("/budgets/{budget_id}/reset")
     async def reset_budget(budget_id: PathId, actor: Sender) -> BudgetAnswer:
         """What was spent before does not count any more; the ledger keeps it."""
-        await _writable(budgets, actor, budget_id)
+        await writable_rule(budgets, actor, budget_id)
         return answer(await budgets.reset(actor, budget_id, _ms(unix_s)))
 
 
@@ -247,15 +245,8 @@ def _ms(unix_s: Callable[[], float]) -> int:
     return int(unix_s() * 1000)
 
 
-async def _writable(budgets: BudgetStore, actor: Actor, budget_id: str) -> BudgetRecord:
-    """The budget, if the sender may change it. Raises NotFound and Forbidden."""
-    record = await budgets.get(budget_id)
-    must_rule(actor, record.budget.scope, record.team_id, BUDGET.missing(budget_id))
-    return record
-
-
 def _answer(budgets: BudgetStore, record: BudgetRecord, now_ms: int) -> BudgetAnswer:
-    budget, told = record.budget, budgets.told(record)
+    budget, told = record.rule, budgets.told(record)
     period = period_of(budget, now_ms)
     start_ms = max(period.start_ms, now_ms - period.cells * period.cell_ms) if period.cells else period.start_ms
     told["period"] = PeriodAnswer(starts_at=moment_of(start_ms or None), resets_at=moment_of(period.end_ms))

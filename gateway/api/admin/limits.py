@@ -10,12 +10,12 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_read, must_rule, visible
+from gateway.api.admin.access import visible
 from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, ModelName, Page, PathId
 from gateway.api.admin.guard import Sender
-from gateway.api.admin.scopes import RuleQuery, ScopeBody, writable_scope
+from gateway.api.admin.scopes import RuleQuery, ScopeBody, readable_rule, writable_rule, writable_scope
 from gateway.errors import BadRequest
-from gateway.stores.limits import LIMIT, RATES, LimitRecord, LimitStore
+from gateway.stores.limits import RATES, LimitRecord, LimitStore
 
 # Of zero nothing is allowed. Lua counts in doubles, whole up to here.
 Rate = Annotated[int, Field(ge=0, lt=2**53), WHOLE]
@@ -94,20 +94,16 @@ def add_limits(router: APIRouter, engine: AsyncEngine, limits: LimitStore) -> No
 
     @router.get("/limits/{limit_id}")
     async def read_limit(limit_id: PathId, actor: Sender) -> LimitAnswer:
-        record = await limits.get(limit_id)
-        must_read(actor, record.limit.scope.organization_id, record.team_id, LIMIT.missing(limit_id))
-        return answer(record)
+        return answer(await readable_rule(limits, actor, limit_id))
 
     @router.patch("/limits/{limit_id}")
     async def change_limit(limit_id: PathId, body: LimitChange, actor: Sender) -> LimitAnswer:
-        record = await limits.get(limit_id)
-        must_rule(actor, record.limit.scope, record.team_id, LIMIT.missing(limit_id))
+        await writable_rule(limits, actor, limit_id)
         return answer(await limits.update(actor, limit_id, body.changes()))
 
     @router.delete("/limits/{limit_id}")
     async def delete_limit(limit_id: PathId, actor: Sender) -> Deleted:
         """Nothing counts in it any more."""
-        record = await limits.get(limit_id)
-        must_rule(actor, record.limit.scope, record.team_id, LIMIT.missing(limit_id))
+        await writable_rule(limits, actor, limit_id)
         await limits.delete(actor, limit_id)
         return Deleted(id=limit_id)

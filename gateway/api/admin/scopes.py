@@ -9,9 +9,10 @@ from pydantic import AfterValidator, ConfigDict, Field, StringConstraints
 from pydantic.config import JsonDict
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from gateway.api.admin.access import must_rule, visible
+from gateway.api.admin.access import must_read, must_rule, visible
 from gateway.api.admin.fields import PRINTABLE_PATTERN, Body, FilterText, ModelName, Name, PageQuery, printable
 from gateway.domain import Actor, Dimension
+from gateway.stores.rules import Q, RuleRecord, RuleStore
 from gateway.stores.scopes import SINGLE, OwnedScope, missing, owned_scope
 from gateway.stores.tenants import DEFAULT_ORGANIZATION
 
@@ -75,6 +76,20 @@ class RuleQuery(PageQuery):
     team: FilterText = None
     member: FilterText = None
     key: FilterText = None
+
+
+async def readable_rule(store: RuleStore[Q], actor: Actor, rule_id: str) -> RuleRecord[Q]:
+    """The budget or limit, if the sender may see it. Raises NotFound."""
+    record = await store.get(rule_id)
+    must_read(actor, record.rule.scope.organization_id, record.team_id, store.missing(rule_id))
+    return record
+
+
+async def writable_rule(store: RuleStore[Q], actor: Actor, rule_id: str) -> RuleRecord[Q]:
+    """The budget or limit, if the sender may change it. Raises NotFound and Forbidden."""
+    record = await store.get(rule_id)
+    must_rule(actor, record.rule.scope, record.team_id, store.missing(rule_id))
+    return record
 
 
 async def writable_scope(engine: AsyncEngine, actor: Actor, body: ScopeBody) -> OwnedScope:
