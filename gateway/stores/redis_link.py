@@ -80,6 +80,7 @@ class RedisLink(LastingLink):
         self._timeout_s = timeout_s
         self._client_name = client_name
         self._wire: Wire | None = None
+        self._session: tuple[str, int] | None = None  # the server's run and our number there, of the last connection
         self.is_cluster_node = False
 
     @property
@@ -161,6 +162,23 @@ class RedisLink(LastingLink):
             return reply
 
         self.is_cluster_node = await check_server(ask, holds_money=self._holds_money)
+        await self._succeed(ask)
+
+    async def _succeed(self, ask: Ask) -> None:
+        """Let no command of the connection before this one run any more.
+
+        What a cut network held back arrives when it can, perhaps long after the journal has brought Redis up to date
+        over this connection: an intent that nobody remembers, a charge that was shipped already.
+        """
+        try:
+            run = _fields(await ask("INFO", "server")).get("run_id", "")
+            number = await ask("CLIENT", "ID")
+            if self._session is not None and self._session[0] == run:  # numbers begin anew in each run
+                await ask("CLIENT", "KILL", "ID", self._session[1])
+        except ResponseError as exc:
+            log.warning("this Redis does not let us end the connection that was lost: %s", exc)
+            return
+        self._session = (run, number) if isinstance(number, int) else None
 
     def _lost(self, wire: Wire, error: Exception) -> None:
         if self._wire is wire:

@@ -9,6 +9,7 @@ from journal_parts import until
 from own_valkey import free_port, own_valkey
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
+from relay import Relay
 
 from gateway.stores.redis_cluster import ClusterLink, is_cluster_url
 from gateway.stores.redis_lasting import UnsafeRedis
@@ -66,6 +67,20 @@ async def test_a_cancelled_command_does_not_shift_the_replies_of_others(link):
     await asyncio.sleep(0)
     gone.cancel()
     assert await after == b"after"
+
+
+async def test_nothing_of_a_lost_connection_runs_after_the_next_one_is_there(server):
+    with Relay(server.socket) as relay:
+        link = await open_link(f"redis://127.0.0.1:{relay.port}", timeout_s=0.2)
+        relay.cut()
+        with pytest.raises(RedisConnectionError):
+            await link.command("SET", "late", "1")
+        relay.heal()
+        await until(lambda: link.is_connected)
+        relay.deliver()
+        await until(lambda: relay.held == 0)
+        assert await link.command("GET", "late") is None
+        await link.close()
 
 
 async def test_commands_under_way_fail_at_once_when_the_server_dies(server, link):
