@@ -121,7 +121,7 @@ class Replicas(AbstractContextManager["Replicas"]):
             place = folder / f"gateway-{number}"
             place.mkdir()
             text = catalog.replace("UPSTREAM", self.upstream.base_url)
-            self.gateways.append(Gateway(place, text, **self.stores.settings, **settings, **own))
+            self.gateways.append(Gateway(place, text, **{**self.stores.settings, **settings, **own}))
 
     def __enter__(self) -> Self:
         try:
