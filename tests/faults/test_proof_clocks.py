@@ -27,9 +27,8 @@ pytestmark = pytest.mark.proof
 TEXT, WORDS, INPUT_TOKENS = "Four words, no more.", 4, 9  # as the scripted upstream reports them
 COST_NUSD = INPUT_TOKENS * INPUT_NUSD + WORDS * OUTPUT_NUSD
 OUTPUT_TOKENS_MAX = 50
-CALENDAR = [(window, "calendar") for window in ("hour", "day", "week", "month")]
-ROLLING = [(window, "rolling") for window in ("hour", "day", "week", "month")]
-WINDOWS = CALENDAR + ROLLING if IS_WHOLE else [CALENDAR[0], ROLLING[3]]
+ALL_WINDOWS = [(window, starts) for starts in ("calendar", "rolling") for window in ("hour", "day", "week", "month")]
+WINDOWS = ALL_WINDOWS if IS_WHOLE else [("hour", "calendar"), ("month", "rolling")]
 
 
 def question(user: str) -> dict[str, Any]:
@@ -63,20 +62,17 @@ def wait_for_an_hour_that_lasts() -> None:
     until(lambda: time.time() % 3600 < 3600 - 30, "the next hour has begun", 40)
 
 
-@pytest.mark.parametrize(("window", "starts"), WINDOWS)
-async def test_a_budget_is_one_on_replicas_whose_clocks_are_in_other_windows(
-    replicas: Replicas, window: str, starts: str
-) -> None:
+async def test_a_budget_is_one_on_replicas_whose_clocks_are_in_other_windows(replicas: Replicas) -> None:
     wait_for_an_hour_that_lasts()
     house = House(replicas)
-    key = house.key(house.team())
-    house.budget({"key": key["id"]}, room_for(calls=4), window=window, starts=starts)
-
-    assert await asked_in_turn(house, key, 7) == [200] * 4 + [429] * 3
-
-    told = [house.me(key, gateway)["budgets"] for gateway in replicas.gateways]
-    assert told == [told[0]] * len(told), "every replica names the same amounts and the same end of the window"
-    assert house.books_are_right().spent_nusd == 4 * COST_NUSD
+    team = house.team()
+    for window, starts in WINDOWS:
+        key = house.key(team)
+        house.budget({"key": key["id"]}, room_for(calls=4), window=window, starts=starts)
+        assert await asked_in_turn(house, key, 7) == [200] * 4 + [429] * 3, (window, starts)
+        told = [house.me(key, gateway)["budgets"] for gateway in replicas.gateways]
+        assert told == [told[0]] * len(told), "every replica names the same amounts and the same end of the window"
+    assert house.books_are_right().spent_nusd == len(WINDOWS) * 4 * COST_NUSD
 
 
 async def test_raises_and_resets_made_by_one_clock_hold_by_all(replicas: Replicas) -> None:
