@@ -119,10 +119,10 @@ class RedisJournal:
         """
         intent = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self._under_way.ask(intent, entry.request_id)
+        keys = self._keys_of(intent.organization_id)  # from here on a restore tells Redis of it, whatever fails below
         try:
             if intent.organization_id not in self._registered:
                 await self._register(intent.organization_id)
-            keys = self._keys_of(intent.organization_id)
             room = await self._admissions.admit(keys, intent, (self.instance, entry.request_id), admission)
         except RedisError as exc:
             self._fell_behind("open", exc)
