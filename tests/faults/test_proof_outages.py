@@ -29,6 +29,7 @@ pytestmark = pytest.mark.proof
 ROUNDS = 3 if IS_WHOLE else 1
 CUT_S_MIN = 10.0 if IS_WHOLE else 0.0  # the short form goes on as soon as it has seen all that it waits for
 SEEN_S_MAX = 60.0
+PROVISIONAL_S = 6.0  # after a change of a budget; then its balance is rebuilt once, for which Postgres is needed
 CLIENTS_EACH = 3
 REFUSING, ALLOWING = (0, 1), (2,)
 ALL = REFUSING + ALLOWING
@@ -108,6 +109,7 @@ class Load:
     words: dict[int, int] = field(default_factory=dict)  # of each stream, how many events have come
     ended: set[int] = field(default_factory=set)  # streams that came to a good end
     stop: asyncio.Event = field(default_factory=asyncio.Event)
+    began_s: float = field(default_factory=time.monotonic)  # when the budgets stood
 
     async def ask_until_stopped(self, gateway: int, kind: str) -> None:
         for number in itertools.count():
@@ -167,6 +169,22 @@ class Load:
         """So many calls that begin from now on are served at each of the gateways."""
         await self._come(f"{kind} calls are served", count, gateways, lambda one: one.kind == kind and one.is_served)
 
+    async def balances_known(self) -> None:
+        """Every balance is known for good: Postgres is not needed for it until something makes it doubtful."""
+        is_provisional_until_s = self.began_s + PROVISIONAL_S
+        await self.see("balances are for good", lambda: time.monotonic() >= is_provisional_until_s)
+        await self.told_of_budgets()
+
+    async def told_of_budgets(self, *, count: int = 1) -> None:
+        """Balances can be told again: calls are served by them, or refused because one of them is spent."""
+        await self.served("budgeted", count=count)
+        await self._come(
+            "tight calls are judged",
+            count,
+            REFUSING,
+            lambda one: one.kind == "tight" and (one.is_served or _is_spent(one)),
+        )
+
     async def refused(self, gateways: Sequence[int], *, count: int = 3) -> None:
         """So many calls that begin from now on are refused at each of the gateways, because no balance can be told."""
         await self._come("calls under a budget are refused", count, gateways, _is_unavailable)
@@ -192,6 +210,10 @@ class Load:
 
 def _is_unavailable(call: Call) -> bool:
     return (call.status, call.code) == (503, "budgets_unavailable")
+
+
+def _is_spent(call: Call) -> bool:
+    return (call.status, call.code) == (429, "insufficient_quota")
 
 
 @asynccontextmanager
@@ -226,6 +248,7 @@ async def under_load(replicas: Replicas) -> AsyncIterator[Load]:
 class Kind(NamedTuple):
     """A way in which stores go away. ``away``: the gateways that cannot tell what is left of budgets meanwhile."""
 
+    stores: Sequence[str]
     begin: Callable[[Network], object]
     end: Callable[[Network], object]
     away: Sequence[int] = ()
@@ -235,6 +258,7 @@ class Kind(NamedTuple):
 def killed(store: str, *, is_wiped: bool = False, away: Sequence[int] = ()) -> Kind:
     """SIGKILL and a new start, with its data or without."""
     return Kind(
+        (store,),
         lambda network: network.replicas.stores.kill(store, wipe=is_wiped),
         lambda network: network.replicas.stores.restart(store),
         away,
@@ -249,6 +273,7 @@ def hung(*stores: str, of: Sequence[int] = ALL) -> Kind:
         network.deliver([store for store in stores if store == POSTGRES], of)
 
     return Kind(
+        stores,
         lambda network: network.cut(stores, of),
         heal,
         of if VALKEY in stores else (),
@@ -266,7 +291,7 @@ KINDS = {
     "a refusing gateway cut off": hung(VALKEY, of=REFUSING[:1]),
     "an allowing gateway cut off": hung(VALKEY, POSTGRES, of=ALLOWING),
 }
-IN_SHORT = ("valkey wiped", "postgres killed", "both hung", "a refusing gateway cut off")
+IN_SHORT = ("a refusing gateway cut off", "valkey wiped", "postgres killed", "both hung")
 COURSES = [(kind,) * ROUNDS for kind in KINDS] if IS_WHOLE else [IN_SHORT]
 
 
@@ -286,6 +311,8 @@ class Outage(NamedTuple):
 async def through(network: Network, load: Load, kind: Kind) -> Outage:
     """An outage from its begin until it is forgotten."""
     streams = await load.start_streams()
+    if POSTGRES in kind.stores:
+        await load.balances_known()
     began_s = time.monotonic()
     kind.begin(network)
     await load.refused([one for one in kind.away if one in REFUSING])
@@ -297,17 +324,17 @@ async def through(network: Network, load: Load, kind: Kind) -> Outage:
     )
     kind.end(network)
     over_s = time.monotonic()
-    await load.served("budgeted", count=1)
+    await load.told_of_budgets()
     recovered_s = time.monotonic()
     kind.deliver(network)
-    await load.served("budgeted")
+    await load.told_of_budgets(count=3)
     return Outage(kind.away, began_s, over_s, recovered_s)
 
 
 def assert_nobody_noticed(load: Load, outages: Sequence[Outage]) -> None:
     """But for calls under a budget, at gateways that refuse them while they cannot tell what is left of it."""
     for call in load.calls:
-        is_spent = call.kind == "tight" and (call.status, call.code) == (429, "insufficient_quota")
+        is_spent = call.kind == "tight" and _is_spent(call)
         is_refused = call.kind != "unbudgeted" and _is_unavailable(call)
         is_excused = is_refused and any(outage.excuses(call) for outage in outages)
         assert call.is_served or is_spent or is_excused, call
