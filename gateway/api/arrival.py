@@ -8,16 +8,20 @@ from dataclasses import dataclass, field
 import msgspec
 
 from gateway.api import wire
-from gateway.domain import Endpoint
+from gateway.domain import END_USER_CHARACTERS_MAX, Endpoint
 from gateway.errors import BadRequest
 
 _TAGS_MAX = 16
 _TAG_CHARS_MAX = 128
 _MODEL_CHARS_MAX = 512
 # Fields by which some upstreams (OpenRouter, other gateways) let a request name further models, which would then be
-# called at the price, and with the permission, of the one in ``model``. So would "Model" where case is ignored.
+# called at the price, and with the permission, of the one in ``model``.
 _OTHER_MODELS = frozenset({"models", "fallbacks"})
-_END_USER_CHARS_MAX = 256
+# What is called and what it can cost is read off these. Servers written in Go also take "Model" and "MAX_TOKENS" for
+# them, by which a request would cost more than was held for it.
+_SPELLED = frozenset(
+    {"model", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier", "tools"}
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,18 +45,21 @@ class Arrival:
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:
     """The model that the request names. Raises BadRequest: a missing one is never guessed."""
     for name in fields:
-        if name != "model" and (name in _OTHER_MODELS or (len(name) == len("model") and name.lower() == "model")):
-            raise BadRequest(
-                f"'{name}' is not taken: which model answers is said by 'model' alone, or by a route.",
-                param=name,
-                code="unsupported_parameter",
-            )
+        if name in _OTHER_MODELS:
+            raise _not_taken(name, "which model answers is said by 'model' alone, or by a route")
+        # Nearly every name is in small letters; those of other alphabets may fold into ours.
+        if not (name.islower() and name.isascii()) and (meant := name.casefold()) in _SPELLED:
+            raise _not_taken(name, f"write '{meant}'")
     model = wire.field(fields, "model", str, "a string") or default
     if not model:
         raise BadRequest("You must provide a 'model' parameter.", param="model", code="missing_required_parameter")
     if len(model) > _MODEL_CHARS_MAX:
         raise BadRequest(f"'model' is longer than {_MODEL_CHARS_MAX} characters.", param="model", code="invalid_value")
     return model
+
+
+def _not_taken(name: str, instead: str) -> BadRequest:
+    return BadRequest(f"'{name}' is not taken: {instead}.", param=name, code="unsupported_parameter")
 
 
 def check_required(fields: Mapping[str, msgspec.Raw], name: str, first_bytes: bytes, expected: str) -> None:
@@ -65,10 +72,13 @@ def check_required(fields: Mapping[str, msgspec.Raw], name: str, first_bytes: by
 
 
 def end_user(fields: Mapping[str, msgspec.Raw], *names: str) -> str | None:
-    """The first of the named fields that says who the client's own user is."""
+    """The first of the named fields that says who the client's own user is, as the ledger can keep it.
+
+    Postgres holds no NUL: under another name than on the ledger it would have a balance that no ledger bears out.
+    """
     for name in names:
         if name in fields and (value := wire.field(fields, name, str, "a string")):
-            return value[:_END_USER_CHARS_MAX]
+            return value[:END_USER_CHARACTERS_MAX].replace("\0", "\ufffd")
     return None
 
 

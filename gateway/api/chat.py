@@ -39,6 +39,8 @@ def parse(arrival: Arrival) -> Request:
     is_stream = endpoint in _STREAMING and bool(field(fields, "stream", bool, "a boolean"))
     options = field(fields, "stream_options", dict[str, object], "an object") if is_stream else None
     choices = field(fields, "n", int, "an integer") if "n" in fields else None
+    if "best_of" in fields:
+        field(fields, "best_of", int, "an integer")  # some servers read "20" as 20, for which nothing would be held
     return Request(
         id=arrival.request_id,
         endpoint=endpoint,

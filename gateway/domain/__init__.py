@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from gateway.domain.budget import (
     BUDGET_NUSD_MAX,
+    END_USER_CHARACTERS_MAX,
     NO_CLAIMS,
     NO_ROOM_TOLD,
     Admission,
@@ -28,6 +29,7 @@ from gateway.domain.tenants import Actor, Role
 
 __all__ = [
     "BUDGET_NUSD_MAX",
+    "END_USER_CHARACTERS_MAX",
     "MILLION",
     "NANO",
     "NO_CLAIMS",

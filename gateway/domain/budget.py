@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 # Lua numbers are doubles: whole up to 2^53 nano-dollars, $9,007,199. A window holds at most this.
 BUDGET_NUSD_MAX = 9_000_000_000_000_000
+# Of a longer one this much is kept, on the ledger as in rules.
+END_USER_CHARACTERS_MAX = 256
 
 
 class Dimension(StrEnum):

@@ -199,6 +199,15 @@ def test_a_member_is_bound_to_keys_whatever_user_its_client_sends(gateway: Gatew
     assert spent[ann["id"]] <= 300_000
 
 
+def test_an_end_user_whose_name_no_database_can_hold_has_a_balance_like_any_other(purse: Purse, model: str) -> None:
+    scope = {"key": purse.key["id"], "each": "end_user"}
+    purse.make("budgets", scope, limit_usd=usd(COST_NUSD), window="month", on_exhausted="refuse")
+    until(lambda: purse.ask(model, user="another", max_tokens=10).status_code == 429, "the budget is in force")
+    refused = purse.ask(model, user="a\0b", max_tokens=10)
+    assert refused.status_code == 429
+    assert refused.json()["error"]["budget"]["value"] == "a\ufffdb"
+
+
 @pytest.mark.parametrize("end_user", ["customer 7", "Ünï/çødé:{}"])
 def test_an_end_users_budget_covers_that_user_alone(purse: Purse, model: str, end_user: str) -> None:
     scope = {"key": purse.key["id"], "end_user": end_user}

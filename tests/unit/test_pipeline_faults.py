@@ -75,3 +75,22 @@ def test_a_request_names_its_model_once(name):
     with pytest.raises(BadRequest) as refused:
         request("small", **{name: ["dear"]})
     assert refused.value.param == name
+
+
+@pytest.mark.parametrize("name", ["N", "Best_Of", "MAX_TOKENS", "max_to\u212aens", "Max_Completion_Tokens"])
+def test_what_a_request_can_cost_is_said_in_one_spelling_since_some_servers_take_any(name):
+    with pytest.raises(BadRequest) as refused:
+        request("small", max_tokens=1, **{name: 100_000})
+    assert refused.value.param == name
+
+
+@pytest.mark.parametrize("best_of", ["20", 20.0, True, [20]])
+def test_a_best_of_that_is_no_integer_is_refused_since_some_servers_read_one_in_it(best_of):
+    with pytest.raises(BadRequest) as refused:
+        request("small", best_of=best_of)
+    assert refused.value.param == "best_of"
+
+
+def test_an_end_user_is_called_as_the_ledger_can_keep_it():
+    parsed, _, _ = request("small", user="a\0" + "b" * 300)
+    assert parsed.end_user == "a\ufffd" + "b" * 254

@@ -11,12 +11,11 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.api.admin.access import must_read, must_rule, visible
 from gateway.api.admin.fields import PRINTABLE_PATTERN, Body, FilterText, ModelName, Name, PageQuery, printable
-from gateway.domain import Actor, Dimension
+from gateway.domain import END_USER_CHARACTERS_MAX, Actor, Dimension
 from gateway.stores.rules import Q, RuleRecord, RuleStore
 from gateway.stores.scopes import SINGLE, OwnedScope, missing, owned_scope
 from gateway.stores.tenants import DEFAULT_ORGANIZATION
 
-END_USER_CHARACTERS_MAX = 500
 _NARROWEST_FIRST = (Dimension.KEY, Dimension.MEMBER, Dimension.TEAM, Dimension.ORGANIZATION)
 _EACH = [str(dimension) for dimension in SINGLE]
 
