@@ -114,6 +114,8 @@ def create_app(settings: Settings) -> Surface:
             yield
 
     framework = FastAPI(title="Obol", openapi_url="/openapi.json", docs_url=None, redoc_url=None, lifespan=lifespan)
+    # A redirect would say http:// and whatever host the client named, and have it send its key there.
+    framework.router.redirect_slashes = False
     framework.add_api_route("/admin/openapi.json", framework.openapi, include_in_schema=False)
     framework.state.catalog = lambda: catalog.current
     install_errors(framework)

@@ -150,5 +150,6 @@ def _serves(route: BaseRoute, scope: Scope) -> bool:
 def _of_validation(exc: RequestValidationError) -> BadRequest:
     first = exc.errors()[0]
     place = ".".join(str(part) for part in first["loc"] if part not in {"body", "query", "path"})
-    message = first["msg"] if not place else f"Invalid '{place}': {first['msg']}."
+    reason = first["msg"].removeprefix("Value error, ")  # pydantic's word for what our own validators say
+    message = reason if not place else f"Invalid '{place}': {reason}."
     return BadRequest(message, param=place or None, code="invalid_value")

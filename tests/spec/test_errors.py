@@ -154,6 +154,7 @@ def test_a_bad_compression_is_a_400(http: httpx.Client, body: bytes, encoding: s
         ("POST", "/v1/batches", 404, "unknown_url"),
         ("GET", "/", 404, "unknown_url"),
         ("GET", "/v1/chat/completions/", 404, "unknown_url"),
+        ("GET", "/admin/teams/", 404, "unknown_url"),  # and no redirect to whatever host the client named
         ("GET", "/v1/chat/completions", 405, "method_not_allowed"),
         ("DELETE", "/v1/embeddings", 405, "method_not_allowed"),
         ("PATCH", "/v1/chat/completions", 405, "method_not_allowed"),

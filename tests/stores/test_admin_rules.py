@@ -176,6 +176,20 @@ async def test_a_body_that_is_not_as_it_must_be_names_the_field(owner, team, cha
     assert await owner.refused("POST", "budgets", body) == (400, "invalid_value", param)
 
 
+async def test_a_refusal_says_what_is_wrong_in_its_own_words(owner, team):
+    body = {"scope": {"team": team["id"]}, "limit_usd": 0, "window": "day"}
+
+    refused = await owner.send("POST", "budgets", body)
+
+    assert refused.json()["error"]["message"] == "Invalid 'limit_usd': must be more than zero dollars."
+
+
+async def test_an_end_user_longer_than_is_kept_of_one_cannot_have_a_rule(owner, team):
+    body = {"scope": {"team": team["id"], "end_user": "e" * 257}, "limit_usd": "1", "window": "day"}
+
+    assert await owner.refused("POST", "budgets", body) == (400, "invalid_value", "scope.end_user")
+
+
 @pytest.mark.parametrize("missing", ["scope", "limit_usd", "window"])
 async def test_a_budget_needs_a_scope_an_amount_and_a_window(owner, team, missing):
     body = {"scope": {"team": team["id"]}, **TEN_A_MONTH}

@@ -251,7 +251,7 @@ async def test_as_csv_the_rows_come_with_a_header_and_no_totals(client, team):
     ]
 
 
-@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r"])
+@pytest.mark.parametrize("start", ["=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20"])
 async def test_what_a_spreadsheet_would_take_for_a_formula_is_made_harmless_and_amounts_stay_numbers(
     client, ledger, start
 ):

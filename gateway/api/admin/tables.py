@@ -11,7 +11,7 @@ from fastapi.responses import StreamingResponse
 
 _PIECE_ROWS = 500
 # What spreadsheets take for a formula (OWASP, "CSV injection"): names, tags and end users come from strangers.
-_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")  # the last: full width
 
 
 def csv_answer(
