@@ -102,6 +102,7 @@ AUDIT = Administered(
     command="audit",
     summary="who changed what",
     noun="a change",
+    plural="changes",
     path="/admin/audit",
     columns=("created_at", "actor", "action", "object_kind", "object_id"),
     is_shown=False,

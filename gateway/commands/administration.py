@@ -18,6 +18,7 @@ from urllib.parse import quote
 
 from gateway.commands import CommandFailed
 from gateway.commands.arguments import CLIENT_FLAGS, add_command
+from gateway.commands.text_table import table
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
@@ -66,9 +67,15 @@ class Administered:
     create: tuple[Field, ...] | None = None
     update: tuple[Field, ...] | None = None
     filters: tuple[Field, ...] | None = None
+    plural: str | None = None  # what many of them are called; None: as the command
     is_shown: bool = True  # by its id
     deletion: str | None = None  # what it does; None: there is none, or another command does it
     actions: tuple[Action, ...] = ()
+
+    @property
+    def nouns(self) -> str:
+        """All of them."""
+        return self.plural or self.command.replace("-", " ")
 
 
 Group = argparse._SubParsersAction  # noqa: SLF001 - argparse has no public name for it
@@ -79,7 +86,7 @@ def add_administration(group: Group[argparse.ArgumentParser], kind: Administered
     if kind.create is not None:
         _add(group, "create", f"make {kind.noun}", kind.create, lambda api, _, body: api.admin("POST", kind.path, body))
     if kind.filters is not None:
-        listing = _add_parser(group, "list", f"list {kind.command.replace('-', ' ')}, newest first", kind.filters)
+        listing = _add_parser(group, "list", f"list {kind.nouns}, newest first", kind.filters)
         listing.set_defaults(command=_lister(kind))
     if kind.is_shown:
         _add_on_one(group, "show", f"show {kind.noun}", (), lambda api, place, _: api.admin("GET", place), kind)
@@ -145,7 +152,8 @@ def _add_parser(
         if field.is_positional:
             parser.add_argument(field.name, help=field.summary)
         else:
-            parser.add_argument(field.flag, dest=field.name, required=field.is_required, help=field.summary)
+            required = field.is_required
+            parser.add_argument(field.flag, dest=field.name, metavar="VALUE", required=required, help=field.summary)
     return parser
 
 
@@ -184,7 +192,10 @@ def _lister(kind: Administered) -> Callable[[argparse.Namespace, Settings], int]
             if page["next_cursor"] is None:
                 break
             query["cursor"] = page["next_cursor"]
-        _print(rows, is_json=options.json, columns=kind.columns)
+        if not rows and not options.json:
+            sys.stdout.write(f"There are no {kind.nouns}.\n")
+        else:
+            _print(rows, is_json=options.json, columns=kind.columns)
         return 0
 
     return command
@@ -194,18 +205,17 @@ def _print(content: object, *, is_json: bool, columns: Sequence[str] = ()) -> No
     if is_json:
         text = json.dumps(content, indent=2, ensure_ascii=False)
     elif isinstance(content, list):
-        text = "\n".join(_table([columns, *([_text(_at(row, name)) for name in columns] for row in content)]))
+        text = _lines([columns, *([_text(_at(row, name)) for name in columns] for row in content)])
     elif isinstance(content, Mapping):
-        text = "\n".join(_table([(name, _text(value)) for name, value in content.items()]))
+        text = _lines([(name, _text(value)) for name, value in content.items()])
     else:
         text = str(content)
     sys.stdout.write(text + "\n")
 
 
-def _table(lines: Sequence[Sequence[str]]) -> list[str]:
-    """Left-aligned columns."""
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in lines]
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    # All of each cell: ids are there to be copied.
+    return "\n".join(table(rows[0], rows[1:], left=len(rows[0]), cell_width_max=None))
 
 
 def _at(row: Mapping[str, object], name: str) -> object:

@@ -24,6 +24,7 @@ FLAGS = {
     "log_level": ("LEVEL", "debug, info, warning or error (info)"),
     "cors_origins": ("ORIGINS", "origins of browsers that may call us, separated by commas"),
     "content_logging": ("0|1", "store prompts and answers in the ledger (0)"),
+    "budgets_without_redis": ("refuse|allow", "what becomes of calls under a budget while Redis is away (refuse)"),
     "orphaned_charge": (
         "seen|hold",
         "what calls of a process that died are charged: what was seen, or the hold (seen)",

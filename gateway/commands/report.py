@@ -87,7 +87,10 @@ def _client(options: argparse.Namespace, settings: Settings) -> GatewayClient:
 
 def _query(options: argparse.Namespace) -> dict[str, str]:
     given = {name: value for name, value in vars(options).items() if name.startswith("query_") and value is not None}
-    return {name.removeprefix("query_"): value for name, value in given.items()}
+    query = {name.removeprefix("query_"): value for name, value in given.items()}
+    if "group_by" in query:
+        query["group_by"] = query["group_by"].replace("-", "_")  # as the flags are written: --end-user
+    return query
 
 
 def _json(content: object) -> str:

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from redis.asyncio import Redis
 
 from gateway.commands import CommandFailed
+from gateway.commands.text_table import table
 from gateway.domain import Actor, Role
 from gateway.errors import GatewayError
 from gateway.serving import database_failures
@@ -22,6 +23,7 @@ from gateway.stores.keys import Key, KeyStore
 from gateway.stores.probe import NotAnswering, Refused, postgres_rows, valkey_answer
 from gateway.stores.tenants import TenantStore
 
+_COLUMNS = ("id", "begins with", "team", "name", "state", "models")
 _COMMAND_LINE = Actor(id="cli", name="command line", role=Role.OWNER)
 
 
@@ -80,13 +82,13 @@ def list_keys(settings: Settings) -> str:
 
     async def collect(tenants: TenantStore, keys: KeyStore) -> str:
         names = await tenants.team_names()
-        lines = [f"{'id':<29}  {'begins with':<13}  {'team':<20}  {'name':<24}  {'state':<28}  models"]
+        rows: list[Sequence[str]] = []
         cursor: str | None = None
         while True:
             page, cursor = await keys.page(limit=1000, cursor=cursor)
-            lines += [_line(key, names.get(key.team, key.team)) for key in page]
+            rows += [_row(key, names.get(key.team, key.team)) for key in page]
             if cursor is None:
-                return "\n".join(lines)
+                return "\n".join(table(_COLUMNS, rows, left=len(_COLUMNS), cell_width_max=None))
 
     return _with_keys(settings, collect)
 
@@ -101,14 +103,14 @@ def revoke_key(settings: Settings, key_id: str) -> str:
     return _with_keys(settings, revoke)
 
 
-def _line(key: Key, team: str) -> str:
+def _row(key: Key, team: str) -> Sequence[str]:
     state = "live"
     if key.revoked_at:
         state = f"revoked {key.revoked_at:%Y-%m-%d %H:%M:%S}"
     elif key.expires_at:
         state = f"{'expires' if key.expires_at > datetime.now(UTC) else 'expired'} {key.expires_at:%Y-%m-%d %H:%M:%S}"
     models = "all" if key.models is None else ", ".join(key.models)
-    return f"{key.id:<29}  {key.prefix:<13}  {team:<20}  {key.name:<24}  {state:<28}  {models}"
+    return key.id, key.prefix, team, key.name, state, models
 
 
 def _with_keys(settings: Settings, work: Callable[[TenantStore, KeyStore], Awaitable[str]]) -> str:

@@ -12,9 +12,19 @@ _DECIMALS_MIN, _DECIMALS_MAX = 2, 6
 _WIDE = ("W", "F")
 
 
-def table(header: Sequence[str], rows: Sequence[Sequence[str]], *, left: int, totals: Sequence[str] = ()) -> list[str]:
-    """Lines of aligned columns: the first ``left`` to the left, the others to the right, totals under a rule."""
-    cells = [[_shown(cell) for cell in row] for row in (header, *rows, *([totals] if totals else []))]
+def table(
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    left: int,
+    totals: Sequence[str] = (),
+    cell_width_max: int | None = CELL_WIDTH_MAX,
+) -> list[str]:
+    """Lines of aligned columns: the first ``left`` to the left, the others to the right, totals under a rule.
+
+    Longer cells are cut; ``None`` shows all of them.
+    """
+    cells = [[_shown(cell, cell_width_max) for cell in row] for row in (header, *rows, *([totals] if totals else []))]
     widths = [max(map(_width, column)) for column in zip(*cells, strict=True)]
     lines = []
     for row in cells:
@@ -44,10 +54,10 @@ def _dollars(micro: int, decimals: int) -> str:
     return f"{'-' if micro < 0 else ''}${whole:,}.{f'{part:0{_DECIMALS_MAX}d}'[:decimals]}"
 
 
-def _shown(cell: str) -> str:
+def _shown(cell: str, width_max: int | None) -> str:
     # End users and tags are what clients sent: an escape sequence in one of them could rewrite the screen.
     text = "".join(character if character.isprintable() else "\ufffd" for character in cell)
-    return text if len(text) <= CELL_WIDTH_MAX else text[: CELL_WIDTH_MAX - 1] + "…"
+    return text if width_max is None or len(text) <= width_max else text[: width_max - 1] + "…"
 
 
 def _width(text: str) -> int:

@@ -67,6 +67,12 @@ def test_the_command_shows_a_table_json_and_csv(gateway: Gateway, key: dict[str,
     assert (row["key_name"], row["cost_nusd"]) == (key["name"], str(2 * COST_NUSD))
 
 
+def test_the_command_takes_groups_as_its_flags_are_written(gateway: Gateway) -> None:
+    answered = run(gateway, "costs", "--group-by", "end-user,key", "--format", "json")
+
+    assert json.loads(answered.stdout)["group_by"] == ["end_user", "key"]
+
+
 def test_the_command_says_what_was_asked_wrongly(gateway: Gateway) -> None:
     refused = run(gateway, "costs", "--group-by", "colour")
 

@@ -156,6 +156,22 @@ def test_tenants_are_administered_from_a_shell(gateway, shell):
     assert [change["action"] for change in changes] == ["rotate", "update", "create"]
 
 
+def test_a_shell_says_so_when_there_is_nothing(shell, team):
+    assert shell.run("members", "list", "--team", team["id"]).stdout == "There are no members.\n"
+
+
+def test_a_shell_shows_names_whole_and_its_columns_straight(shell, team):
+    long, wide = "n" * 150, "日本"
+    for name in (wide, long):
+        shell.json("members", "create", name, "--team", team["id"], "--email", "x@example.com")
+
+    header, of_long, of_wide = shell.run("members", "list", "--team", team["id"]).stdout.splitlines()
+
+    at = header.index("email")
+    assert (of_long.index("x@example.com"), of_wide.index("x@example.com")) == (at, at - len(wide))
+    assert long in of_long
+
+
 def test_a_shell_shows_lists_as_tables_and_objects_line_by_line(shell, team):
     listed = shell.run("teams", "list", "--organization", team["organization_id"]).stdout.splitlines()
     assert listed[0].split() == ["id", "name", "organization_id", "contact", "created_at"]
