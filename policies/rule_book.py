@@ -10,13 +10,25 @@ import dataclasses
 from collections.abc import Collection, Iterable, Mapping, MutableMapping, Sequence
 from typing import NamedTuple, TypeAlias, TypeVar
 
-from gateway.domain import NO_CLAIMS, Budget, BudgetClaim, Claims, Dimension, LedgerEntry, Limit, LimitClaim, Scope
+from gateway.domain import (
+    NO_CLAIMS,
+    Budget,
+    BudgetClaim,
+    Claims,
+    Dimension,
+    LedgerEntry,
+    Limit,
+    LimitClaim,
+    OnExhausted,
+    Scope,
+)
 from policies.scopes import FIELDS
 from policies.windows import balance_name, counter_name, period_of
 
 CALLS_KEPT_MAX = 8192  # what one process keeps of claims it found, for calls without a rule for their end user
 END_USER_CALLS_KEPT_MAX = 8192  # and with one: clients choose end users, who must not push the others out
 
+RATES = ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "parallel_requests")
 _FOREVER_MS = float("inf")
 # What else a scope says by naming one: a key is of one team and member, a member of one team.
 _IMPLIED: Mapping[Dimension, frozenset[Dimension]] = {
@@ -203,6 +215,21 @@ def stands_in(named: Rule, default: Rule) -> bool:
         for dimension, field in FIELDS.items()
         if dimension not in said
     )
+
+
+def loosens(named: Rule, default: Rule) -> bool:
+    """Whether a rule that stands in for the other allows more than that does: a reset one has spent less."""
+    if not stands_in(named, default):
+        return False
+    if isinstance(named, Budget) and isinstance(default, Budget):
+        is_bound = named.on_exhausted is not OnExhausted.NOTIFY or default.on_exhausted is OnExhausted.NOTIFY
+        return (
+            not is_bound
+            or named.reset_at_ms is not None
+            or max(named.limit_nusd, named.raised_limit_nusd or 0) > default.limit_nusd
+        )
+    rates = ((getattr(named, rate), getattr(default, rate)) for rate in RATES)
+    return any(own is not None and given is not None and own > given for own, given in rates)
 
 
 def _unless_stated(limit: Limit, rules: Sequence[Rule]) -> Limit | None:

@@ -23,7 +23,6 @@ from gateway.stores.rules import (
 from gateway.stores.scopes import is_same_scope, scope_values, subject_in
 from gateway.stores.tables import budgets
 from policies.refusal_text import dollars
-from policies.rule_book import stands_in
 from policies.scopes import scope_fields
 from policies.windows import can_roll
 
@@ -151,16 +150,7 @@ class BudgetStore(RuleStore[Budget]):
         While it does, calls of its value do not draw on them: what their balances say of it becomes old, and the date
         is what tells so.
         """
-        budget = record.rule
-        if budget.scope.each is not None:
-            return
-        defaults = BUDGET.query().where(
-            budgets.c.organization_id == budget.scope.organization_id,
-            budgets.c.each.is_not(None),
-            budgets.c.window == budget.window,
-        )
-        found = [BUDGET.read(row).rule for row in await connection.execute(defaults)]
-        affected = [default.id for default in found if stands_in(budget, default)]
+        affected = [default.id for default in await self._defaults_behind(connection, record)]
         if affected:
             dated = update(budgets).where(budgets.c.id.in_(affected))
             await connection.execute(dated.values(updated_at=func.clock_timestamp()))

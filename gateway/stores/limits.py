@@ -14,10 +14,8 @@ from gateway.stores.records import new_id
 from gateway.stores.rules import Announce, RuleRecord, RuleStore, announce_nothing, kind_of_rule
 from gateway.stores.scopes import is_same_scope, scope_values, subject_in
 from gateway.stores.tables import limits
+from policies.rule_book import RATES
 from policies.scopes import scope_fields
-
-RATES = ("requests_per_minute", "tokens_per_minute", "tokens_per_day", "parallel_requests")
-
 
 LimitRecord: TypeAlias = RuleRecord[Limit]
 

@@ -18,12 +18,13 @@ from sqlalchemy import Row, Table, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Budget, Limit, Scope
-from gateway.errors import NotFound
+from gateway.errors import Forbidden, NotFound
 from gateway.stores import audit, records
 from gateway.stores.database import translated
 from gateway.stores.paging import filter_value
 from gateway.stores.records import Kind, Place
 from gateway.stores.scopes import columns_of, scope_in, source_of, team_of
+from policies.rule_book import loosens, stands_in
 
 if TYPE_CHECKING:
     from redis.asyncio.cluster import RedisCluster
@@ -174,6 +175,7 @@ class RuleStore(ABC, Generic[Q]):
             await connection.execute(insert(self._kind.table).values({**values, "updated_at": func.clock_timestamp()}))
             made = await records.find(connection, self._kind, str(values["id"]))
             await self._check(connection, made)
+            await self._must_not_loosen(connection, actor, made)
             await self._affect(connection, made)
             await self._audit(connection, actor, "create", None, made)
         return made
@@ -186,10 +188,34 @@ class RuleStore(ABC, Generic[Q]):
             await self._set(connection, rule_id, values)
             after = await records.find(connection, self._kind, rule_id)
             await self._check(connection, after)
+            await self._must_not_loosen(connection, actor, after)
             for record in (before, after):
                 await self._affect(connection, record)
             await self._audit(connection, actor, action, before, after)
         return after
+
+    async def _defaults_behind(self, connection: AsyncConnection, record: RuleRecord[Q]) -> list[RuleRecord[Q]]:
+        """Those that count apart what this rule names, and that it stands in for."""
+        if record.rule.scope.each is not None:
+            return []
+        columns = self._kind.table.c
+        defaults = self._kind.query().where(
+            columns.organization_id == record.rule.scope.organization_id, columns.each.is_not(None)
+        )
+        found = [self._kind.read(row) for row in await connection.execute(defaults)]
+        return [default for default in found if stands_in(record.rule, default.rule)]
+
+    async def _must_not_loosen(self, connection: AsyncConnection, actor: Actor, record: RuleRecord[Q]) -> None:
+        """Raises Forbidden where a team's admin would take one of its own out of what its organization gives each."""
+        if actor.team_id is None:
+            return
+        for default in await self._defaults_behind(connection, record):
+            if default.team_id is None and loosens(record.rule, default.rule):
+                raise Forbidden(
+                    f"The admin key {actor.name!r} ({actor.role}) may not allow more than the {self._kind.name}"
+                    f" {default.id!r}, which its organization sets for each {default.rule.scope.each}.",
+                    code="role_not_allowed",
+                )
 
     async def _set(self, connection: AsyncConnection, rule_id: str, values: Mapping[str, object]) -> None:
         changed = update(self._kind.table).where(self._kind.table.c.id == rule_id)

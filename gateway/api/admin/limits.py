@@ -15,7 +15,8 @@ from gateway.api.admin.fields import WHOLE, Body, ChangeBody, Deleted, ModelName
 from gateway.api.admin.guard import Sender
 from gateway.api.admin.scopes import RuleQuery, ScopeBody, readable_rule, writable_rule, writable_scope
 from gateway.errors import BadRequest
-from gateway.stores.limits import RATES, LimitRecord, LimitStore
+from gateway.stores.limits import LimitRecord, LimitStore
+from policies.rule_book import RATES
 
 # Of zero nothing is allowed. Lua counts in doubles, whole up to here.
 Rate = Annotated[int, Field(ge=0, lt=2**53), WHOLE]
