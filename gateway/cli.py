@@ -132,10 +132,18 @@ def _keys_create(options: argparse.Namespace, settings: Settings) -> int:
         allowed_ips = [written(parse_network(text)) for text in listed(options.allowed_ips or "")]
     except ValueError as exc:
         raise CommandFailed(f"--allowed-ips {options.allowed_ips!r}: {exc}") from exc
+    models = listed(options.models or "")
+    # An empty list may come of a variable that is not set: it must not mean that everything is allowed.
+    for flag, text, values in (
+        ("--models", options.models, models),
+        ("--allowed-ips", options.allowed_ips, allowed_ips),
+    ):
+        if text is not None and not values:
+            raise CommandFailed(f"{flag} {text!r} names nothing; without the flag nothing is restricted")
     wish = stores.NewKeyWish(
         options.name,
         options.team,
-        models=listed(options.models or "") or None,
+        models=models or None,
         expires_at=expires_at,
         member=options.member or None,
         allowed_ips=allowed_ips or None,

@@ -15,6 +15,7 @@ from gateway.serving import secret_files
 from gateway.serving.supervisor import ADDRESS_FILE
 from gateway.settings import Settings
 
+_CONNECTIONS = {"http": http.client.HTTPConnection, "https": http.client.HTTPSConnection}
 _GOOD = (http.client.OK, http.client.CREATED)
 
 
@@ -86,9 +87,12 @@ class GatewayClient:
         self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of whatever answers."""
-        parts = urlsplit(self._url)
-        kind = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
-        connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        try:
+            parts = urlsplit(self._url)
+            kind = _CONNECTIONS[parts.scheme]
+            connection = kind(parts.hostname or "", parts.port, timeout=timeout_s)
+        except (KeyError, ValueError):
+            raise CommandFailed(f"{self._url!r} is no address of a gateway, such as http://127.0.0.1:8080") from None
         try:
             connection.request(
                 method,

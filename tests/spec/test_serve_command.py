@@ -192,6 +192,23 @@ def test_what_cannot_be_done_is_said_in_one_line(tmp_path, arguments):
     assert not (tmp_path / "nothing").exists()
 
 
+@pytest.mark.parametrize("given", ["", " , "])
+@pytest.mark.parametrize("flag", ["--models", "--allowed-ips"])
+def test_a_key_restricted_to_nothing_is_none_that_may_do_everything(serving, flag, given):
+    run = obol(serving, "keys", "create", "of a variable that is not set", flag, given)
+
+    assert run.returncode == 1
+    assert run.stderr == f"obol: {flag} {given!r} names nothing; without the flag nothing is restricted\n"
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:99999", "http://[::1", "127.0.0.1:8080", "ftp://127.0.0.1"])
+def test_what_is_no_address_of_a_gateway_is_said_in_one_line(serving, address):
+    run = obol(serving, "teams", "list", "--url", address)
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert run.stderr == f"obol: {address!r} is no address of a gateway, such as http://127.0.0.1:8080\n"
+
+
 @pytest.mark.parametrize(
     ("text", "reason"),
     [(None, "cannot be read"), ("deployments: [{name: x, provider: nobody, model: y}]\n", "catalog.yaml:1: ")],
