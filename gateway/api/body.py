@@ -12,7 +12,7 @@ from gateway.errors import BadRequest, BodyTooLarge, ClientGone, RequestTimeout
 Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
 
 _INFLATE_STEP = 65_536
-_SILENCE_S_MAX = 30.0
+SILENCE_S_MAX = 30.0
 
 
 async def read_body(headers: list[tuple[bytes, bytes]], receive: Receive, bytes_max: int) -> bytes:
@@ -50,7 +50,7 @@ async def _read_rest(body: bytes, message: MutableMapping[str, Any], receive: Re
 async def _next(receive: Receive) -> MutableMapping[str, Any]:
     """The next message. Raises RequestTimeout for a client that sends nothing more."""
     try:
-        async with asyncio.timeout(_SILENCE_S_MAX):
+        async with asyncio.timeout(SILENCE_S_MAX):
             return await receive()
     except TimeoutError:
         raise RequestTimeout from None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
@@ -11,6 +12,7 @@ import pytest
 from fastapi import FastAPI
 from postgres_parts import encoded, make_entry
 
+from gateway.api import body
 from gateway.api.admin import admin_router, guard
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
@@ -331,3 +333,13 @@ async def test_while_postgres_is_away_admins_are_told(tmp_path, unshipped):
         for path in ("/admin/teams", "/admin/keys", "/admin/ledger"):
             assert error_of(await client.get(path), 503)["code"] == "store_unavailable"
     await engine.dispose()
+
+
+async def test_a_body_that_does_not_come_is_not_waited_for(client, monkeypatch):
+    monkeypatch.setattr(body, "SILENCE_S_MAX", 0.01)
+
+    async def silent():
+        yield b"{"
+        await asyncio.Event().wait()
+
+    assert error_of(await client.post("/admin/teams", content=silent()), 408)["code"] == "request_timeout"

@@ -9,8 +9,9 @@ from fastapi import Depends, Request, Response
 from fastapi.routing import APIRoute
 
 from gateway.api.admin.exact_json import ExactRequest
+from gateway.api.body import read_body
 from gateway.domain import Actor
-from gateway.errors import BodyTooLarge, Unauthorized
+from gateway.errors import Unauthorized
 
 BODY_BYTES_MAX = 1 << 20
 _ACTOR = "obol.actor"
@@ -53,7 +54,7 @@ def guarded_route(find_actor: FindActor) -> type[APIRoute]:
 
             async def guarded(request: Request) -> Response:
                 request.scope[_ACTOR] = await _authenticated(request, find_actor)
-                body = await _bounded_body(request)
+                body = await read_body(request.scope["headers"], request.receive, BODY_BYTES_MAX)
 
                 async def replay() -> dict[str, object]:
                     return {"type": "http.request", "body": body, "more_body": False}
@@ -71,13 +72,3 @@ async def _authenticated(request: Request, find_actor: FindActor) -> Actor:
     if actor is None:
         raise Unauthorized("This address needs an admin key (OBOL_ADMIN_KEY or one made of it) as a bearer token.")
     return actor
-
-
-async def _bounded_body(request: Request) -> bytes:
-    chunks, size = [], 0
-    async for chunk in request.stream():
-        size += len(chunk)
-        if size > BODY_BYTES_MAX:
-            raise BodyTooLarge(f"An admin request may have at most {BODY_BYTES_MAX} bytes.")
-        chunks.append(chunk)
-    return b"".join(chunks)
