@@ -53,7 +53,10 @@ _ESCAPE = b"\\u00"
 _VEILED = re.compile(rb"\\u00[4-7]")
 _NAMES_BYTES_MIN = 12  # a shorter value has no room for any of them
 _TOOLS_OF_UPSTREAM = re.compile(rb'"(?:web_|code_|mcp|file_search|image_gen|computer|shell|tool_search)|\\u00[4-7]')
-_STORED_FIELDS = frozenset({"previous_response_id", "conversation", "container", "mcp_servers"})
+# What is stored elsewhere; and a vLLM may take a template of the client's, which can loop.
+_MORE_THAN_BYTES_FIELDS = frozenset(
+    {"previous_response_id", "conversation", "container", "mcp_servers", "chat_template"}
+)
 _UNREAD_FIELDS = frozenset({"model", "tools", "modalities", "audio", "metadata", "response_format", "text"})
 
 
@@ -105,7 +108,7 @@ def demand(request: Request) -> Demand:
     said = _said(fields)
     tokens = request.body_bytes + OVERHEAD_TOKENS + said.pictures * IMAGE_TOKENS_MAX
     others = None
-    is_open = said.is_more_than_bytes or not _STORED_FIELDS.isdisjoint(fields)
+    is_open = said.is_more_than_bytes or not _MORE_THAN_BYTES_FIELDS.isdisjoint(fields)
     makes_media = "modalities" in fields or "audio" in fields
     if "tools" in fields:
         tokens += TOOLS_OVERHEAD_TOKENS

@@ -148,6 +148,11 @@ def test_a_response_that_goes_on_from_stored_ones_is_held_at_all_that_the_model_
     assert input_tokens_max(priced({}, context=77_000), demand(request)) == 77_000
 
 
+def test_a_chat_with_a_template_of_its_own_which_may_loop_is_held_at_all_that_the_model_takes():
+    request = asked(chat_template="{% for _ in range(9999) %}word {% endfor %}")
+    assert input_tokens_max(priced({}, context=77_000), demand(request)) == 77_000
+
+
 def test_a_name_that_hides_behind_an_escape_is_found():
     body = (
         rb'{"model":"m","messages":[{"role":"user","content":[{"type":"fil\u0065","fil\u0065":{"file_i\u0064":"f"}}]}]}'
