@@ -342,7 +342,7 @@ def test_the_lines_of_a_hold_add_up_to_it(deployment, fields):
 
 @given(JSON)
 def test_no_value_of_a_field_that_is_looked_at_breaks_the_bounds(value):
-    names = ("tools", "best_of", "max_tool_calls", "prediction", "web_search_options", "speed", "modalities", "prompt")
+    names = ("tools", "max_tool_calls", "prediction", "web_search_options", "speed", "modalities", "prompt")
     body = msgspec.json.encode({**CHAT_BODY, **dict.fromkeys(names, value)})
     request = APIS[Endpoint.CHAT].parse(Arrival("req_1", Endpoint.CHAT, body))
     assert hold(PLAIN, demand(request)).cost_nusd > 0
