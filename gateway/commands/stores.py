@@ -21,7 +21,7 @@ from gateway.stores.embedded import EmbeddedStores, StoresFailed, layout
 from gateway.stores.key_announcer import announce_nothing, redis_announcer
 from gateway.stores.keys import Key, KeyStore
 from gateway.stores.probe import NotAnswering, Refused, postgres_rows, valkey_answer
-from gateway.stores.tenants import TenantStore
+from gateway.stores.tenants import DEFAULT_TEAM, Team, TenantStore
 
 _COLUMNS = ("id", "begins with", "team", "name", "state", "models")
 _COMMAND_LINE = Actor(id="cli", name="command line", role=Role.OWNER)
@@ -56,13 +56,7 @@ def create_key(settings: Settings, wish: NewKeyWish) -> str:
     """The new secret, shown this once. Raises CommandFailed."""
 
     async def create(tenants: TenantStore, keys: KeyStore) -> str:
-        if wish.team:
-            matching = await tenants.teams_called(wish.team)
-            if not matching:
-                raise CommandFailed(f"there is no team {wish.team!r}: make it with `obol teams create`")
-            team = matching[0]
-        else:
-            team = await tenants.ensure_default_team(_COMMAND_LINE)
+        team = await (_team(tenants, wish.team) if wish.team else _default_team(tenants))
         made = await keys.create_key(
             _COMMAND_LINE,
             team.id,
@@ -75,6 +69,25 @@ def create_key(settings: Settings, wish: NewKeyWish) -> str:
         return f"{made.secret}\n{made.key.id} of team {team.name}; the secret is not shown again"
 
     return _with_keys(settings, create)
+
+
+async def _team(tenants: TenantStore, wanted: str) -> Team:
+    """The one team of that id or name. Raises CommandFailed: which one spends is never guessed."""
+    matching = await tenants.teams_called(wanted)
+    if not matching:
+        raise CommandFailed(f"there is no team {wanted!r}: make it with `obol teams create`")
+    if len(matching) > 1:
+        ids = ", ".join(team.id for team in matching)
+        raise CommandFailed(f"{len(matching)} teams are called {wanted!r}, say by its id which: {ids}")
+    return matching[0]
+
+
+async def _default_team(tenants: TenantStore) -> Team:
+    """Raises CommandFailed when it was deleted: another one is not charged unasked."""
+    team = await tenants.ensure_default_team(_COMMAND_LINE)
+    if team.id != DEFAULT_TEAM and team.name != "default":
+        raise CommandFailed("the default team was deleted: say with --team which one owns the key")
+    return team
 
 
 def list_keys(settings: Settings) -> str:

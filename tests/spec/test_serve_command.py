@@ -201,6 +201,22 @@ def test_a_key_restricted_to_nothing_is_none_that_may_do_everything(serving, fla
     assert run.stderr == f"obol: {flag} {given!r} names nothing; without the flag nothing is restricted\n"
 
 
+def test_a_key_of_a_team_whose_name_others_have_too_is_made_for_none_of_them(serving):
+    obol(serving, "organizations", "create", "other")
+    other = json.loads(obol(serving, "organizations", "list", "--json").stdout)[0]["id"]
+    for organization in ("org_default", other):
+        assert obol(serving, "teams", "create", "twice", "--organization", organization).returncode == 0
+    ids = [
+        team["id"] for team in json.loads(obol(serving, "teams", "list", "--json").stdout) if team["name"] == "twice"
+    ]
+
+    run = obol(serving, "keys", "create", "x", "--team", "twice")
+
+    assert (run.returncode, run.stdout) == (1, "")
+    assert all(team_id in run.stderr for team_id in ids)
+    assert obol(serving, "keys", "create", "x", "--team", ids[0]).returncode == 0
+
+
 @pytest.mark.parametrize("address", ["http://127.0.0.1:99999", "http://[::1", "127.0.0.1:8080", "ftp://127.0.0.1"])
 def test_what_is_no_address_of_a_gateway_is_said_in_one_line(serving, address):
     run = obol(serving, "teams", "list", "--url", address)
