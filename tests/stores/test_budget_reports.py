@@ -38,11 +38,20 @@ OWNER = Actor("admin", "operator", Role.OWNER)
 
 few = st.sampled_from(["a", "b"])
 maybe = st.one_of(st.none(), few)
+# A key is of one member or none, and of one team; a member is of one team.
+OWNERS = [
+    {"team_id": team, "member_id": member and team + member, "key_id": f"{team}{member or ''}-{key}"}
+    for team in "ab"
+    for member in (None, "a", "b")
+    for key in "ab"
+]
+owners = st.sampled_from(OWNERS)
+some_of_an_owner = st.tuples(owners, st.sets(st.sampled_from(sorted(OWNERS[0])))).map(
+    lambda drawn: {name: value if name in drawn[1] else None for name, value in drawn[0].items()}
+)
 scopes = st.builds(
-    dict,
-    team_id=maybe,
-    member_id=maybe,
-    key_id=maybe,
+    lambda owner, **others: owner | others,
+    some_of_an_owner,
     end_user=maybe,
     route=maybe,
     model=maybe,
@@ -56,19 +65,16 @@ windows = st.builds(
     reset_at_ms=st.one_of(st.none(), st.integers(NOW_MS - 40 * 86_400_000, NOW_MS)),
 ) | st.just({"window": Window.TOTAL})
 ages_s = st.one_of(st.integers(0, 7200), st.integers(0, 70 * 86_400))
-calls = st.fixed_dictionaries(
-    {
-        "created_at": ages_s.map(lambda age_s: rfc3339(NOW.timestamp() - age_s)),
-        "team_id": few,
-        "member_id": maybe,
-        "key_id": few,
-        "end_user": maybe,
-        "route": maybe,
-        "model_asked": few,
-        "deployment": few,
-        "model": few,
-        "cost_nusd": st.integers(-5, 2**53),
-    }
+calls = st.builds(
+    lambda owner, **others: owner | others,
+    owners,
+    created_at=ages_s.map(lambda age_s: rfc3339(NOW.timestamp() - age_s)),
+    end_user=maybe,
+    route=maybe,
+    model_asked=few,
+    deployment=few,
+    model=few,
+    cost_nusd=st.integers(-5, 2**53),
 )
 
 
