@@ -38,7 +38,6 @@ _T = TypeVar("_T")
 
 _SWEEP = Script.load("journal_sweep", "books")
 _SWEPT = Script.load("journal_swept", "books")
-_BURY = Script.load("journal_bury")
 
 
 @dataclass(slots=True)
@@ -75,8 +74,8 @@ class Sweeper:
         if not self._link.is_connected:
             return
         organizations = await self._organizations_by_instance()
-        for instance, beat in await self._dead(organizations):
-            await self._sweep_instance(instance, beat, organizations.get(instance, []))
+        for instance in await self._dead(organizations):
+            await self._sweep_instance(instance, organizations.get(instance, []))
 
     async def _organizations_by_instance(self) -> dict[str, list[str]]:
         """The organizations in which each instance has something open or in its journal."""
@@ -92,8 +91,8 @@ class Sweeper:
                     found.setdefault(instance, []).append(organization_id)
         return found
 
-    async def _dead(self, organizations: dict[str, list[str]]) -> list[tuple[str, bytes | None]]:
-        """Instances whose heartbeat stood still long enough, or that have none, with the heartbeat that we saw."""
+    async def _dead(self, organizations: dict[str, list[str]]) -> list[str]:
+        """Instances whose heartbeat stood still long enough, or that have none."""
         beats = dict(_pairs(await self._link.command("HGETALL", INSTANCES)))
         now_s = self._monotonic_s()
         # Never more than one interval and a half per look: while we were paused, we watched nothing.
@@ -108,24 +107,23 @@ class Sweeper:
                 continue
             watched.stood_still_s += passed_s
             if watched.stood_still_s >= DEAD_AFTER_S and instance != self._instance:
-                dead.append((instance, beat))
+                dead.append(instance)
         for gone in set(self._watched) - set(beats) - set(organizations):
             del self._watched[gone]
         return dead
 
-    async def _sweep_instance(self, instance: str, beat: bytes | None, organizations: list[str]) -> None:
-        shipped = left = 0
+    async def _sweep_instance(self, instance: str, organizations: list[str]) -> None:
+        shipped = 0
         for organization_id in organizations:
-            count, rest = await self._sweep_organization(Keys.of(organization_id, instance), instance)
-            shipped += count
-            left += rest
-        if left == 0 and beat is not None:
-            await self._link.script(_BURY, (INSTANCES,), (instance, beat))
+            shipped += await self._sweep_organization(Keys.of(organization_id, instance), instance)
+        # Whether it has beaten meanwhile or not: should it live, its next beat tells it that it was swept, and it mends
+        # what it finds. Should it be dead, whatever is left of it is swept again.
+        await self._link.command("HDEL", INSTANCES, instance)
         if shipped:
             log.warning("instance %s is dead; %d entries of it went to the ledger", instance, shipped)
 
-    async def _sweep_organization(self, keys: Keys, instance: str) -> tuple[int, int]:
-        """Entries shipped, and entries left because their owner woke up and wrote them anew."""
+    async def _sweep_organization(self, keys: Keys, instance: str) -> int:
+        """How many entries were shipped; some are left if their owner woke up and wrote them anew."""
         shipped = 0
         while True:
             entries = _pairs(await self._link.script(_SWEEP, (keys.books, keys.open, keys.journal), (_BATCH, instance)))
@@ -136,9 +134,10 @@ class Sweeper:
                 args += [attempt_id.encode(), entry]
             left = await self._link.script(_SWEPT, keys, args)
             shipped += len(entries)
-            # -1: balances are being rebuilt from the journals just now. The next sweep drops what the ledger has.
+            # -1: balances are being rebuilt from the journals just now. The next sweep drops what the ledger has, or
+            # the owner does.
             if not isinstance(left, int) or left <= 0 or not entries:
-                return shipped, abs(left) if isinstance(left, int) else 0
+                return shipped
 
     async def _replay_dead_files(self) -> None:
         if not await asyncio.to_thread(self._local_directory.is_dir):

@@ -47,6 +47,7 @@ log = logging.getLogger("obol.journal")
 
 _RESTORE_BATCH = 500
 _DROP_BATCH = 2000
+_MISSED_US = 4_000_000  # two heartbeats: whoever was longer silent may have been swept (gateway/jobs/sweeper.py)
 
 _VOID = Script.load("journal_void", "books")
 _SETTLE = Script.load("journal_settle", "books", "rates")
@@ -93,10 +94,9 @@ class RedisJournal:
         self._under_way = UnderWay()
         self.charges = Unshipped()
         self._shipped: dict[str, list[str]] = {}  # organization -> ids that Redis still has to drop
-        self._never_sent: set[str] = set()  # settled while Redis was away: Redis has nothing to drop
         self._is_behind = False  # Redis may lack something that stands here
         self._is_doubtful = not link.is_connected  # others may have charged meanwhile what no balance counts
-        self._has_beaten = False
+        self._beaten_us = 0  # when Redis last took a heartbeat of ours, by its clock
         self._restoring = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         link.watch(on_back=self._on_back)
@@ -199,11 +199,10 @@ class RedisJournal:
         """Replace the intent of the same id by its charge, and its hold by what it cost. May be repeated."""
         charge = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self.charges.add(charge)
-        self._under_way.end(entry.id)
+        is_doubtful = self._under_way.end(entry.id)
         if is_last:
             self._under_way.leave(entry.request_id)
         keys = self._keys_of(entry.organization_id)
-        was_connected = self._link.is_connected
         try:
             if entry.organization_id not in self._registered:
                 await self._register(entry.organization_id)
@@ -220,11 +219,10 @@ class RedisJournal:
                     entry.input_tokens + entry.output_tokens,
                     int(is_last),
                     self._pack_claims(claims).budgets,
+                    int(is_doubtful),
                 ),
             )
         except RedisError as exc:
-            if not was_connected:
-                self._never_sent.add(charge.id)
             self._fell_behind("settle", exc)
             await self._settle_locally(charge)
         else:
@@ -245,10 +243,8 @@ class RedisJournal:
     async def acknowledge(self, charges: Sequence[Journaled]) -> None:
         """The ledger has these: drop them here, in Redis and on disk. Never raises for a store that is away."""
         gone = self.charges.drop(charges)
-        for charge in gone:
-            if charge.id in self._never_sent:
-                self._never_sent.discard(charge.id)
-            else:
+        if self._link.is_connected:  # else ``restore`` finds them
+            for charge in gone:
                 self._shipped.setdefault(charge.organization_id, []).append(charge.id)
         self._local.forget([charge.id for charge in gone])
         await self._drop_shipped()
@@ -266,8 +262,7 @@ class RedisJournal:
                         break
                     del ids[:_DROP_BATCH]
             except RedisError as exc:
-                self._shipped.setdefault(organization_id, []).extend(ids)
-                self._fell_behind("acknowledge", exc)
+                self._fell_behind("acknowledge", exc)  # ``restore`` finds them
 
     # What keeps Redis and this process of one mind.
 
@@ -275,13 +270,15 @@ class RedisJournal:
         """Say that this instance lives; journal again what Redis lost. Raises RedisError while it is away."""
         asked_at_s = self.clock.now_s()
         reply = await self._link.script(_BEAT, (INSTANCES,), (self.instance,))
-        was_unknown, redis_us = reply if isinstance(reply, list) else (0, None)
-        if redis_us is not None:
-            self.clock.read(int(redis_us), asked_at_s)
-        if was_unknown == 1 and self._has_beaten:
+        was_unknown, redis_us = map(int, reply) if isinstance(reply, list) else (0, 0)
+        if redis_us:
+            self.clock.read(redis_us, asked_at_s)
+        if was_unknown == 1 and self._beaten_us:
             log.error("Redis does not know this instance any more: journaling again all that stands in memory")
             self._is_behind = True
-        self._has_beaten = True
+            if redis_us - self._beaten_us >= _MISSED_US:
+                self._under_way.doubt()
+        self._beaten_us = redis_us
         if self._is_behind:
             await self.restore()
         if self._is_doubtful:
@@ -312,7 +309,6 @@ class RedisJournal:
         for start in range(0, len(ids), _RESTORE_BATCH):
             # Looked up only now: what was shipped meanwhile must not come back. Nothing is awaited until it is sent.
             charges = self.charges.get(ids[start : start + _RESTORE_BATCH])
-            self._never_sent.difference_update(charge.id for charge in charges)
             await asyncio.gather(
                 *(
                     self._link.script(_AGAIN, (self._keys_of(org).journal, self._keys_of(org).instances), args)
@@ -324,6 +320,11 @@ class RedisJournal:
             keys = self._keys_of(organization_id)
             args = self._under_way.restore_args(organization_id, self.instance)
             await self._link.script(_RESTORE, (keys.books, keys.open, keys.instances), args)
+            # What stands in our journal and not in memory was shipped, or moved there by a sweeper that took us for
+            # dead and may not have been able to drop it.
+            journaled = await self._link.command("HKEYS", keys.journal)
+            ids = [one.decode() for one in journaled] if isinstance(journaled, list) else []
+            self._shipped[organization_id] = [one for one in ids if one not in self.charges]
         await self._drop_shipped()
 
     async def sign_off(self) -> bool:

@@ -17,6 +17,7 @@ class UnderWay:
         self._asking: dict[str, str] = {}  # attempt -> request: sent to be admitted, not answered yet
         self._holds: dict[str, str] = {}  # attempt -> its record in Redis
         self._places: dict[str, tuple[str, str]] = {}  # request -> organization, its record in Redis
+        self._doubtful: set[str] = set()  # attempts that a sweeper may have charged as orphaned
 
     def __len__(self) -> int:
         """How many calls are under way."""
@@ -50,10 +51,17 @@ class UnderWay:
         self._intents[intent.id] = intent
         return True
 
-    def end(self, attempt_id: str) -> None:
-        """Nothing of this attempt stands any more, but its request's place."""
+    def doubt(self) -> None:
+        """A sweeper may have charged all that is under way as orphaned."""
+        self._doubtful.update(self._intents)
+
+    def end(self, attempt_id: str) -> bool:
+        """Nothing of this attempt stands any more, but its request's place; true if it may be charged as orphaned."""
         self._intents.pop(attempt_id, None)
         self._holds.pop(attempt_id, None)
+        is_doubtful = attempt_id in self._doubtful
+        self._doubtful.discard(attempt_id)
+        return is_doubtful
 
     def leave(self, request_id: str) -> bool:
         """The request has no place any more; false when it had none."""

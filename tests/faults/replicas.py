@@ -240,10 +240,14 @@ class House:
 
     def is_at_rest(self) -> bool:
         """Nothing is open, held, taken or on its way to the ledger."""
+        return not self._unfinished()
+
+    def _unfinished(self) -> list[str]:
+        """Keys of what is open, held, taken or on its way to the ledger."""
         stored = self.replicas.stores.redis
         prefix = f"obol:{{{self.id}}}:"
         kinds = ("open:*", "holds:*", "places:*", "journal:*", "parallel", "rebuilding")
-        return not any(True for kind in kinds for _ in stored.scan_iter(f"{prefix}{kind}", count=1000))
+        return [key.decode() for kind in kinds for key in stored.scan_iter(f"{prefix}{kind}", count=1000)]
 
     def books_are_right(self) -> Counted:
         """Wait until all is at rest, then hold upstream, ledger and balances against each other.
@@ -252,7 +256,11 @@ class House:
         draw on is the sum of the ledger with nothing held, and `obol ledger verify` finds no difference.
         """
         called = Counter(user_of(call) for call in self.calls())
-        until(self.is_at_rest, "nothing is open, held or journaled", AT_REST_WITHIN_S)
+        try:
+            until(self.is_at_rest, "nothing is open, held or journaled", AT_REST_WITHIN_S)
+        except AssertionError as error:
+            error.add_note(f"left: {self._unfinished()}")
+            raise
         found = self.entries()
         first = [one for one in found if one["corrects"] is None]  # a correction is a further row about the same call
         entered = Counter(str(one["end_user"]) for one in first)

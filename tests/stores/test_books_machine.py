@@ -61,6 +61,7 @@ class Books(RuleBasedStateMachine):
         )
         self.open: dict[str, tuple[Replica, LedgerEntry]] = {}
         self.swept: list[tuple[Replica, LedgerEntry]] = []
+        self.paused: list[Replica] = []
         self.charges: list[LedgerEntry] = []
         self.stack = AsyncExitStack()
         self.world.run(self.add_replicas(2))
@@ -131,7 +132,9 @@ class Books(RuleBasedStateMachine):
     @rule(data=st.data(), cost=amounts, repeats=st.booleans())
     def settle(self, data: st.DataObject, cost: int, repeats: bool) -> None:
         replica, call = self.some_open(data)
-        self.charges.append(self.world.run(replica.settle(call, cost)))
+        charge = self.world.run(replica.settle(call, cost))
+        self.charges = [one for one in self.charges if one.id != charge.id]  # as what it had been charged, if swept
+        self.charges.append(charge)
         if repeats:
             self.world.run(replica.settle(call, cost))
 
@@ -164,9 +167,12 @@ class Books(RuleBasedStateMachine):
         for replica, call in list(self.open.values()):
             if replica is dead:
                 del self.open[call.id]
-                self.charges.append(call)
+                if not any(charge.id == call.id for charge in self.charges):  # twice swept, it is charged once
+                    self.charges.append(call)
                 if is_only_paused:
                     self.swept.append((dead, call))
+        if is_only_paused:
+            self.paused.append(dead)
 
     @precondition(lambda self: self.swept)
     @rule(cost=amounts)
@@ -175,6 +181,17 @@ class Books(RuleBasedStateMachine):
         late = self.world.run(replica.settle(call, cost))
         self.charges = [late if charge.id == late.id else charge for charge in self.charges]
         self.world.run(replica.ship())
+
+    @precondition(lambda self: self.paused)
+    @rule()
+    def go_on_after_being_swept(self) -> None:
+        """It tells again what it holds, beside what its calls were charged as orphaned."""
+        woken = self.paused.pop()
+        woken.journal._beaten_us = 1  # long ago
+        self.world.run(woken.journal.beat())
+        self.living.append(woken)
+        self.open |= {call.id: (woken, call) for replica, call in self.swept if replica is woken}
+        self.swept = [(replica, call) for replica, call in self.swept if replica is not woken]
 
     @precondition(lambda self: len(self.living) < 4)
     @rule()
@@ -228,7 +245,7 @@ class World:
     async def sweep(self, dead: Replica, by: Replica, organization: str) -> None:
         """As the sweeper does once a heartbeat has stood still."""
         sweeper = Sweeper(by.link, by.ledger, instance=by.journal.instance, local_directory=self.folder)
-        await sweeper._sweep_instance(dead.journal.instance, None, [organization])
+        await sweeper._sweep_instance(dead.journal.instance, [organization])
 
     async def sum_of(self, organization: str) -> int:
         async with self.engine.connect() as connection:

@@ -10,6 +10,8 @@ import msgspec
 import pytest
 from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
 from own_valkey import own_valkey
+from redis.exceptions import RedisError
+from relay import Relay
 
 from gateway.domain import Basis
 from gateway.jobs import SWEEP_INTERVAL_S, Job, JobRunner, Shipper, Sweeper
@@ -217,6 +219,60 @@ async def test_a_paused_instance_that_was_swept_corrects_its_entries_when_it_goe
         assert await shipper.stop(10)
         assert ledger.cost_nusd(running.id) == 80
         assert await journal.sign_off()
+
+
+async def test_nothing_stays_in_redis_of_a_cut_off_instance_that_was_swept_and_shipped_before_it_came_back(
+    server, ledger, tmp_path
+):
+    """What a sweeper could not drop, since balances were being rebuilt, and its owner settled without Redis."""
+    with Relay(server.socket) as relay:
+        other = await open_link(server.url)
+        watch = Watch(other, ledger, tmp_path / "none")
+        async with journal_on(f"redis://127.0.0.1:{relay.port}", tmp_path, "cut", timeout_s=0.2) as (journal, link, _):
+            settled, voided = make_intent("org", "cut"), make_intent("org", "cut")
+            await journal.open(settled)
+            await journal.open(voided)
+            relay.cut()
+            with pytest.raises(RedisError):
+                await journal.beat()
+            await mark_as_rebuilding(other)
+            await watch.look_until_dead()
+            shipper = Shipper(journal, ledger)
+            shipper.start()
+            await journal.settle(charge_of(settled))
+            await journal.void(voided)
+            assert await shipper.stop(10)
+
+            relay.heal()
+            await until(lambda: link.is_connected)
+            await journal.beat()
+            await other.command("DEL", "obol:{org}:rebuilding")
+            await journal.beat()
+
+            assert await ids_in(other, "org", "cut") == (set(), set())
+        await other.close()
+
+
+async def test_what_a_sweeper_could_not_drop_its_owner_drops_when_it_lives_again(server, ledger, tmp_path):
+    async with journal_on(server.url, tmp_path, "paused") as (journal, link, _):
+        intent = make_intent("org", "paused")
+        await journal.open(intent)
+        watch = Watch(link, ledger, tmp_path)
+        await mark_as_rebuilding(link)
+        await watch.look_until_dead()
+        await journal.void(intent)
+
+        await journal.beat()
+        await link.command("DEL", "obol:{org}:rebuilding")
+        await journal.beat()
+
+        assert await ids_in(link, "org", "paused") == (set(), set())
+
+
+async def mark_as_rebuilding(link) -> None:
+    """Balances are being rebuilt: nothing leaves the journals."""
+    far_ms = 1000 * int((await link.command("TIME"))[0]) + 3_600_000
+    await link.command("HSET", "obol:{org}:rebuilding", "token", f"read {far_ms}")
 
 
 async def test_a_charge_settled_between_reading_and_dropping_is_not_dropped(server, tmp_path):

@@ -1,6 +1,6 @@
 -- Replace an intent by its charge and its hold by what it cost.
 -- KEYS: books, open, journal, instances of the organization. ARGV: attempt id, entry, instance, cost, created (ms),
--- request id, tokens, 1 if the request ends with it, its budgets' claims, packed.
+-- request id, tokens, 1 if the request ends with it, its budgets' claims, packed, 1 if it may stand as orphaned.
 -- Returns 1 when an alert was left. Sent twice it does the same.
 -- The charge first: a script that fails half way (out of memory) keeps what it did, and the intent must outlive that.
 local id, instance = ARGV[1], ARGV[3]
@@ -24,8 +24,9 @@ if place and was_open then
   end
 end
 
-if not was_open then
-  if not was_journaled then
+if not was_open or ARGV[10] == '1' then
+  redis.call('HDEL', PREFIX .. 'holds:' .. instance, id)
+  if was_open or not was_journaled then
     -- A sweeper took us for dead and entered the intent as orphaned, or Redis had lost it: the ledger knows what to
     -- make of this charge, the balances do not.
     begin_generation(now_ms)
