@@ -15,30 +15,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.routing.pool import Pool
+
 Floats = NDArray[np.float64]
 
 
 class BadData(ValueError):
     """The data cannot be used; the message says which file and why."""
-
-
-@dataclass(frozen=True, slots=True)
-class Pool:
-    """The models that may answer the prompts of a track, with what is known of them beforehand; NaN: unknown.
-
-    ``quality``: mean score, 0..1. ``usd``: mean cost of a call. ``usd_in``, ``usd_out``: per million tokens.
-    """
-
-    track: str
-    models: tuple[str, ...]
-    quality: Floats
-    usd: Floats
-    usd_in: Floats
-    usd_out: Floats
-
-    @property
-    def strongest(self) -> int:
-        return int(np.argmax(self.quality))
 
 
 @dataclass(frozen=True, slots=True)

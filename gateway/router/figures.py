@@ -19,8 +19,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from gateway.router.data import Outcomes, Pool
+from gateway.router.data import Outcomes
 from policies.routing.hull import hull, hull_quality
+from policies.routing.pool import Pool
 
 Floats = NDArray[np.float64]
 

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gateway.router.data import Outcomes, Pool
+from gateway.router.data import Outcomes
 from gateway.router.figures import Predicted, Trial, intervals, macro
 from policies.routing.hull import hull, hull_quality
+from policies.routing.pool import Pool
 
 WEAK_AND_STRONG = Pool("two", ("strong", "weak"), np.array([0.8, 0.4]), np.array([10.0, 1.0]), *np.full((2, 2), np.nan))
 
