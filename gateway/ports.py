@@ -233,7 +233,8 @@ class LedgerSink(Protocol):
     async def write(self, entries: Sequence[bytes]) -> None:
         """Insert entries (JSON of LedgerEntry), idempotent by id. Raises StoreUnavailable, having written nothing.
 
-        An entry whose id already stands as ``orphaned`` while this one knows better becomes a correction.
+        An entry whose id already stands as ``orphaned`` while this one knows better becomes a correction. One that is
+        ``voided`` becomes that or nothing.
         """
 
 

@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 
 import msgspec
 
-from gateway.domain import Basis, LedgerEntry, MeterReading
+from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
 
 AMOUNTS = (
     "input_tokens",
@@ -39,6 +39,12 @@ def reconcile(standing: LedgerEntry, incoming: LedgerEntry) -> LedgerEntry | Non
         meters=_meter_differences(standing.meters, incoming.meters),
         **differences,
     )
+
+
+def voided(intent: LedgerEntry) -> LedgerEntry:
+    """What takes the intent back should it stand as orphaned: its call was never made, and costs nothing."""
+    nothing = dict.fromkeys(AMOUNTS, 0)
+    return msgspec.structs.replace(intent, basis=Basis.NONE, status=Outcome.VOIDED, meters=(), **nothing)
 
 
 def correction_id(entry_id: str) -> str:

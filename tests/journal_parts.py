@@ -72,6 +72,8 @@ class MemoryLedger:
         self.batches.append(len(entries))
         decoded = [msgspec.json.decode(entry, type=LedgerEntry) for entry in entries]
         for entry in sorted(decoded, key=lambda one: one.basis != Basis.ORPHANED):
+            if entry.status == Outcome.VOIDED and entry.id not in self.entries:
+                continue
             standing = self.entries.setdefault(entry.id, entry)
             if standing.basis == Basis.ORPHANED and entry.basis != Basis.ORPHANED:
                 self.corrections.setdefault(entry.id, entry)

@@ -45,6 +45,7 @@ class Outcome(StrEnum):
     INTERRUPTED = "interrupted"  # the upstream broke off after the first byte
     CANCELLED = "cancelled"  # the client went away
     ORPHANED = "orphaned"  # the process that made the call died
+    VOIDED = "voided"  # the call was never made: takes back what stands as orphaned, and is nothing else
 
 
 class MeterReading(msgspec.Struct, frozen=True):

@@ -30,7 +30,7 @@ from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 
 from gateway.domain import NO_CLAIMS, NO_ROOM_TOLD, Admission, Claims, LedgerEntry, OnExhausted, Room
-from gateway.errors import BudgetsUnavailable, JournalUnavailable
+from gateway.errors import BudgetsUnavailable, GatewayError, JournalUnavailable
 from gateway.ids import unix_ms
 from gateway.stores.admission import Admissions
 from gateway.stores.balances import Balances
@@ -42,6 +42,7 @@ from gateway.stores.redis_link import Link, Script
 from gateway.stores.redis_wire import Arg
 from gateway.stores.under_way import UnderWay
 from gateway.stores.unshipped import Unshipped
+from policies.reconciliation import voided
 
 log = logging.getLogger("obol.journal")
 
@@ -97,6 +98,7 @@ class RedisJournal:
         self._is_behind = False  # Redis may lack something that stands here
         self._is_doubtful = not link.is_connected  # others may have charged meanwhile what no balance counts
         self._beaten_us = 0  # when Redis last took a heartbeat of ours, by its clock
+        self._may_be_swept = False
         self._restoring = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
         link.watch(on_back=self._on_back)
@@ -120,20 +122,26 @@ class RedisJournal:
         intent = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self._under_way.ask(intent, entry.request_id)
         keys = self._keys_of(intent.organization_id)  # from here on a restore tells Redis of it, whatever fails below
+        was_connected = self._link.is_connected
         try:
             if intent.organization_id not in self._registered:
                 await self._register(intent.organization_id)
             room = await self._admissions.admit(keys, intent, (self.instance, entry.request_id), admission)
         except RedisError as exc:
             self._fell_behind("open", exc)
-            await self._open_without_redis(intent, admission)
+            try:
+                await self._open_without_redis(intent, admission)
+            except GatewayError:
+                end = self._under_way.end_unheard if was_connected else self._under_way.end
+                end(entry)
+                raise
             room = NO_ROOM_TOLD
         except asyncio.CancelledError:
             # It may have been admitted: void and leave undo that.
             self._under_way.admitted(intent, entry.request_id, admission, int(self.clock.unix_s()))
             raise
         except Exception:  # refused, in whatever way: nothing of it may stand
-            self._under_way.end(intent.id)
+            self._under_way.end(entry)
             raise
         finally:
             self._under_way.answered(intent)
@@ -145,24 +153,20 @@ class RedisJournal:
             claim.budget.on_exhausted is not OnExhausted.NOTIFY for claim in admission.claims.budgets
         )
         if is_budgeted and not self._serves_without_redis:
-            self._under_way.end(intent.id)
             raise BudgetsUnavailable(
                 "A budget applies to this call, and what is left of it cannot be told while Redis is away."
             )
-        try:
-            await self._local.open(intent.organization_id, intent.id, intent.entry)
-        except JournalUnavailable:
-            self._under_way.end(intent.id)
-            raise
+        await self._local.open(intent.organization_id, intent.id, intent.entry)
 
     async def void(self, entry: LedgerEntry) -> None:
         """Take an intent and its hold back: its call was never made."""
-        self._under_way.end(entry.id)
+        self._under_way.end(entry)
         keys = self._keys_of(entry.organization_id)
         try:
             await self._link.script(_VOID, (keys.books, keys.open), (entry.id, self.instance))
         except RedisError as exc:
             # Restoring replaces the intents in Redis by those that stand here.
+            self._under_way.end_unheard(entry)
             self._fell_behind("void", exc)
         try:
             await self._local.void(entry.organization_id, entry.id)
@@ -199,7 +203,7 @@ class RedisJournal:
         """Replace the intent of the same id by its charge, and its hold by what it cost. May be repeated."""
         charge = Journaled(entry.id, entry.organization_id, self._encode(entry))
         self.charges.add(charge)
-        is_doubtful = self._under_way.end(entry.id)
+        is_doubtful = self._under_way.end(entry)
         if is_last:
             self._under_way.leave(entry.request_id)
         keys = self._keys_of(entry.organization_id)
@@ -277,13 +281,22 @@ class RedisJournal:
             log.error("Redis does not know this instance any more: journaling again all that stands in memory")
             self._is_behind = True
             if redis_us - self._beaten_us >= _MISSED_US:
+                self._may_be_swept = True
                 self._under_way.doubt()
         self._beaten_us = redis_us
         if self._is_behind:
             await self.restore()
+            await self._take_back()
         if self._is_doubtful:
             await self._doubt_all()
         await self._drop_shipped()
+
+    async def _take_back(self) -> None:
+        """What a sweeper may have charged as orphaned though its call was never made. Redis has just been restored."""
+        uncalled, may_be_swept = self._under_way.take_uncalled(), self._may_be_swept
+        self._may_be_swept = False
+        for intent in uncalled if may_be_swept else ():
+            await self.settle(voided(intent), is_last=False)
 
     async def _doubt_all(self) -> None:
         """After an outage: whoever died in it may have charged what no balance counts. Raises RedisError."""

@@ -31,12 +31,13 @@ _DEFAULTS = msgspec.json.encode(
 
 # One statement for any number of entries: the batch is one JSON array, one parameter. Sorted, so that two replicas
 # writing the same entries take the rows in the same order and cannot deadlock; of two with the same id the orphaned
-# one comes first, so that the better one becomes its correction.
+# one comes first, so that the better one becomes its correction. What only takes back is no row of its own.
 _INSERT = text("""
     INSERT INTO ledger_entries
     SELECT entry.* FROM json_populate_recordset(
         json_populate_record(NULL::ledger_entries, CAST(:defaults AS json)), CAST(:entries AS json)
     ) AS entry
+    WHERE entry.status <> 'voided' OR entry.corrects IS NOT NULL
     ORDER BY entry.id, entry.basis <> 'orphaned'
     ON CONFLICT (id, created_at) DO NOTHING
 """)

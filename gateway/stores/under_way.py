@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from gateway.domain import Admission
+from gateway.domain import Admission, LedgerEntry
 from gateway.stores.books import Journaled, hold_record, place_record
 from gateway.stores.redis_wire import Arg
+
+_UNCALLED_MAX = 10_000  # the first ones: what Redis had not answered when it was lost
 
 
 class UnderWay:
@@ -18,6 +20,7 @@ class UnderWay:
         self._holds: dict[str, str] = {}  # attempt -> its record in Redis
         self._places: dict[str, tuple[str, str]] = {}  # request -> organization, its record in Redis
         self._doubtful: set[str] = set()  # attempts that a sweeper may have charged as orphaned
+        self._uncalled: list[LedgerEntry] = []  # intents that Redis may still have, though their calls were never made
 
     def __len__(self) -> int:
         """How many calls are under way."""
@@ -55,13 +58,24 @@ class UnderWay:
         """A sweeper may have charged all that is under way as orphaned."""
         self._doubtful.update(self._intents)
 
-    def end(self, attempt_id: str) -> bool:
+    def end(self, entry: LedgerEntry) -> bool:
         """Nothing of this attempt stands any more, but its request's place; true if it may be charged as orphaned."""
-        self._intents.pop(attempt_id, None)
-        self._holds.pop(attempt_id, None)
-        is_doubtful = attempt_id in self._doubtful
-        self._doubtful.discard(attempt_id)
+        self._intents.pop(entry.id, None)
+        self._holds.pop(entry.id, None)
+        is_doubtful = entry.id in self._doubtful
+        self._doubtful.discard(entry.id)
         return is_doubtful
+
+    def end_unheard(self, intent: LedgerEntry) -> None:
+        """Its call is never made, and Redis, which may have it, could not be told."""
+        self.end(intent)
+        if len(self._uncalled) < _UNCALLED_MAX:
+            self._uncalled.append(intent)
+
+    def take_uncalled(self) -> list[LedgerEntry]:
+        """Those that ended unheard: Redis has been told now."""
+        uncalled, self._uncalled = self._uncalled, []
+        return uncalled
 
     def leave(self, request_id: str) -> bool:
         """The request has no place any more; false when it had none."""

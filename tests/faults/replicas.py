@@ -262,7 +262,9 @@ class House:
             error.add_note(f"left: {self._unfinished()}")
             raise
         found = self.entries()
-        first = [one for one in found if one["corrects"] is None]  # a correction is a further row about the same call
+        # A correction is a further row about the same call; what it takes back was never called.
+        taken_back = {one["corrects"] for one in found if one["status"] == "voided"}
+        first = [one for one in found if one["corrects"] is None and one["id"] not in taken_back]
         entered = Counter(str(one["end_user"]) for one in first)
         assert len({one["id"] for one in found}) == len(found)
         orphaned = Counter(str(one["end_user"]) for one in first if one["basis"] == "orphaned")

@@ -11,6 +11,7 @@ from uuid import uuid4
 
 import msgspec
 from postgres_parts import make_entry
+from redis.exceptions import ConnectionError as RedisConnectionError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.domain import (
@@ -106,6 +107,14 @@ class Replica:
         await self.journal.settle(charge, self.claims(charge))
         return charge
 
+    async def void_unheard(self, call: LedgerEntry) -> None:
+        """Take it back while Redis cannot be reached."""
+        link, self.journal._link = self.journal._link, _Away()
+        try:
+            await self.journal.void(call)
+        finally:
+            self.journal._link = link
+
     async def ship(self) -> None:
         """Bring every charge to Postgres."""
         while self.journal.charges.ready:
@@ -117,6 +126,15 @@ class Replica:
         """Spent and held of every budget that the call draws on, in the order of the claims."""
         claims = self.claims(call).budgets
         return [tuple(one) for one in await self.balances.read(call.organization_id, claims)]
+
+
+class _Away:
+    """A link that is lost."""
+
+    is_connected = False
+
+    async def script(self, *_: object) -> object:
+        raise RedisConnectionError("redis is away")
 
 
 async def _no_sleep(_: float) -> None:

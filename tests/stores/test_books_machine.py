@@ -62,6 +62,7 @@ class Books(RuleBasedStateMachine):
         self.open: dict[str, tuple[Replica, LedgerEntry]] = {}
         self.swept: list[tuple[Replica, LedgerEntry]] = []
         self.paused: list[Replica] = []
+        self.uncalled: set[str] = set()
         self.charges: list[LedgerEntry] = []
         self.stack = AsyncExitStack()
         self.world.run(self.add_replicas(2))
@@ -160,9 +161,15 @@ class Books(RuleBasedStateMachine):
         self.world.run(write_only())
 
     @precondition(lambda self: len(self.living) > 1)
-    @rule(which=st.integers(0, 5), is_only_paused=st.booleans())
-    def die_and_be_swept(self, which: int, is_only_paused: bool) -> None:
+    @rule(which=st.integers(0, 5), is_only_paused=st.booleans(), never_calls=st.booleans())
+    def die_and_be_swept(self, which: int, is_only_paused: bool, never_calls: bool) -> None:
+        """``never_calls``: cut off from Redis, it takes its intents back, which nobody hears."""
         dead = self.living.pop(which % len(self.living))
+        if is_only_paused and never_calls:
+            for replica, call in list(self.open.values()):
+                if replica is dead:
+                    self.world.run(replica.void_unheard(call))
+                    self.uncalled.add(call.id)
         self.world.run(self.world.sweep(dead, self.living[0], self.organization))
         for replica, call in list(self.open.values()):
             if replica is dead:
@@ -174,10 +181,11 @@ class Books(RuleBasedStateMachine):
         if is_only_paused:
             self.paused.append(dead)
 
-    @precondition(lambda self: self.swept)
+    @precondition(lambda self: any(call.id not in self.uncalled for _, call in self.swept))
     @rule(cost=amounts)
     def settle_after_being_swept(self, cost: int) -> None:
-        replica, call = self.swept.pop()
+        replica, call = next(one for one in reversed(self.swept) if one[1].id not in self.uncalled)
+        self.swept.remove((replica, call))
         late = self.world.run(replica.settle(call, cost))
         self.charges = [late if charge.id == late.id else charge for charge in self.charges]
         self.world.run(replica.ship())
@@ -190,7 +198,10 @@ class Books(RuleBasedStateMachine):
         woken.journal._beaten_us = 1  # long ago
         self.world.run(woken.journal.beat())
         self.living.append(woken)
-        self.open |= {call.id: (woken, call) for replica, call in self.swept if replica is woken}
+        mine = [call for replica, call in self.swept if replica is woken]
+        self.open |= {call.id: (woken, call) for call in mine if call.id not in self.uncalled}
+        taken_back = {call.id for call in mine} & self.uncalled
+        self.charges = [charge for charge in self.charges if charge.id not in taken_back]
         self.swept = [(replica, call) for replica, call in self.swept if replica is not woken]
 
     @precondition(lambda self: len(self.living) < 4)

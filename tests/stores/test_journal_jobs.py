@@ -4,21 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import random
+import time
 from collections import Counter
 
 import msgspec
 import pytest
+from books_parts import budget
 from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
 from own_valkey import own_valkey
+from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import RedisError
 from relay import Relay
 
-from gateway.domain import Basis
+from gateway.domain import Admission, Basis
+from gateway.errors import BudgetsUnavailable
 from gateway.jobs import SWEEP_INTERVAL_S, Job, JobRunner, Shipper, Sweeper
 from gateway.stores.books import Keys
 from gateway.stores.instances import INSTANCES
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.redis_open import open_link
+from policies.rule_book import RuleBook
 
 
 @pytest.fixture(scope="module")
@@ -251,6 +256,50 @@ async def test_nothing_stays_in_redis_of_a_cut_off_instance_that_was_swept_and_s
 
             assert await ids_in(other, "org", "cut") == (set(), set())
         await other.close()
+
+
+class Deaf:
+    """A link whose answers are lost, though Redis does what it is told."""
+
+    is_connected = True
+
+    def __init__(self, link) -> None:
+        self._link = link
+
+    async def command(self, *args):
+        return await self._link.command(*args)
+
+    async def script(self, *args):
+        await self._link.script(*args)
+        raise RedisConnectionError("redis did not answer")
+
+
+@pytest.mark.parametrize("is_swept", [True, False])
+async def test_a_call_that_was_refused_since_redis_did_not_answer_costs_nothing_in_the_end(
+    server, ledger, tmp_path, is_swept
+):
+    """Redis had admitted it: a sweeper charges it as orphaned, and its owner takes that back."""
+    async with journal_on(server.url, tmp_path, "deaf") as (journal, link, _):
+        before, intent = make_intent("org", "deaf"), make_intent("org", "deaf")
+        admission = Admission(RuleBook([budget("org", 100)]).claims(intent, int(time.time() * 1000)), hold_nusd=10)
+        await journal.open(before, admission)  # from here on the balance is known
+        await journal.void(before)
+        journal._admissions._link = Deaf(link)
+        with pytest.raises(BudgetsUnavailable):
+            await journal.open(intent, admission)
+        assert await ids_in(link, "org", "deaf") == ({intent.id}, set())
+        if is_swept:
+            await Watch(link, ledger, tmp_path).look_until_dead()
+            assert ledger.cost_nusd(intent.id) == intent.cost_nusd
+            journal._beaten_us = 1  # long ago
+
+        await journal.beat()
+        shipper = Shipper(journal, ledger)
+        shipper.start()
+        assert await shipper.stop(10)
+
+        assert ledger.cost_nusd(intent.id) == (0 if is_swept else None)
+        assert await ids_in(link, "org", "deaf") == (set(), set())
 
 
 async def test_what_a_sweeper_could_not_drop_its_owner_drops_when_it_lives_again(server, ledger, tmp_path):

@@ -15,7 +15,7 @@ from gateway.errors import StoreUnavailable
 from gateway.stores import database
 from gateway.stores.entry_filter import EntryFilter
 from gateway.stores.ledger import LedgerStore
-from policies.reconciliation import correction_id
+from policies.reconciliation import correction_id, voided
 
 
 @pytest.fixture
@@ -111,6 +111,26 @@ async def test_an_orphan_after_its_charge_changes_nothing(ledger):
     await ledger.write(encoded(orphan_of(charge), make_entry()))
 
     assert await standing(ledger, charge) == (charge,)
+
+
+async def test_what_is_taken_back_costs_nothing_and_is_no_entry_where_none_stands(ledger):
+    orphan, other = orphan_of(make_entry()), make_entry()
+
+    await ledger.write(encoded(voided(orphan), other))
+    assert await standing(ledger, orphan) == ()
+    assert await standing(ledger, other) == (other,)
+
+    await ledger.write(encoded(orphan))
+    for _ in range(2):
+        await ledger.write(encoded(voided(orphan)))
+    found = await standing(ledger, orphan)
+    assert {entry.corrects for entry in found} == {None, orphan.id}
+    assert sum(entry.cost_nusd for entry in found) == 0
+    assert sum(entry.input_tokens for entry in found) == 0
+    assert all(
+        sum(reading.quantity for entry in found for reading in entry.meters if reading.meter == one.meter) == 0
+        for one in orphan.meters
+    )
 
 
 async def shipped(store, batch):
