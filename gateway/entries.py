@@ -5,6 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from gateway.domain import (
+    BYTES_PER_TOKEN,
     Admission,
     Basis,
     Caller,
@@ -20,8 +21,6 @@ from gateway.domain import (
 from gateway.errors import GatewayError, UpstreamError
 from policies.pricing import charge
 
-# A rough and cheap guess for intents, which only count if this process dies: English text has about 4 bytes a token.
-_BYTES_PER_TOKEN = 4
 _NO_CHARGE = Charge(0)
 _NO_USAGE = Usage()
 _NO_ADMISSION = Admission()
@@ -74,9 +73,10 @@ class Attempt:
 
 
 def estimated_input_tokens(request: Request) -> int:
+    """For intents, which only count if this process dies."""
     if request.foreseen is not None:
         return request.foreseen.input_tokens
-    return -(-request.body_bytes // _BYTES_PER_TOKEN)
+    return -(-request.body_bytes // BYTES_PER_TOKEN)
 
 
 def price(deployment: Deployment | None, usage: Usage, service_tier: str | None) -> Charge:

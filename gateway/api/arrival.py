@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import msgspec
 
 from gateway.api import wire
-from gateway.domain import END_USER_CHARACTERS_MAX, Endpoint
+from gateway.domain import ANYWHERE, END_USER_CHARACTERS_MAX, LABEL, Endpoint, Placement
 from gateway.errors import BadRequest
 
 _TAGS_MAX = 16
@@ -22,11 +22,22 @@ _OTHER_MODELS = frozenset({"models", "fallbacks"})
 _SPELLED = frozenset(
     {"model", "n", "best_of", "max_tokens", "max_completion_tokens", "max_output_tokens", "service_tier", "tools"}
 )
+REGIONS_HEADER = "x-obol-regions"
+REQUIRED_TAGS_HEADER = "x-obol-require-tags"
+_LABELS_MAX = 16
+
+
+def _any_name(model: str) -> bool:
+    del model
+    return True
 
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A request as it came in: nothing of its body is read yet."""
+    """A request as it came in: nothing of its body is read yet.
+
+    ``is_route``: whether a name is a route's, which wants to know what the request needs.
+    """
 
     request_id: str
     endpoint: Endpoint
@@ -36,10 +47,34 @@ class Arrival:
     headers: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream
     query: Mapping[str, str] = field(default_factory=dict)  # those that travel upstream
     tags: tuple[str, ...] = ()
+    placement: Placement = ANYWHERE
+    is_route: Callable[[str], bool] = _any_name
 
     @property
     def kept_tags(self) -> tuple[str, ...]:
         return tuple(tag[:_TAG_CHARS_MAX] for tag in self.tags[:_TAGS_MAX])
+
+
+def asked_placement(regions: Sequence[str] | None, tags: Sequence[str] | None) -> Placement:
+    """Where the client wants its answer to come from, by its headers; ``None`` for one that it did not send.
+
+    Raises BadRequest: a wish that cannot be read is not left out, for then it would be answered from anywhere.
+    """
+    if regions is None and tags is None:
+        return ANYWHERE
+    return Placement(_labels(REGIONS_HEADER, regions), _labels(REQUIRED_TAGS_HEADER, tags))
+
+
+def _labels(header: str, stated: Sequence[str] | None) -> frozenset[str]:
+    if stated is None:
+        return frozenset()
+    if not stated or len(stated) > _LABELS_MAX or not all(LABEL.fullmatch(one) for one in stated):
+        raise BadRequest(
+            f"Invalid '{header}': expected one to {_LABELS_MAX} words such as eu-west-1, with commas between them.",
+            param=header,
+            code="invalid_value",
+        )
+    return frozenset(stated)
 
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:

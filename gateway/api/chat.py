@@ -10,11 +10,12 @@ from collections.abc import Mapping
 import msgspec
 
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
+from gateway.api.needs import NOTHING, Sought, needs
 from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.replies import StreamReader, WholeReader
 from gateway.api.verbatim import verbatim_call
 from gateway.api.wire import field, parse_body
-from gateway.domain import Call, Deployment, Endpoint, Request, Usage
+from gateway.domain import Call, Capability, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
 
 # What the endpoint cannot do without, and how its JSON must begin: an array, or for prompts also a string.
@@ -27,6 +28,11 @@ _REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
 _STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
 _NULL = msgspec.Raw(b"null")
 _OPENAIS_KINDS = frozenset({"openai", "azure"})  # reasoning models of theirs refuse ``max_tokens``
+_SOUGHT = Sought(
+    conversation="messages",
+    fields={"tools": Capability.TOOLS, "functions": Capability.TOOLS, "audio": Capability.AUDIO},
+    schemas=(("response_format",),),
+)
 
 
 def parse(arrival: Arrival) -> Request:
@@ -41,6 +47,7 @@ def parse(arrival: Arrival) -> Request:
     choices = field(fields, "n", int, "an integer") if "n" in fields else None
     if "best_of" in fields:
         field(fields, "best_of", int, "an integer")  # some servers read "20" as 20, for which nothing would be held
+    needed = needs(fields, _SOUGHT) if endpoint is Endpoint.CHAT and arrival.is_route(model) else NOTHING
     return Request(
         id=arrival.request_id,
         endpoint=endpoint,
@@ -57,6 +64,9 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        needs=needed.capabilities,
+        media_bytes=needed.media_bytes,
+        placement=arrival.placement,
     )
 
 

@@ -57,6 +57,7 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        placement=arrival.placement,
         form=asked.form,
         foreseen=asked.foreseen,
     )

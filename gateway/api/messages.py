@@ -9,14 +9,20 @@ import msgspec
 
 from gateway.api.arrival import Arrival, asked_model, check_required, end_user, first_integer
 from gateway.api.messages_reader import MessageStreamReader, WholeMessageReader
+from gateway.api.needs import NOTHING, Sought, needs
 from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.verbatim import verbatim_call
 from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
-from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
+from gateway.domain import Body, Call, Capability, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
 
 PROMPT_FIELDS = ("system", "messages", "tools")
+_SOUGHT = Sought(
+    conversation="messages",
+    fields={"tools": Capability.TOOLS},
+    schemas=(("output_config", "format"), ("output_format",)),
+)
 
 
 def parse(arrival: Arrival) -> Request:
@@ -27,6 +33,7 @@ def parse(arrival: Arrival) -> Request:
     model = asked_model(fields, arrival.default_model)
     check_required(fields, "messages", b"[", "an array")
     is_stream = endpoint is Endpoint.MESSAGES and bool(field(fields, "stream", bool, "a boolean"))
+    needed = needs(fields, _SOUGHT) if arrival.is_route(model) else NOTHING
     return Request(
         id=arrival.request_id,
         endpoint=endpoint,
@@ -41,6 +48,9 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        needs=needed.capabilities,
+        media_bytes=needed.media_bytes,
+        placement=arrival.placement,
         foreseen=Usage() if endpoint is Endpoint.COUNT_TOKENS else None,  # it costs nothing
     )
 

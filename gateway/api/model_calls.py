@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.api.arrival import Arrival
+from gateway.api.arrival import REGIONS_HEADER, REQUIRED_TAGS_HEADER, Arrival, asked_placement
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
 from gateway.api.count_tokens import COUNTING, Counted, can_upstream_count, count_here, is_left_to_us
@@ -48,7 +48,9 @@ _TRAVELLING = {
     )
 }
 _TRAVELLING_PARAMETERS = frozenset({"beta"})
-_TAGS_HEADER = b"x-obol-tags"
+_TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
+_REQUIRED_TAGS_HEADER = REQUIRED_TAGS_HEADER.encode()
+_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER})  # of words, with commas between them
 
 
 class ModelCalls:
@@ -83,14 +85,16 @@ class ModelCalls:
 
     def _parse(self, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes) -> Request:
         travelling: dict[str, str] = {}
-        tags: tuple[str, ...] = ()
+        lists: dict[bytes, tuple[str, ...]] = {}
         content_type = ""
+        catalog = self._services.catalog()
         for name, value in scope["headers"]:
             if name in _TRAVELLING:
                 known, text = _TRAVELLING[name], value.decode("latin-1")
                 travelling[known] = f"{travelling[known]},{text}" if known in travelling else text
-            elif name == _TAGS_HEADER:
-                tags += tuple(tag.strip() for tag in value.decode("latin-1").split(",") if tag.strip())
+            elif name in _LISTS:
+                words = (word.strip() for word in value.decode("latin-1").split(","))
+                lists[name] = (*lists.get(name, ()), *(word for word in words if word))
             elif name == b"content-type":
                 content_type = value.decode("latin-1")
         arrival = Arrival(
@@ -98,10 +102,12 @@ class ModelCalls:
             endpoint=endpoint,
             data=data,
             content_type=content_type,
-            default_model=self._services.catalog().default_model(endpoint),
+            default_model=catalog.default_model(endpoint),
             headers=travelling,
             query=_travelling_query(scope["query_string"]) if scope["query_string"] else {},
-            tags=tags,
+            tags=lists.get(_TAGS_HEADER, ()),
+            placement=asked_placement(lists.get(_REGIONS_HEADER), lists.get(_REQUIRED_TAGS_HEADER)),
+            is_route=lambda model: catalog.route(model) is not None,
         )
         return APIS[endpoint].parse(arrival)
 

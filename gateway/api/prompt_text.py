@@ -51,9 +51,13 @@ def media_in(value: object) -> int:
 
 
 def _is_media(part: Mapping[str, object]) -> bool:
+    return _type_of(part) in _MEDIA and not is_text_document(part)
+
+
+def is_text_document(part: Mapping[str, object]) -> bool:
+    """Whether a part is a document of Anthropic's that is given as text."""
     source = part.get("source")
-    is_text = isinstance(source, dict) and _type_of(source) in _TEXT_SOURCES
-    return _type_of(part) in _MEDIA and not is_text
+    return isinstance(source, dict) and _type_of(source) in _TEXT_SOURCES
 
 
 def _type_of(part: Mapping[str, object]) -> str:

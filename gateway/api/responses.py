@@ -6,12 +6,13 @@ Parsing looks only at what the path needs; everything else stays the client's ow
 from __future__ import annotations
 
 from gateway.api.arrival import Arrival, asked_model, end_user, first_integer
+from gateway.api.needs import NOTHING, Sought, needs
 from gateway.api.prompt_text import decoded_or_text, texts
 from gateway.api.responses_reader import ResponseStreamReader, WholeResponseReader
 from gateway.api.verbatim import verbatim_call
 from gateway.api.whole_answer import TokenCountReader
 from gateway.api.wire import field, parse_body
-from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
+from gateway.domain import Body, Call, Capability, Deployment, Endpoint, Request, Usage
 from gateway.errors import BadRequest
 from gateway.ports import ReplyReader
 
@@ -19,6 +20,7 @@ from gateway.ports import ReplyReader
 _INSTEAD_OF_INPUT = ("previous_response_id", "prompt", "conversation")
 _PROMPT_FIELDS = ("instructions", "input", "tools")
 _NULL = b"null"
+_SOUGHT = Sought(conversation="input", fields={"tools": Capability.TOOLS}, schemas=(("text", "format"),))
 
 
 def parse(arrival: Arrival) -> Request:
@@ -28,6 +30,7 @@ def parse(arrival: Arrival) -> Request:
     model = asked_model(fields, arrival.default_model)
     _check_input(body)
     is_stream = arrival.endpoint is Endpoint.RESPONSES and bool(field(fields, "stream", bool, "a boolean"))
+    needed = needs(fields, _SOUGHT) if arrival.is_route(model) else NOTHING
     return Request(
         id=arrival.request_id,
         endpoint=arrival.endpoint,
@@ -42,6 +45,9 @@ def parse(arrival: Arrival) -> Request:
         tags=arrival.kept_tags,
         headers=arrival.headers,
         query=arrival.query,
+        needs=needed.capabilities,
+        media_bytes=needed.media_bytes,
+        placement=arrival.placement,
         continues=field(fields, "previous_response_id", str, "a string"),
         foreseen=Usage() if arrival.endpoint is Endpoint.INPUT_TOKENS else None,  # it costs nothing
     )

@@ -21,15 +21,40 @@ from gateway.domain.budget import (
     Scope,
     Window,
 )
-from gateway.domain.catalog import Deployment, Endpoint, Provider, Route, Timeouts, UpstreamLimits
+from gateway.domain.catalog import (
+    ANYWHERE,
+    LABEL,
+    Capability,
+    Deployment,
+    Endpoint,
+    Placement,
+    Provider,
+    Route,
+    Timeouts,
+    UpstreamLimits,
+)
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
-from gateway.domain.request import AnswerForm, Bar, Body, Call, Caller, Decision, Reason, Request, StoredResponse
+from gateway.domain.request import (
+    BYTES_PER_TOKEN,
+    AnswerForm,
+    Bar,
+    Body,
+    Call,
+    Caller,
+    Decision,
+    Reason,
+    Request,
+    StoredResponse,
+)
 from gateway.domain.tenants import Actor, Role
 
 __all__ = [
+    "ANYWHERE",
     "BUDGET_NUSD_MAX",
+    "BYTES_PER_TOKEN",
     "END_USER_CHARACTERS_MAX",
+    "LABEL",
     "MILLION",
     "NANO",
     "NO_CLAIMS",
@@ -45,6 +70,7 @@ __all__ = [
     "BudgetClaim",
     "Call",
     "Caller",
+    "Capability",
     "Charge",
     "ChargeLine",
     "Claims",
@@ -60,6 +86,7 @@ __all__ = [
     "OnExhausted",
     "Outcome",
     "Period",
+    "Placement",
     "Provider",
     "Purpose",
     "RateCard",

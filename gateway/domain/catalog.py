@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
@@ -52,6 +53,31 @@ _TRANSLATED: Mapping[Endpoint, tuple[Endpoint, ...]] = {
 }
 
 
+class Capability(StrEnum):
+    """What a request can need that not every model of its kind has."""
+
+    TOOLS = "tools"
+    JSON_SCHEMA = "json_schema"  # an answer that keeps to a given schema
+    VISION = "vision"
+    AUDIO = "audio"
+    FILES = "files"  # PDFs and their like
+
+
+#: How regions and tags are written, so that a header can list them.
+LABEL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,99}")
+
+
+@dataclass(frozen=True, slots=True)
+class Placement:
+    """Where an answer may come from: one of the regions (none stated: anywhere), from what has every tag."""
+
+    regions: frozenset[str] = frozenset()
+    tags: frozenset[str] = frozenset()
+
+
+ANYWHERE = Placement()
+
+
 @dataclass(frozen=True, slots=True)
 class Timeouts:
     """Limits on one upstream call, in seconds."""
@@ -92,7 +118,10 @@ class UpstreamLimits:
 
 @dataclass(frozen=True, slots=True)
 class Deployment:
-    """Model + endpoint + price: what we call. ``tariff`` is ``None`` when nobody told us the price."""
+    """Model + endpoint + price: what we call. ``tariff`` is ``None`` when nobody told us the price.
+
+    ``lacks``: what it is known not to have; of anything else it is assumed to have it.
+    """
 
     name: str
     provider: Provider
@@ -105,6 +134,9 @@ class Deployment:
     output_tokens_max: int | None = None
     asks_stream_usage: bool = True
     speaks: frozenset[Endpoint] = frozenset({Endpoint.CHAT})  # of CHAT, RESPONSES, MESSAGES: its dialects
+    lacks: frozenset[Capability] = frozenset()
+    region: str | None = None
+    tags: frozenset[str] = frozenset()
 
     def asked_as(self, endpoint: Endpoint) -> Endpoint | None:
         """What a request to our endpoint becomes on its way there: itself, a translation, ``None`` if neither can be.
@@ -127,7 +159,9 @@ class Deployment:
 class Route:
     """A public alias: deployments in order, the policy that picks, and the reference model for savings.
 
-    ``output_tokens_max_default`` is sent along where a client states no maximum of its own.
+    ``output_tokens_max_default`` is sent along where a client states no maximum of its own. ``weights``: the shares of
+    the policy ``weighted``, 1 where none is stated. ``first_token_p95_s_max`` is a target: who is slower serves only
+    where nobody else does.
     """
 
     name: str
@@ -135,3 +169,6 @@ class Route:
     policy: str = "ordered"
     baseline: str | None = None
     output_tokens_max_default: int | None = None
+    weights: Mapping[str, float] = field(default_factory=dict)
+    placement: Placement = ANYWHERE
+    first_token_p95_s_max: float | None = None

@@ -9,8 +9,11 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
-from gateway.domain.catalog import Deployment, Endpoint
+from gateway.domain.catalog import ANYWHERE, Capability, Deployment, Endpoint, Placement
 from gateway.domain.money import Usage
+
+#: A rough and cheap guess: English text has about 4 bytes a token.
+BYTES_PER_TOKEN = 4
 
 
 class AnswerForm(StrEnum):
@@ -66,7 +69,11 @@ class Body:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """One question of one client: what the path needs to know of it, and its body untouched."""
+    """One question of one client: what the path needs to know of it, and its body untouched.
+
+    ``needs`` and ``media_bytes`` (how much of the body is images, sound and files) are only looked for where a route
+    is asked: a deployment that is asked for by name gets what it is asked.
+    """
 
     id: str
     endpoint: Endpoint
@@ -86,6 +93,14 @@ class Request:
     continues: str | None = None  # the id of a stored response that it goes on from
     form: AnswerForm = AnswerForm.OBJECT
     foreseen: Usage | None = None  # what it will consume as far as it tells itself; None: its text, by its size
+    needs: frozenset[Capability] = frozenset()
+    media_bytes: int = 0
+    placement: Placement = ANYWHERE  # what the client itself wants of where it is answered
+
+    @property
+    def text_tokens(self) -> int:
+        """The tokens of its text, estimated: images and the like are in other numbers of tokens than of bytes."""
+        return -(-max(0, self.body_bytes - self.media_bytes) // BYTES_PER_TOKEN)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +135,11 @@ class Bar(StrEnum):
 
     UNPRICED = "unpriced"
     MODE = "mode"
+    CONTEXT = "context"
+    CAPABILITY = "capability"
+    REGION = "region"
+    TAG = "tag"
+    LATENCY = "latency"
     LIMITS = "limits"
     COOLDOWN = "cooldown"
     CIRCUIT = "circuit"
@@ -135,7 +155,7 @@ class Reason(msgspec.Struct, frozen=True):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Which deployments to try, in order, and why the others are out (by deployment name).
+    """Which deployments to try, in order, and why others are out, or last for being slow (by deployment name).
 
     ``rungs``: all of the route that could serve the request if they were well, for budgets that downgrade.
     """
