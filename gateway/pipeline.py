@@ -33,6 +33,7 @@ from gateway.progress import Progress, Seen
 from gateway.settlement import Settlement
 from policies.breaker import HealthBoard
 from policies.eligibility import LIMITED
+from policies.first_token import FirstTokenBoard
 
 _log = logging.getLogger("obol.path")
 _TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
@@ -45,8 +46,9 @@ class Pipeline:
     def __init__(self, services: Services) -> None:
         self._services = services
         self.health = HealthBoard()  # of this process: each replica finds out for itself
+        self.first_tokens = FirstTokenBoard()  # likewise
         self.progress = Progress(services.journal)
-        self._settlement = Settlement(services, self.health)
+        self._settlement = Settlement(services, self.health, self.first_tokens)
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""

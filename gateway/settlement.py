@@ -11,6 +11,7 @@ from gateway.entries import Attempt, charged_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
 from policies.breaker import ErrorFacts, HealthBoard
+from policies.first_token import FirstTokenBoard
 
 _log = logging.getLogger("obol.path")
 
@@ -18,9 +19,10 @@ _log = logging.getLogger("obol.path")
 class Settlement:
     """Turns what was seen of an answer into its charge and hands that to the journal."""
 
-    def __init__(self, services: Services, health: HealthBoard) -> None:
+    def __init__(self, services: Services, health: HealthBoard, first_tokens: FirstTokenBoard) -> None:
         self._services = services
         self._health = health
+        self._first_tokens = first_tokens
 
     async def open(self, attempt: Attempt) -> Room:
         """Admit the attempt: by our own limits and budgets, whose intent is durable then, and by its provider's limits.
@@ -77,7 +79,12 @@ class Settlement:
 
     def began(self, attempt: Attempt) -> None:
         """Something of an answer is here."""
-        self._health.began(attempt.deployment.name, self.now_s())
+        name, now_s = attempt.deployment.name, self.now_s()
+        self._health.began(name, now_s)
+        # A whole answer comes when its last token does. And only routes choose, whose deployments are in the catalog:
+        # of the names that a wildcard takes there is no end.
+        if attempt.intent.is_stream and attempt.intent.route is not None and attempt.first_token_ms is not None:
+            self._first_tokens.observed(name, attempt.first_token_ms / 1000, now_s)
 
     def abandon(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> bool:
         """The client left: charge in the background what was used. A charge already under way is only repeated.
