@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from gateway.domain import Bar, Caller, Decision, Deployment, Reason, Request, Route
 from gateway.errors import (
@@ -16,36 +17,53 @@ from gateway.errors import (
     UnpricedModel,
 )
 from gateway.ports import Catalog
-from policies import ordered
+from policies import lowest_latency, ordered, weighted
 from policies.eligibility import may_call, why_not
+from policies.view import Policy, View
 
 _RETRY_AFTER_S = 5.0
 _LASTING_BARS = frozenset({Bar.MODE, Bar.UNPRICED})
 
-Policy = Callable[[Sequence[Deployment], Request], Sequence[Deployment]]
+POLICIES: Mapping[str, Policy] = {
+    "ordered": ordered.order,
+    "weighted": weighted.order,
+    "lowest_latency": lowest_latency.order,
+}
 
-POLICIES: Mapping[str, Policy] = {"ordered": ordered.order}
+
+def _nothing(name: str) -> None:
+    del name
 
 
-def decide(
-    catalog: Catalog, request: Request, caller: Caller, why_unavailable: Callable[[str], Reason | None]
-) -> Decision:
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """What is known while a decision is made, by deployment name; the default is for who only asks what it would be.
+
+    ``draw``: chance, one number in [0, 1) for each request.
+    """
+
+    why_unavailable: Callable[[str], Reason | None] = _nothing
+    first_token_p95_s: Callable[[str], float | None] = _nothing
+    draw: float = 0.0
+
+
+def decide(catalog: Catalog, request: Request, caller: Caller, moment: Moment) -> Decision:
     """The deployments to try. Raises ModelNotFound, Forbidden, UnpricedModel or NoDeployment with every reason."""
     route = catalog.route(request.model)
     offered = _offered(catalog, request.model, route)
     if not may_call(caller, request.model):
         raise Forbidden(f"This key may not call '{request.model}'.", param="model")
-    reasons = {d.name: reason for d in offered if (reason := why_not(d, request, why_unavailable))}
+    reasons = {d.name: reason for d in offered if (reason := why_not(d, request, moment.why_unavailable))}
     candidates = [d for d in offered if d.name not in reasons]
     if not candidates:
         raise nothing_left(request.model, reasons)
-    baseline = catalog.reference(route.baseline) if route and route.baseline else None
     if route is None:
-        return Decision(None, tuple(candidates), baseline, reasons)
+        return Decision(None, tuple(candidates), None, reasons)
+    measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     return Decision(
         route.name,
-        tuple(POLICIES[route.policy](candidates, request)),
-        baseline,
+        tuple(POLICIES[route.policy](candidates, request, View(route, moment.draw, measured))),
+        catalog.reference(route.baseline) if route.baseline else None,
         reasons,
         rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in _LASTING_BARS),
         output_tokens_max_default=route.output_tokens_max_default,

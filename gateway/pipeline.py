@@ -12,9 +12,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
+from random import Random
 
 from gateway.admitting import Admissions
-from gateway.decide import decide, nothing_left
+from gateway.decide import Moment, decide, nothing_left
 from gateway.domain import NO_ROOM_TOLD, Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
 from gateway.entries import Attempt
 from gateway.errors import (
@@ -43,8 +44,10 @@ _SECRET_CHARS_MIN = 8  # what is shorter is no secret but a word
 class Pipeline:
     """Walks requests from the parsed question to the settled charge."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, random: Random | None = None) -> None:
+        """``random``: what policies draw from."""
         self._services = services
+        self._random = random or Random()  # noqa: S311 - it shares requests out, it keeps no secret
         self.health = HealthBoard()  # of this process: each replica finds out for itself
         self.first_tokens = FirstTokenBoard()  # likewise
         self.progress = Progress(services.journal)
@@ -53,9 +56,8 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        now_s = services.clock.monotonic_s()
         try:
-            decision = decide(services.catalog(), request, caller, lambda one: self.health.why_unavailable(one, now_s))
+            decision = decide(services.catalog(), request, caller, self._moment())
         except UnpricedModel:
             services.telemetry.unpriced(caller.organization_id, request.model)
             raise
@@ -72,6 +74,14 @@ class Pipeline:
         if answer.is_unpriced:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
+
+    def _moment(self) -> Moment:
+        now_s = self._services.clock.monotonic_s()
+        return Moment(
+            why_unavailable=lambda name: self.health.why_unavailable(name, now_s),
+            first_token_p95_s=lambda name: self.first_tokens.p95_s(name, now_s),
+            draw=self._random.random(),
+        )
 
     async def _first_answer(
         self, request: Request, dialect: Dialect, decision: Decision, admissions: Admissions

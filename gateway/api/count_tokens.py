@@ -11,8 +11,8 @@ from dataclasses import dataclass, field, replace
 import msgspec
 
 from gateway.api.prompt_text import decoded_or_text, media_in, texts
-from gateway.decide import decide
-from gateway.domain import Caller, Deployment, Endpoint, Reason, Request
+from gateway.decide import Moment, decide
+from gateway.domain import Caller, Deployment, Endpoint, Request
 from gateway.errors import BadRequest, GatewayError
 from gateway.ports import Services
 
@@ -84,10 +84,5 @@ async def count_here(request: Request, caller: Caller, services: Services) -> Co
 
 def _candidates(request: Request, caller: Caller, services: Services) -> Sequence[Deployment]:
     asked = replace(request, endpoint=_FORMS[request.endpoint].counted_for)
-    return decide(services.catalog(), asked, caller, _why_unavailable).candidates
-
-
-def _why_unavailable(deployment: str) -> Reason | None:
-    """Nobody is called, so it does not matter who is away."""
-    del deployment
-    return None
+    # Nobody is called, so it does not matter who is away or slow.
+    return decide(services.catalog(), asked, caller, Moment()).candidates

@@ -150,13 +150,16 @@ class Quiet:
 
 
 class Catalog:
+    """All deployments, and the route ``auto`` over them with whatever else ``route`` says of it."""
+
     hash = "h"
 
-    def __init__(self, *deployments):
+    def __init__(self, *deployments, **route):
         self.deployments = {d.name: d for d in deployments}
+        self.auto = Route("auto", tuple(self.deployments), **{"baseline": "big", **route})
 
     def route(self, name):
-        return Route("auto", tuple(self.deployments), baseline="big") if name == "auto" else None
+        return self.auto if name == "auto" else None
 
     def deployment(self, name):
         return self.deployments.get(name)
@@ -172,11 +175,14 @@ def deployment(name, usd_in, usd_out, kind="fake"):
 SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
 
 
-def path(backend, *deployments, tokens=None, rules=None, admission=None, **settings):
+def path(
+    backend, *deployments, tokens=None, rules=None, admission=None, route=None, clock=None, random=None, **settings
+):
     async def pause(_):
         await asyncio.sleep(0)
 
-    catalog, journal, quiet, tasks = Catalog(*(deployments or (SMALL, BIG))), Journal(), Quiet(), Tasks()
+    catalog = Catalog(*(deployments or (SMALL, BIG)), **(route or {}))
+    journal, quiet, tasks = Journal(), Quiet(), Tasks()
     services = Services(
         catalog=lambda: catalog,
         backends={"fake": backend, "vllm": backend},
@@ -188,11 +194,11 @@ def path(backend, *deployments, tokens=None, rules=None, admission=None, **setti
         stored=None,
         telemetry=quiet,
         background=tasks,
-        clock=Clock(monotonic_s=lambda: 1.0, unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
+        clock=Clock(monotonic_s=clock or (lambda: 1.0), unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
         instance="i",
         **settings,
     )
-    return Pipeline(services), journal, tasks
+    return Pipeline(services, random), journal, tasks
 
 
 def request(model="auto", **fields):

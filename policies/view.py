@@ -1,0 +1,28 @@
+"""What a routing policy decides from, and the shape that all of them have.
+
+One file per policy in this package, each with a function ``order``; ``POLICIES`` in ``gateway/decide.py`` names them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from gateway.domain import Deployment, Request, Route
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """All that a policy may look at besides the request and its candidates.
+
+    ``draw``: chance, handed in: one number in [0, 1) for each request. ``first_token_p95_s``: by deployment, of those
+    that were seen often enough lately (``policies/first_token.py``).
+    """
+
+    route: Route
+    draw: float = 0.0
+    first_token_p95_s: Mapping[str, float] = field(default_factory=dict)
+
+
+#: All candidates, in the order in which they are to be tried: the first answers, the others are its fallbacks.
+Policy = Callable[[Sequence[Deployment], Request, View], Sequence[Deployment]]
