@@ -1,4 +1,7 @@
-"""Turns an asked name into a Decision: a named deployment stays itself, a route offers its deployments in order."""
+"""Turns an asked name into a Decision: a named deployment stays itself, a route offers its deployments in order.
+
+What bars a deployment comes first and is no policy's choice; the policy orders the rest.
+"""
 
 from __future__ import annotations
 
@@ -18,11 +21,10 @@ from gateway.errors import (
 )
 from gateway.ports import Catalog
 from policies import lowest_latency, ordered, weighted
-from policies.eligibility import may_call, why_not
+from policies.eligibility import LASTING, may_call, too_slow, why_not
 from policies.view import Policy, View
 
 _RETRY_AFTER_S = 5.0
-_LASTING_BARS = frozenset({Bar.MODE, Bar.UNPRICED})
 
 POLICIES: Mapping[str, Policy] = {
     "ordered": ordered.order,
@@ -53,21 +55,34 @@ def decide(catalog: Catalog, request: Request, caller: Caller, moment: Moment) -
     offered = _offered(catalog, request.model, route)
     if not may_call(caller, request.model):
         raise Forbidden(f"This key may not call '{request.model}'.", param="model")
-    reasons = {d.name: reason for d in offered if (reason := why_not(d, request, moment.why_unavailable))}
+    reasons = {d.name: reason for d in offered if (reason := why_not(d, request, route, moment.why_unavailable))}
     candidates = [d for d in offered if d.name not in reasons]
     if not candidates:
         raise nothing_left(request.model, reasons)
     if route is None:
         return Decision(None, tuple(candidates), None, reasons)
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
+    slow = too_slow(candidates, route, measured)
     return Decision(
         route.name,
-        tuple(POLICIES[route.policy](candidates, request, View(route, moment.draw, measured))),
+        tuple(_in_order(candidates, request, View(route, moment.draw, measured), slow)),
         catalog.reference(route.baseline) if route.baseline else None,
-        reasons,
-        rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in _LASTING_BARS),
+        {**reasons, **slow},
+        rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in LASTING),
         output_tokens_max_default=route.output_tokens_max_default,
     )
+
+
+def _in_order(
+    candidates: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason]
+) -> Sequence[Deployment]:
+    """By the route's policy those that are fast enough, and where none of them answers the others, the slowest last."""
+    policy = POLICIES[view.route.policy]
+    if not slow:
+        return policy(candidates, request, view)
+    fast = [one for one in candidates if one.name not in slow]
+    rest = sorted((one for one in candidates if one.name in slow), key=lambda one: view.first_token_p95_s[one.name])
+    return [*policy(fast, request, view), *rest]
 
 
 def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Deployment]:
@@ -91,7 +106,13 @@ def nothing_left(model: str, reasons: Mapping[str, Reason]) -> GatewayError:
             "(USD per 1M tokens, or 'price: free'), or say 'unpriced: allow'.",
             param="model",
         )
-    if bars and bars <= {Bar.MODE, Bar.UNPRICED}:
+    if bars == {Bar.CONTEXT}:
+        # In the words of both APIs: clients look for them, or for the code, to make a conversation shorter.
+        return BadRequest(
+            f"The prompt is too long: it exceeds the maximum context length of all deployments of '{model}': {listed}.",
+            code="context_length_exceeded",
+        )
+    if bars and bars <= LASTING:
         return BadRequest(f"'{model}' cannot serve this request: {listed}.", code="unsupported_model", param="model")
     waits = [reason.retry_after_s for reason in reasons.values() if reason.retry_after_s is not None]
     headers = {"retry-after": str(math.ceil(min(waits, default=_RETRY_AFTER_S)))}
