@@ -9,10 +9,23 @@ from urllib.parse import urlsplit
 
 from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
 from gateway.catalog.pricelist import SERVED_MODES, TEXT_MODES, ListedModel, PriceList, PriceListError
-from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, TierPrice, did_you_mean
+from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, RoutePart, TierPrice, did_you_mean
 from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
-from gateway.domain import NANO, Deployment, Endpoint, Meter, Provider, Route, Tariff, Timeouts, UpstreamLimits
+from gateway.domain import (
+    NANO,
+    Capability,
+    Deployment,
+    Endpoint,
+    Meter,
+    Placement,
+    Provider,
+    Route,
+    Tariff,
+    Timeouts,
+    UpstreamLimits,
+)
+from policies.eligibility import misplaced
 from policies.pricing import SERVICE_TIERS, STANDARD, discounted, free_tariff, make_rate_card
 
 _KNOWN_URLS: Mapping[str, str] = {
@@ -187,13 +200,13 @@ class _Builder:
             output_tokens_max=part.output_tokens_max or (listed.output_tokens_max if listed else None),
             asks_stream_usage=part.asks_stream_usage,
             speaks=_dialects(self.part.providers[part.provider]),
+            lacks=_lacks(part, listed),
+            region=part.region,
+            tags=frozenset(part.tags),
         )
 
     def _routes(self) -> Mapping[str, Route]:
-        return {
-            name: Route(name, part.deployments, part.policy, part.baseline, part.output_tokens_max_default)
-            for name, part in self.part.routes.items()
-        }
+        return {name: _route(name, part) for name, part in self.part.routes.items()}
 
     def _with_checked_references(self, snapshot: CatalogSnapshot) -> CatalogSnapshot:
         """The snapshot with its defaults, every name in routes and defaults having been looked up."""
@@ -205,6 +218,11 @@ class _Builder:
                 if snapshot.reference(member) is None:
                     near = did_you_mean(member, deployments)
                     self.refuse(("routes", name, "deployments", index), f"there is no deployment {member!r}{near}")
+            for member in route.weights:
+                if member not in route.deployments:
+                    near = did_you_mean(member, route.deployments)
+                    self.refuse(("routes", name, "weights", member), f"the route has no deployment {member!r}{near}")
+            self._check_placement(snapshot, route)
             if route.baseline is not None:
                 self._check_baseline(snapshot, route, route.baseline, deployments)
         moderations = self.part.defaults.moderations
@@ -214,6 +232,14 @@ class _Builder:
             near = did_you_mean(moderations, [*snapshot.routes, *deployments])
             self.refuse(("defaults", "moderations"), f"there is no route or deployment {moderations!r}{near}")
         return replace(snapshot, defaults={Endpoint.MODERATIONS: moderations})
+
+    def _check_placement(self, snapshot: CatalogSnapshot, route: Route) -> None:
+        """Refuse a route none of whose deployments is where it wants them: it would answer nobody."""
+        known = [one for name in route.deployments if (one := snapshot.reference(name)) is not None]
+        reasons = [reason for one in known if (reason := misplaced(one, route.placement, "the route"))]
+        if known and len(reasons) == len(known):
+            listed = "; ".join(f"{one.name}: {reason.text}" for one, reason in zip(known, reasons, strict=True))
+            self.refuse(("routes", route.name), f"no deployment is where the route wants it: {listed}")
 
     def _check_baseline(self, snapshot: CatalogSnapshot, route: Route, baseline: str, known: Iterable[str]) -> None:
         path: Path = ("routes", route.name, "baseline")
@@ -239,6 +265,26 @@ def _provider(name: str, part: ProviderPart) -> Provider:
         discount_pct=float(part.discount_pct),
         timeouts=Timeouts(**part.timeouts.model_dump()),
     )
+
+
+def _route(name: str, part: RoutePart) -> Route:
+    return Route(
+        name=name,
+        deployments=part.deployments,
+        policy=part.policy,
+        baseline=part.baseline,
+        output_tokens_max_default=part.output_tokens_max_default,
+        weights=dict(part.weights or {}),
+        placement=Placement(frozenset(part.regions or ()), frozenset(part.tags or ())),
+        first_token_p95_s_max=part.first_token_p95_s_max,
+    )
+
+
+def _lacks(part: DeploymentPart, listed: ListedModel | None) -> frozenset[Capability]:
+    """What the deployment cannot do: all that the file leaves out, else what the price list knows of."""
+    if part.capabilities is not None:
+        return frozenset(Capability) - frozenset(part.capabilities)
+    return listed.lacks if listed is not None else frozenset()
 
 
 _DIALECTS: Mapping[str, Endpoint] = {

@@ -20,6 +20,7 @@ from pathlib import Path
 
 import msgspec
 
+from gateway.catalog.listed_capabilities import lacking
 from gateway.catalog.listed_rates import (
     IMAGE_MODES,
     StatedRates,
@@ -29,7 +30,7 @@ from gateway.catalog.listed_rates import (
     with_image_price,
     with_sizes,
 )
-from gateway.domain import Meter
+from gateway.domain import Capability, Meter
 
 OVERRIDE_FILE = "prices.json"
 PACKAGED_FILE = "model_prices_and_context_window_backup.json"
@@ -78,6 +79,7 @@ class ListedModel:
     has_tools: bool
     has_reasoning: bool
     endpoints: tuple[str, ...] = ()
+    lacks: frozenset[Capability] = frozenset()
 
     @property
     def is_priced(self) -> bool:
@@ -249,6 +251,7 @@ def _decode(key: str, raw: msgspec.Raw, source: str) -> ListedModel:
         has_tools=entry.get("supports_function_calling") is True,
         has_reasoning=entry.get("supports_reasoning") is True,
         endpoints=tuple(str(path) for path in endpoints) if isinstance(endpoints, list) else (),
+        lacks=lacking(entry),
     )
 
 

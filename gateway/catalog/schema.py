@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway.catalog.text import CatalogError, Document, Problem
-from gateway.domain import Meter
+from gateway.domain import LABEL, Capability, Meter
 
 NAME_LENGTH_MAX = 200
 _ABOVE = re.compile(r"above_([1-9]\d{0,6})k\Z")
@@ -98,6 +98,12 @@ def _is_header_value(value: str) -> str:
     return value
 
 
+def _is_label(value: str) -> str:
+    if not LABEL.fullmatch(value):
+        raise PydanticCustomError("bad_label", "expected a word such as eu-west-1, of letters, digits and . _ : -")
+    return value
+
+
 def _is_image_size(value: str) -> str:
     if not re.fullmatch(r"([a-z]+/)?[1-9]\d{0,4}x[1-9]\d{0,4}", value):
         raise PydanticCustomError("bad_size", "expected a size such as 1024x1536, or with a quality: hd/1024x1536")
@@ -105,12 +111,15 @@ def _is_image_size(value: str) -> str:
 
 
 Name = Annotated[str, AfterValidator(_is_name)]
+Label = Annotated[str, AfterValidator(_is_label)]
+Labels = Annotated[tuple[Label, ...], Field(min_length=1)]
 HeaderName = Annotated[str, AfterValidator(_is_header_name)]
 HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
 # USD per one million tokens. The bound keeps a slip of the pen (USD per token) from becoming a bill.
 Rate = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 UnitPrice = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1000)]  # USD per one unit
 Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Weight = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 Mode = Literal[
     "chat",
     "completion",
@@ -274,6 +283,9 @@ class DeploymentPart(LimitsPart):
     context_tokens_max: Limit | None = None
     output_tokens_max: Limit | None = None
     asks_stream_usage: bool = True
+    capabilities: tuple[Capability, ...] | None = None
+    region: Label | None = None
+    tags: tuple[Label, ...] = ()
 
     @model_validator(mode="after")
     def _agrees_with_itself(self) -> DeploymentPart:
@@ -294,9 +306,23 @@ class DeploymentPart(LimitsPart):
 
 class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
-    policy: Literal["ordered"] = "ordered"
+    policy: Literal["ordered", "weighted", "lowest_latency"] = "ordered"
+    weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
+    regions: Labels | None = None
+    tags: Labels | None = None
+    first_token_p95_s_max: Seconds | None = None
     baseline: Name | None = None
     output_tokens_max_default: Limit | None = None
+
+    @model_validator(mode="after")
+    def _has_weights_that_can_be_drawn_from(self) -> RoutePart:
+        if self.weights is None:
+            return self
+        if self.policy != "weighted":
+            raise PydanticCustomError("idle_weights", "only policy: weighted has weights")
+        if not any(self.weights.get(name, 1) for name in self.deployments):
+            raise PydanticCustomError("no_weight", "all weights are 0, so that none can be drawn")
+        return self
 
 
 class DefaultsPart(_Part):

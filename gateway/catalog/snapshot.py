@@ -97,7 +97,7 @@ class CatalogSnapshot:
         lines = [f"catalog {self.hash} from {self.source}", *(f"  {note}" for note in self.notes)]
         shown: set[str] = set()
         for route in self.routes.values():
-            lines.append(f"  {route.name}: {route.policy}, baseline {route.baseline or 'none'}")
+            lines.append(f"  {route.name}: {', '.join(_conditions(route))}, baseline {route.baseline or 'none'}")
             for name in route.deployments:
                 shown.add(name)
                 deployment = self.deployment(name)
@@ -115,9 +115,24 @@ class CatalogSnapshot:
         return lines + [f"  {_described(deployment)}" for deployment in others]
 
 
+def _conditions(route: Route) -> Iterator[str]:
+    """How a route picks, and what it asks of its deployments."""
+    shares = " : ".join(f"{route.weights.get(name, 1):g}" for name in route.deployments)
+    yield f"{route.policy} {shares}" if route.weights else route.policy
+    if route.placement.regions:
+        yield f"in {' or '.join(sorted(route.placement.regions))}"
+    yield from (f"tagged {tag}" for tag in sorted(route.placement.tags))
+    if route.first_token_p95_s_max is not None:
+        yield f"first token p95 to be at most {route.first_token_p95_s_max:g} s"
+
+
 def _described(deployment: Deployment) -> str:
-    where = f"{deployment.model} at {deployment.provider.name}"
-    return f"{deployment.name}  ({where})  {priced(deployment)}"
+    where = [f"{deployment.model} at {deployment.provider.name}"]
+    if deployment.region is not None:
+        where.append(f"in {deployment.region}")
+    where += [f"tagged {tag}" for tag in sorted(deployment.tags)]
+    without = f", without {', '.join(sorted(deployment.lacks))}" if deployment.lacks else ""
+    return f"{deployment.name}  ({', '.join(where)})  {priced(deployment)}{without}"
 
 
 def priced(deployment: Deployment) -> str:
@@ -153,7 +168,10 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
         "enabled": list(snapshot.deployments),
         "wildcards": [(one.name_prefix, one.model_prefix) for one in snapshot.wildcards],
         "routes": [
-            (one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default)
+            [
+                *(one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default),
+                *(one.weights, sorted(one.placement.regions), sorted(one.placement.tags), one.first_token_p95_s_max),
+            ]
             for one in snapshot.routes.values()
         ],
         "defaults": {endpoint.value: name for endpoint, name in snapshot.defaults.items()},
@@ -188,6 +206,7 @@ def _deployment_content(deployment: Deployment) -> list[object]:
         deployment.is_unpriced_allowed,
         [limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_requests],
         [deployment.mode, deployment.context_tokens_max, deployment.output_tokens_max, deployment.asks_stream_usage],
+        [sorted(deployment.lacks), deployment.region, sorted(deployment.tags)],
     ]
 
 

@@ -1,0 +1,159 @@
+"""What a catalog may say of how its routes pick: capabilities, places, tags, weights and targets."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from catalog_parts import ISSUE_EXAMPLE, refusal, snapshot, with_deployment
+from pricelist_parts import chat, listing
+
+from gateway.catalog.show import main_show
+from gateway.domain import Capability, Placement
+from gateway.settings import Settings
+
+TOOLS, SCHEMA, VISION, AUDIO, FILES = Capability
+ROUTING = """\
+providers: {gpu: {kind: vllm, base_url: "http://gpu:8000/v1"}, p: {kind: openai}}
+deployments:
+  - {name: own, provider: gpu, model: m, price: free, region: eu, tags: [gdpr, own], capabilities: [tools, vision]}
+  - {name: mini, provider: p, model: gpt-5-mini, region: us, tags: [gdpr]}
+routes:
+  r:
+    {deployments: [own, mini], policy: weighted, weights: {own: 3, mini: 0.5},
+     regions: [eu, us], tags: [gdpr], first_token_p95_s_max: 1.5}
+  fast: {deployments: [own, mini], policy: lowest_latency}
+"""
+
+
+def test_a_route_says_how_it_picks_and_from_where():
+    catalog = snapshot(ROUTING)
+    route = catalog.route("r")
+    assert (route.policy, route.weights, route.first_token_p95_s_max) == ("weighted", {"own": 3, "mini": 0.5}, 1.5)
+    assert route.placement == Placement(frozenset({"eu", "us"}), frozenset({"gdpr"}))
+    assert catalog.route("fast").policy == "lowest_latency"
+    assert (catalog.deployment("own").region, catalog.deployment("own").tags) == ("eu", {"gdpr", "own"})
+
+
+def test_a_deployment_without_its_capabilities_stated_lacks_what_the_price_list_knows_it_to_lack():
+    catalog = snapshot(ROUTING)
+    assert catalog.deployment("own").lacks == {SCHEMA, AUDIO, FILES}
+    assert catalog.deployment("mini").lacks == {AUDIO}
+    assert with_deployment("{name: m, provider: p, model: gpt-3.5-turbo}").deployment("m").lacks >= {VISION, FILES}
+    stated = "{name: m, provider: p, model: gpt-3.5-turbo, capabilities: [vision, tools, json_schema, audio, files]}"
+    assert with_deployment(stated).deployment("m").lacks == set()
+    assert with_deployment("{name: m, provider: p, model: x, capabilities: []}").deployment("m").lacks == {*Capability}
+
+
+def test_of_a_model_that_no_list_knows_everything_is_assumed():
+    own = with_deployment("{name: m, provider: p, model: x, price: free}", "{kind: vllm, base_url: 'http://gpu/v1'}")
+    assert own.deployment("m").lacks == set()
+
+
+@pytest.mark.parametrize(
+    ("entry", "lacks"),
+    [
+        ({}, set()),
+        ({"supports_function_calling": True}, {VISION, FILES}),  # an entry that tells, and tells of no sight
+        ({"supports_function_calling": False, "supports_vision": True}, {TOOLS}),
+        ({"supports_vision": True}, set()),
+        ({"supports_vision": False}, {VISION, FILES}),
+        ({"supports_vision": False, "supports_pdf_input": True}, {VISION}),
+        ({"supports_response_schema": False, "supports_audio_input": False, "supports_vision": True}, {SCHEMA, AUDIO}),
+        ({"supported_modalities": ["text"]}, {VISION, AUDIO, FILES}),
+        ({"supported_modalities": ["text", "image"]}, {AUDIO}),
+        ({"supported_modalities": ["text", "audio"], "supports_vision": True}, set()),
+        ({"supports_vision": None, "supported_modalities": "image"}, set()),
+    ],
+)
+def test_silence_of_the_price_list_is_a_no_only_where_it_can_be_trusted(entry, lacks):
+    assert listing(m=chat(**entry)).get("m").lacks == lacks
+
+
+@pytest.mark.parametrize(
+    ("route", "reason"),
+    [
+        ("policy: weighted, weights: {m: 1, zzz: 2}", "the route has no deployment 'zzz'"),
+        ("policy: weighted, weights: {m: -1}", "greater than or equal to 0"),
+        ("policy: weighted, weights: {m: true}", "expected a number"),
+        ("policy: weighted, weights: {m: 0, n: 0}", "all weights are 0"),
+        ("policy: weighted, weights: {}", "routes.r.weights"),
+        ("weights: {m: 1}", "only policy: weighted has weights"),
+        ("policy: lowest_latency, weights: {m: 1}", "only policy: weighted has weights"),
+        ("policy: wieghted", "routes.r.policy"),
+        ("regions: []", "routes.r.regions"),
+        ("regions: ['e u']", "expected a word such as eu-west-1"),
+        ("tags: 'gdpr'", "routes.r.tags"),
+        (
+            "regions: [asia]",
+            "no deployment is where the route wants it: m: region: eu, where the route wants asia; n: ",
+        ),
+        ("tags: [own]", "m: tag: without own, which the route wants; n: tag: without own"),
+        ("first_token_p95_s_max: 0", "routes.r.first_token_p95_s_max"),
+        ("region: eu", "unknown key region (did you mean regions?)"),
+    ],
+)
+def test_a_route_that_makes_no_sense_is_refused_on_its_line(route, reason):
+    members = "{name: m, provider: p, model: gpt-4o, region: eu}, {name: n, provider: p, model: gpt-4o-mini}"
+    text = refusal(
+        f"providers: {{p: {{kind: openai}}}}\ndeployments: [{members}]\n"
+        f"routes:\n  r: {{deployments: [m, n], {route}}}\n"
+    )
+    assert "catalog.yaml:4: " in text
+    assert reason in text
+
+
+def test_weights_of_deployments_that_do_not_state_any_are_one():
+    catalog = snapshot(ROUTING.replace("{own: 3, mini: 0.5}", "{own: 0}"))
+    assert catalog.route("r").weights == {"own": 0}
+    assert "r: weighted 0 : 1, in eu or us" in "\n".join(catalog.describe())
+
+
+@pytest.mark.parametrize(
+    ("deployment", "reason"),
+    [
+        ("region: 'a,b'", "expected a word such as eu-west-1"),
+        ("tags: [ok, '']", "expected a word such as eu-west-1"),
+        ("capabilities: [sight]", "deployments.0.capabilities.0"),
+    ],
+)
+def test_a_deployment_that_is_nowhere_or_can_what_nobody_knows_is_refused(deployment, reason):
+    text = refusal(
+        f"providers: {{p: {{kind: openai}}}}\ndeployments:\n  - {{name: m, provider: p, model: gpt-4o, {deployment}}}\n"
+    )
+    assert "catalog.yaml:3: " in text
+    assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("own: 3", "own: 4"),
+        ("regions: [eu, us]", "regions: [eu]"),
+        ("tags: [gdpr], first", "tags: [gdpr, own], first"),
+        ("1.5", "1.6"),
+        ("region: eu", "region: us"),
+        ("tags: [gdpr, own]", "tags: [gdpr]"),
+        ("[tools, vision]", "[tools]"),
+        ("lowest_latency", "ordered"),
+    ],
+)
+def test_the_hash_changes_with_what_decides_who_answers(old, new):
+    assert old in ROUTING
+    assert snapshot(ROUTING).hash != snapshot(ROUTING.replace(old, new)).hash
+
+
+def test_obol_catalog_show_tells_how_routes_pick_and_what_deployments_lack(tmp_path):
+    path = tmp_path / "catalog.yaml"
+    path.write_text(ROUTING)
+    shown = main_show(Settings(catalog=path), {})
+    assert "r: weighted 3 : 0.5, in eu or us, tagged gdpr, first token p95 to be at most 1.5 s, baseline none" in shown
+    assert "own  (m at gpu, in eu, tagged gdpr, tagged own)  free, without audio, files, json_schema" in shown
+    assert "weights: {own: 3, mini: 0.5}" in shown
+    assert "capabilities: [tools, vision]" in shown
+
+
+def test_a_catalog_that_says_nothing_of_it_asks_nothing(tmp_path):
+    (tmp_path / "prices.json").write_text(json.dumps({"gpt-5-mini": chat(litellm_provider="openai")}))
+    route = snapshot(ISSUE_EXAMPLE, data_dir=tmp_path).route("auto")
+    assert (route.weights, route.placement, route.first_token_p95_s_max) == ({}, Placement(), None)
