@@ -85,6 +85,7 @@ PRESETS: dict[str, Script] = {
     "hang": Script(hang="before_headers"),
     "hang-after-headers": Script(hang="after_headers"),
     "hang-mid-stream": Script(hang="mid_stream", cut_after=3),
+    "late-start": Script(first_chunk_ms=600),
     "cut": Script(cut_after=3),
     "drop": Script(drop_connection=True),
     "no-done": Script(omit_done=True),

@@ -106,6 +106,10 @@ deployments:
       audio_output: 64
       above_200k: {{input: 2.5, cached_input: 0.25, output: 15}}
       flex: {{input: 0.625, output: 5}}
+  - {{name: blind, provider: up, model: blind, price: {{input: 1, output: 2}}, capabilities: [tools, json_schema]}}
+  - {{name: short, provider: up, model: short, price: {{input: 1, output: 2}}, context_tokens_max: 1000}}
+  - {{name: in-eu, provider: up, model: in-eu, price: {{input: 1, output: 2}}, region: eu, tags: [gdpr, own]}}
+  - {{name: in-us, provider: up, model: in-us, price: {{input: 1, output: 2}}, region: us, tags: [own]}}
   - {{name: fall-back-rates, provider: up, model: x, price: {{input: 3, output: 7}}}}
   - {{name: guard-model, provider: up, model: omni-moderation, price: free, mode: moderation}}
 """
@@ -117,6 +121,18 @@ deployments:
     + "".join(f"  {name}: {{deployments: [{', '.join(names)}]}}\n" for name, names in ROUTES.items())
     + "  with-baseline: {deployments: [a/cheap-one], baseline: dear}\n"
     + "  with-a-maximum: {deployments: [a/limited], output_tokens_max_default: 33}\n"
+    + "  blind-first: {deployments: [blind, any/sees]}\n"
+    + "  all-blind: {deployments: [blind]}\n"
+    + "  short-first: {deployments: [short, any/long]}\n"
+    + "  all-short: {deployments: [short]}\n"
+    + "  somewhere: {deployments: [in-us, in-eu]}\n"
+    + "  gdpr: {deployments: [in-us, in-eu], regions: [eu, us], tags: [gdpr]}\n"
+    + "  shared-out: {deployments: [a/one, a/other], policy: weighted, weights: {a/one: 1, a/other: 1}}\n"
+    + "  one-of-two: {deployments: [b/other, b/one], policy: weighted, weights: {b/other: 0}}\n"
+    + "  soon: {deployments: [any/late-start, any/soon], first_token_p95_s_max: 0.1}\n"
+    + "  soonest: {deployments: [any/late-start, any/soon], policy: lowest_latency}\n"
+    + "  late: {deployments: [any/late-start], first_token_p95_s_max: 0.1}\n"
+    + "  early: {deployments: [any/soon]}\n"
     + "  with-baseline-off: {deployments: [a/cheap-one], baseline: switched-off}\n"
     + "defaults: {moderations: guard-model}\n"
 )
