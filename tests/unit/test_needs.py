@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
+from hypothesis import given as given_any
+from hypothesis import strategies as st
 
 from gateway.api.arrival import Arrival
 from gateway.api.dialects import APIS
@@ -119,3 +121,23 @@ def test_a_conversation_that_is_nested_without_end_is_looked_into_as_far_as_one_
     for _ in range(200):
         part = {"type": "tool_result", "content": [part]}
     assert asked(MESSAGES, **said(part)).needs == set()
+
+
+WORDS = st.sampled_from(
+    ["type", "content", "output", "source", "image", "image_url", "file", "document", "json_schema"]
+)
+ANYTHING = st.recursive(
+    st.none() | st.booleans() | st.integers() | WORDS | st.sampled_from(["é", "\0"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(WORDS, inner, max_size=3),
+    max_leaves=12,
+)
+
+
+@pytest.mark.parametrize("endpoint", [CHAT, MESSAGES, RESPONSES])
+@given_any(parts=st.lists(ANYTHING, max_size=4), other=ANYTHING)
+def test_a_body_of_whatever_form_is_looked_into_without_breaking(endpoint, parts, other):
+    names = ("tools", "functions", "audio", "response_format", "output_config", "output_format", "text")
+    request = asked(endpoint, messages=parts, input=parts, **dict.fromkeys(names, other))
+    assert request.needs <= set(Capability)
+    assert 0 <= request.media_bytes <= request.body_bytes
+    assert request.text_tokens >= 0
