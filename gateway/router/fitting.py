@@ -1,0 +1,188 @@
+"""Fits the predictor of one pool, in closed form: a discriminant for the kind of prompt, ridges for quality and cost.
+
+Every number that is chosen rather than computed stands at the top; all were chosen by cross-validation over groups and
+over whole domains within training data. Nothing is random: folds follow from the hash of a prompt's group.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.routing.features import MATCHING_LENGTH, SURFACE_LENGTH
+from policies.routing.predictor import PoolPredictor, Predicted, nearest, softmax, standardised
+
+Floats = NDArray[np.float64]
+
+FOLDS = 5
+_SCALES = (0.5, 0.5, 1.0)  # of surface, matching and word features; each block is divided by the root of its length
+_KINDS_SCALE = 3.0  # of the classifier's posterior among the features
+_KINDS_RIDGE = 0.3  # of the mean variance, on the classifier's covariance
+_KINDS_PRIOR = 2.0  # imagined prompts at the centre, for each kind
+_TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
+_PENALTIES = np.geomspace(0.003, 300, 24)  # of the ridges, per prompt
+_COST_FLOOR = 0.02  # of a model's mean cost, so that free answers have a logarithm
+_DIRECTIONS_MAX, _PROMPTS_PER_DIRECTION = 48, 8
+_NEAR_PRIOR = 5.0
+_FAMILIAR_QUANTILE, _STRANGE_QUANTILE, _STRANGE_FACTOR, _LEFT_OF_STRANGE = 0.9, 0.99, 2.0, 0.3
+_TINY = 1e-6
+
+
+class Lessons(NamedTuple):
+    """What one pool is fitted to: features (n, d), score and cost (n, m) without gaps, kind and group of each prompt."""
+
+    features: Floats
+    score: Floats
+    cost: Floats
+    kinds: NDArray[np.str_]
+    groups: Sequence[str]
+
+    def where(self, mask: NDArray[np.bool_]) -> Lessons:
+        groups = [group for group, is_in in zip(self.groups, mask, strict=True) if is_in]
+        return Lessons(self.features[mask], self.score[mask], self.cost[mask], self.kinds[mask], groups)
+
+
+def folds_of(groups: Sequence[str]) -> NDArray[np.int64]:
+    """The fold of each prompt: near-duplicates share one."""
+    return np.array([zlib.crc32(group.encode()) % FOLDS for group in groups], dtype=np.int64)
+
+
+def fit(lessons: Lessons) -> PoolPredictor:
+    """The predictor of one pool."""
+    features = lessons.features
+    mean, spread = features.mean(axis=0), features.std(axis=0) + _TINY
+    scale = _block_scales(features.shape[1])
+    known = standardised(features, mean, spread, scale)  # type: ignore[arg-type]
+    feature_centre = known.mean(axis=0)
+    known = known - feature_centre
+    names, kinds = np.unique(lessons.kinds, return_inverse=True)
+    posterior, kind_weights, kind_bias = _fit_kinds(known, kinds, len(names), folds_of(lessons.groups))
+    kind_mean = posterior.mean(axis=0)
+    deviation = max(float(np.sqrt(((posterior - kind_mean) ** 2).sum(axis=1).mean())), _TINY)
+    kind_scale = np.array([_KINDS_SCALE / deviation])
+    seen = np.concatenate([known, (posterior - kind_mean) * kind_scale], axis=1)
+    centre = seen.mean(axis=0)
+    seen = seen - centre
+    cost_mean = lessons.cost.mean(axis=0)
+    cost_weights = ridge(seen, np.log(lessons.cost + _COST_FLOOR * cost_mean + 1e-15))
+    near_weights, near_means, gate = _fit_familiarity(known, kinds, len(names))
+    arrays = {
+        "feature_mean": mean,
+        "feature_spread": spread,
+        "feature_scale": scale,
+        "feature_centre": feature_centre,
+        "kind_weights": kind_weights,
+        "kind_bias": kind_bias,
+        "kind_mean": kind_mean,
+        "kind_scale": kind_scale,
+        "centre": centre,
+        "quality_mean": lessons.score.mean(axis=0),
+        "quality_weights": ridge(seen, lessons.score),
+        "cost_mean": cost_mean,
+        "cost_weights": cost_weights,
+        "cost_at_centre": cost_mean / np.exp(seen @ cost_weights).mean(axis=0),  # so that the mean cost is kept
+        "near_weights": near_weights,
+        "near_means": near_means,
+        "gate": gate,
+    }
+    return PoolPredictor(**{name: rounded(array) for name, array in arrays.items()})
+
+
+def out_of_fold(lessons: Lessons) -> Predicted:
+    """What a predictor says of each prompt that was fitted without it and its like: for calibration."""
+    quality, cost = np.zeros_like(lessons.score), np.zeros_like(lessons.cost)
+    familiarity = np.ones(len(lessons.score))
+    folds = folds_of(lessons.groups)
+    for fold in range(FOLDS):
+        held = folds == fold
+        if not held.any() or held.all():
+            continue
+        found = fit(lessons.where(~held)).predict(lessons.features[held].astype(np.float32))
+        quality[held], cost[held], familiarity[held] = found
+    return Predicted(quality, cost, familiarity)
+
+
+def ridge(inputs: Floats, outputs: Floats) -> Floats:
+    """Weights (d, m) for centred inputs. Outputs are turned to their principal components, each with its own penalty.
+
+    The penalty is the one of greatest evidence (marginal likelihood of the component under a Gaussian prior of the
+    weights): what carries no signal is shrunk to nothing, and models that succeed on the same prompts share strength.
+    """
+    count = len(inputs)
+    centred = outputs - outputs.mean(axis=0)
+    turn = np.linalg.svd(centred, full_matrices=False)[2]
+    components = centred @ turn.T
+    sizes, axes = np.linalg.eigh(inputs.T @ inputs)
+    sizes = np.maximum(sizes, 0)
+    along = axes.T @ (inputs.T @ components)
+    penalties = _PENALTIES * count
+    shrunk = 1 / (sizes[:, None] + penalties)
+    unexplained = (components * components).sum(axis=0)[None] - np.einsum("dl,dj->lj", shrunk, along * along)
+    complexity = np.log1p(sizes[:, None] / penalties).sum(axis=0)
+    evidence = -0.5 * count * np.log(np.maximum(unexplained, 1e-12) / count) - 0.5 * complexity[:, None]
+    best = evidence.argmax(axis=0)
+    return np.asarray((axes @ (along * shrunk[:, best])) @ turn)
+
+
+def rounded(array: NDArray[Any]) -> NDArray[np.float32]:
+    """Single precision with twelve bits of mantissa: what differs by the order of additions becomes the same."""
+    single = np.ascontiguousarray(array, dtype=np.float32)
+    bits = single.view(np.uint32)
+    return ((bits + np.uint32(0x400)) & np.uint32(0xFFFFF800)).view(np.float32)
+
+
+def _block_scales(length: int) -> Floats:
+    lengths = (SURFACE_LENGTH, MATCHING_LENGTH, length - SURFACE_LENGTH - MATCHING_LENGTH)
+    return np.concatenate([np.full(n, scale / np.sqrt(max(n, 1))) for n, scale in zip(lengths, _SCALES, strict=True)])
+
+
+def _fit_kinds(
+    known: Floats, kinds: NDArray[np.int64], count: int, folds: NDArray[np.int64]
+) -> tuple[Floats, Floats, Floats]:
+    """Posteriors of the training prompts, each by a classifier that has not seen it; weights and bias of the whole one."""
+    if count == 1:
+        return np.ones((len(known), 1)), np.zeros((known.shape[1], 1)), np.zeros(1)
+    scores, priors = np.zeros((len(known), count)), np.zeros((len(known), count))
+    for fold in range(FOLDS):
+        held = folds == fold
+        if held.any() and not held.all():
+            weights, bias, log_prior = _discriminant(known[~held], kinds[~held], count)
+            scores[held], priors[held] = known[held] @ weights + bias, log_prior
+    rows = np.arange(len(kinds))
+    fits = [np.log(softmax(one * scores + priors)[rows, kinds] + 1e-9).mean() for one in _TEMPERATURES]
+    temperature = _TEMPERATURES[int(np.argmax(fits))]
+    weights, bias, log_prior = _discriminant(known, kinds, count)
+    return softmax(temperature * scores + priors), temperature * weights, temperature * bias + log_prior
+
+
+def _discriminant(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[Floats, Floats, Floats]:
+    """Linear discriminant analysis with one covariance and shrunken means: weights, bias, log priors."""
+    member = np.eye(count)[kinds]
+    sizes = member.sum(axis=0)
+    means = (member.T @ known) / (sizes + _KINDS_PRIOR)[:, None]
+    rest = known - means[kinds]
+    covariance = rest.T @ rest / len(known)
+    covariance[np.diag_indices_from(covariance)] += _KINDS_RIDGE * np.trace(covariance) / len(covariance)
+    weights = np.linalg.solve(covariance, means.T)
+    log_prior = np.log((sizes + 0.5) / (len(known) + 0.5 * count))
+    return weights, -0.5 * (means.T * weights).sum(axis=0), log_prior
+
+
+def _fit_familiarity(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[Floats, Floats, Floats]:
+    """The leading directions within kinds, whitened; the kinds (and the centre) in them; and the gate."""
+    sizes = np.bincount(kinds, minlength=count)
+    means = np.stack([known[kinds == one].mean(axis=0) for one in range(count)])
+    rest = known - means[kinds]
+    spreads, axes = np.linalg.eigh(np.cov(rest.T))
+    directions = max(1, min(_DIRECTIONS_MAX, len(known) // _PROMPTS_PER_DIRECTION))
+    weights = axes[:, -directions:] / np.sqrt(np.maximum(spreads[-directions:], 0) + 1e-3 * spreads[-1] + 1e-12)
+    shrunk = means * (sizes / (sizes + _NEAR_PRIOR))[:, None]
+    placed = np.concatenate([shrunk, np.zeros((1, known.shape[1]))]) @ weights
+    distances = nearest(known @ weights, placed)
+    familiar = np.quantile(distances, _FAMILIAR_QUANTILE)
+    strange = max(_STRANGE_FACTOR * np.quantile(distances, _STRANGE_QUANTILE), familiar + _TINY)
+    return weights, placed, np.array([familiar, strange, _LEFT_OF_STRANGE])

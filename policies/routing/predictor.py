@@ -1,0 +1,102 @@
+"""From a prompt's features to what each model of a pool will make of it: quality, cost, and how familiar the prompt is.
+
+One linear model per pool, in two steps. A classifier says of which kind the prompt is among those that the training data
+had (benchmarks, domains); its posterior is appended to the features, and ridge regressions predict each model's score
+and the logarithm of its cost from both. A gate closes with the distance to the nearest kind: the less familiar a prompt,
+the closer its predictions to each model's mean, which is the static hull.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float32]
+
+OUTLIER = 5.0  # standard deviations at which a feature is cut
+_LOG_COST_MAX = 4.0  # a call costs at most e^4 times its model's mean, and at least e^-4 of it
+
+
+class Predicted(NamedTuple):
+    """For each prompt and model: the score (about 0..1) and the cost in USD; for each prompt: 1 familiar, 0 strange."""
+
+    quality: NDArray[np.float64]
+    cost: NDArray[np.float64]
+    familiarity: NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPredictor:
+    """The parameters for one pool, with ``d`` features, ``k`` kinds of prompts and ``m`` models.
+
+    ``feature_mean, feature_spread, feature_scale, feature_centre``: (d,), how features are standardised.
+    ``kind_weights`` (d, k), ``kind_bias`` (k,), ``kind_mean`` (k,), ``kind_scale`` (1,): the classifier.
+    ``centre`` (d + k,); ``quality_mean`` (m,), ``quality_weights`` (d + k, m); ``cost_mean`` (m,) USD,
+    ``cost_weights`` (d + k, m), ``cost_at_centre`` (m,) USD.
+    ``near_weights`` (d, e), ``near_means`` (k + 1, e): the directions in which familiarity is measured, whitened, and the
+    kinds in them. ``gate`` (3,): the distance up to which a prompt is familiar, from which it is strange, and what is
+    left of the predictions there.
+    """
+
+    feature_mean: Floats
+    feature_spread: Floats
+    feature_scale: Floats
+    feature_centre: Floats
+    kind_weights: Floats
+    kind_bias: Floats
+    kind_mean: Floats
+    kind_scale: Floats
+    centre: Floats
+    quality_mean: Floats
+    quality_weights: Floats
+    cost_mean: Floats
+    cost_weights: Floats
+    cost_at_centre: Floats
+    near_weights: Floats
+    near_means: Floats
+    gate: Floats
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Of its arrays."""
+        return tuple(field.name for field in fields(cls))
+
+    def predict(self, features: Floats) -> Predicted:
+        """``features``: (prompts, d)."""
+        known = standardised(features, self.feature_mean, self.feature_spread, self.feature_scale) - self.feature_centre
+        kinds = (softmax(known @ self.kind_weights + self.kind_bias) - self.kind_mean) * self.kind_scale
+        seen = np.concatenate([known, kinds], axis=1) - self.centre
+        familiarity = self._familiarity(known)
+        gate = familiarity[:, None]
+        quality = self.quality_mean + gate * (seen @ self.quality_weights)
+        log_cost = np.clip(seen @ self.cost_weights, -_LOG_COST_MAX, _LOG_COST_MAX)
+        cost = self.cost_mean * (np.exp(log_cost) * self.cost_at_centre / self.cost_mean) ** gate
+        return Predicted(quality.astype(np.float64), cost.astype(np.float64), familiarity.astype(np.float64))
+
+    def _familiarity(self, known: Floats) -> Floats:
+        familiar, strange, least = self.gate
+        distance = nearest(known @ self.near_weights, self.near_means)
+        return np.clip((strange - distance) / (strange - familiar), least, 1.0)
+
+
+def standardised(features: Floats, mean: Floats, spread: Floats, scale: Floats) -> NDArray[Any]:
+    """Features in standard deviations, cut at ``OUTLIER``, each block at its own scale."""
+    cut: NDArray[Any] = np.clip((features - mean) / spread, -OUTLIER, OUTLIER) * scale
+    return cut
+
+
+def softmax(scores: NDArray[Any]) -> NDArray[Any]:
+    """Probabilities from log odds, row by row."""
+    raised = np.exp(scores - scores.max(axis=1, keepdims=True))
+    shares: NDArray[Any] = raised / raised.sum(axis=1, keepdims=True)
+    return shares
+
+
+def nearest(points: NDArray[Any], means: NDArray[Any]) -> NDArray[Any]:
+    """The squared distance of each point to the nearest mean, per dimension."""
+    squares = (points * points).sum(axis=1)[:, None] + (means * means).sum(axis=1)[None] - 2 * points @ means.T
+    least: NDArray[Any] = squares.min(axis=1) / points.shape[1]
+    return least
