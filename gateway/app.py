@@ -58,7 +58,7 @@ from gateway.jobs.webhook import Webhook
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
 from gateway.settings import Settings
-from gateway.stores import database, tables
+from gateway.stores import database, partitions
 from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
 from gateway.stores.alert_facts import AlertFacts
@@ -325,9 +325,6 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         except CatalogError as exc:
             _log.error("the changed catalog is refused, %s stays in force: %s", catalog.current.hash, exc)
 
-    async def ensure_partitions() -> None:
-        await tables.ensure_partitions(stores.engine)
-
     return [
         Job("heartbeat", 2, stores.journal.beat),
         *_progress(settings, pipeline),
@@ -335,7 +332,7 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("keys", 10, stores.key_cache.refresh),
         Job("rules", REFRESH_INTERVAL_S, stores.rules.refresh),
         Job("catalog", 1, reload_catalog),
-        Job("partitions", 86_400, ensure_partitions),
+        Job("partitions", 86_400, partial(partitions.ensure_all_partitions, stores.engine)),
         Job("stored responses", 86_400, stores.stored.purge),
         Job("limits", 5, stores.limits.renew),
         Job("alerts", POLL_INTERVAL_S, stores.alerts.poll),

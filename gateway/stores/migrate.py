@@ -22,7 +22,7 @@ def head() -> str:
 
 
 def upgrade(database_url: str) -> None:
-    """Run the missing migrations in one transaction and make the ledger's partitions of the coming months.
+    """Run the missing migrations in one transaction and make the partitions of the coming months.
 
     Any number of processes may start at once. Blocks: from a running event loop call it in a thread. A database that
     a newer version has already migrated is left as it is. Raises StoreUnavailable.
@@ -33,7 +33,7 @@ def upgrade(database_url: str) -> None:
 async def _upgrade(database_url: str) -> None:
     from sqlalchemy import text  # noqa: PLC0415 - `head` must stay cheap to import
 
-    from gateway.stores import database, tables  # noqa: PLC0415
+    from gateway.stores import database, partitions  # noqa: PLC0415
 
     engine = database.connect(database_url, command_timeout_s=None)
     try:
@@ -49,7 +49,7 @@ async def _upgrade(database_url: str) -> None:
                     log.warning("the database is at %s, newer than this code (%s)", version, head())
                 elif version != head():
                     await connection.run_sync(_run_alembic)
-        await tables.ensure_partitions(engine)
+        await partitions.ensure_all_partitions(engine)
     finally:
         await engine.dispose()
 

@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from gateway.domain import Admission, Budget, LedgerEntry, Limit, Scope, Window
 from gateway.ids import unix_ms
-from gateway.stores import database, migrate, tables
+from gateway.stores import database, migrate, partitions
 from gateway.stores.balances import Balances
 from gateway.stores.embedded import EmbeddedStores
 from gateway.stores.journal import RedisJournal
@@ -43,7 +43,7 @@ class Cost(NamedTuple):
 async def journal_over(stores: EmbeddedStores, folder: Path) -> AsyncIterator[tuple[RedisJournal, AsyncEngine, Link]]:
     """The journal of one process on a migrated database."""
     engine = database.connect(stores.database_url)
-    await tables.ensure_partitions(engine)
+    await partitions.ensure_all_partitions(engine)
     link = await open_link(stores.redis_url)
     local = LocalJournal(folder / "journal", "bench")
     journal = RedisJournal(link, local, "bench", Balances(link, LedgerSums(engine)))

@@ -19,7 +19,7 @@ from sqlalchemy import text
 
 from gateway.domain import LedgerEntry
 from gateway.errors import StoreUnavailable
-from gateway.stores import database, migrate, tables
+from gateway.stores import database, migrate, partitions, tables
 from gateway.stores.ledger import LedgerStore
 
 
@@ -37,7 +37,7 @@ async def scalars(engine, query):
         return list((await connection.execute(text(query))).scalars())
 
 
-async def partitions(engine):
+async def partitions_of(engine):
     return await scalars(
         engine,
         "SELECT inhrelid::regclass::text FROM pg_inherits WHERE inhparent = 'ledger_entries'::regclass ORDER BY 1",
@@ -84,11 +84,11 @@ async def test_processes_that_start_together_migrate_once(empty_database):
 
 
 async def test_migrating_again_changes_nothing(migrated, empty_database):
-    before = await partitions(migrated)
+    before = await partitions_of(migrated)
 
     await asyncio.to_thread(migrate.upgrade, empty_database)
 
-    assert await partitions(migrated) == before
+    assert await partitions_of(migrated) == before
 
 
 async def test_a_database_of_a_newer_version_is_left_as_it_is(migrated, empty_database):
@@ -138,7 +138,7 @@ async def test_a_database_that_is_away_is_named_as_such(tmp_path):
 
 
 async def test_this_month_and_the_next_three_have_partitions_over_the_end_of_a_year(migrated):
-    made = await tables.ensure_partitions(migrated, date(2031, 11, 30))
+    made = await partitions.ensure_partitions(migrated, date(2031, 11, 30))
 
     assert made == [
         "ledger_entries_2031_11",
@@ -146,12 +146,12 @@ async def test_this_month_and_the_next_three_have_partitions_over_the_end_of_a_y
         "ledger_entries_2032_01",
         "ledger_entries_2032_02",
     ]
-    assert set(made) < set(await partitions(migrated))
-    assert await tables.ensure_partitions(migrated, date(2031, 12, 1)) == ["ledger_entries_2032_03"]
+    assert set(made) < set(await partitions_of(migrated))
+    assert await partitions.ensure_partitions(migrated, date(2031, 12, 1)) == ["ledger_entries_2032_03"]
 
 
 async def test_replicas_that_make_partitions_together_do_not_disturb_each_other(migrated):
-    made = await asyncio.gather(*(tables.ensure_partitions(migrated, date(2032, 6, 1)) for _ in range(4)))
+    made = await asyncio.gather(*(partitions.ensure_partitions(migrated, date(2032, 6, 1)) for _ in range(4)))
 
     assert sum(map(len, made)) == 4
 
@@ -162,7 +162,7 @@ async def test_an_entry_of_a_month_without_partition_is_kept_and_moves_when_its_
     after = make_entry(created_at="2033-06-01T00:00:00.000000Z")
     await ledger.write(encoded(inside, after))
 
-    await tables.ensure_partitions(migrated, date(2033, 2, 1))
+    await partitions.ensure_partitions(migrated, date(2033, 2, 1))
 
     assert await scalars(migrated, "SELECT id::text FROM ledger_entries_2033_02") == [inside.id]
     assert await scalars(migrated, "SELECT id::text FROM ledger_entries_default") == [after.id]
@@ -175,7 +175,7 @@ async def test_entries_go_on_being_written_while_partitions_are_made(migrated):
     entries = [make_entry(created_at=f"2034-0{1 + number % 4}-15T00:00:00.000000Z") for number in range(200)]
 
     writes = [ledger.write(encoded(*entries[start : start + 20])) for start in range(0, 200, 20)]
-    await asyncio.gather(*writes, tables.ensure_partitions(migrated, date(2034, 1, 1)))
+    await asyncio.gather(*writes, partitions.ensure_partitions(migrated, date(2034, 1, 1)))
 
     assert await scalars(migrated, "SELECT count(*) FROM ledger_entries") == [200]
     assert await scalars(migrated, "SELECT count(*) FROM ledger_entries_default") == [0]
