@@ -51,25 +51,33 @@ class Moment:
 
 def decide(catalog: Catalog, request: Request, caller: Caller, moment: Moment) -> Decision:
     """The deployments to try. Raises ModelNotFound, Forbidden, UnpricedModel or NoDeployment with every reason."""
+    decision = weigh(catalog, request, caller, moment)
+    if not decision.candidates:
+        raise nothing_left(request.model, decision.rejected)
+    return decision
+
+
+def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) -> Decision:
+    """As ``decide``, but where nothing is left the decision says so itself. Raises ModelNotFound and Forbidden."""
     route = catalog.route(request.model)
     offered = _offered(catalog, request.model, route)
     if not may_call(caller, request.model):
         raise Forbidden(f"This key may not call '{request.model}'.", param="model")
     reasons = {d.name: reason for d in offered if (reason := why_not(d, request, route, moment.why_unavailable))}
     candidates = [d for d in offered if d.name not in reasons]
-    if not candidates:
-        raise nothing_left(request.model, reasons)
     if route is None:
         return Decision(None, tuple(candidates), None, reasons)
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     slow = too_slow(candidates, route, measured)
     return Decision(
         route.name,
-        tuple(_in_order(candidates, request, View(route, moment.draw, measured), slow)),
+        tuple(_in_order(candidates, request, View(route, moment.draw, measured), slow)) if candidates else (),
         catalog.reference(route.baseline) if route.baseline else None,
         {**reasons, **slow},
         rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in LASTING),
         output_tokens_max_default=route.output_tokens_max_default,
+        offered=tuple(offered),
+        policy=route.policy,
     )
 
 

@@ -15,7 +15,8 @@ from collections.abc import Mapping
 from random import Random
 
 from gateway.admitting import Admissions
-from gateway.decide import Moment, decide, nothing_left
+from gateway.decide import Moment, nothing_left, weigh
+from gateway.decision_records import record_of
 from gateway.domain import NO_ROOM_TOLD, Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
 from gateway.entries import Attempt
 from gateway.errors import (
@@ -23,12 +24,14 @@ from gateway.errors import (
     BudgetExceeded,
     BudgetsUnavailable,
     GatewayError,
+    RateLimited,
     UnpricedModel,
     UpstreamBroken,
     UpstreamError,
     UpstreamInterrupted,
 )
 from gateway.following import at_origin, follow
+from gateway.ids import rfc3339
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.progress import Progress, Seen
 from gateway.settlement import Settlement
@@ -56,13 +59,43 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
+        decision = weigh(services.catalog(), request, caller, self._moment())
+        decided_s = services.clock.unix_s()
         try:
-            decision = decide(services.catalog(), request, caller, self._moment())
-        except UnpricedModel:
-            services.telemetry.unpriced(caller.organization_id, request.model)
+            decision = await self._of_use(request, caller, decision)
+            answer = await self._answer(request, dialect, caller, decision)
+        except BaseException as exc:
+            is_limited = isinstance(exc, RateLimited) and exc.details  # by us: whoever floods us fills no table
+            if not is_limited:
+                self._record(request, caller, decision, None, decided_s)
             raise
-        if request.continues is not None:
-            decision = await at_origin(services, request, caller, decision)
+        self._record(request, caller, decision, answer.deployment, decided_s)
+        return answer
+
+    async def _of_use(self, request: Request, caller: Caller, decision: Decision) -> Decision:
+        """The decision with the candidates that can go on from what the request goes on from. Raises GatewayError."""
+        services = self._services
+        if not decision.candidates:
+            error = nothing_left(request.model, decision.rejected)
+            if isinstance(error, UnpricedModel):
+                services.telemetry.unpriced(caller.organization_id, request.model)
+            raise error
+        return decision if request.continues is None else await at_origin(services, request, caller, decision)
+
+    def _record(
+        self, request: Request, caller: Caller, decision: Decision, chosen: str | None, decided_s: float
+    ) -> None:
+        log = self._services.decisions
+        if log is None or decision.route is None:
+            return
+        try:
+            log.record(record_of(request, caller, decision, chosen, rfc3339(decided_s)))
+        except Exception:  # noqa: BLE001 - whatever is wrong with a record, the answer must reach its client
+            _log.exception("the decision of request %s is not recorded", request.id)
+
+    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer:
+        """Begin an answer on the first candidate that gives one. Raises GatewayError."""
+        services = self._services
         admissions = Admissions(services, request, caller, decision)
         try:
             answer = await self._first_answer(request, dialect, decision, admissions)

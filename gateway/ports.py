@@ -15,6 +15,7 @@ from gateway.domain import (
     Call,
     Caller,
     Claims,
+    DecisionRecord,
     Deployment,
     Endpoint,
     LedgerEntry,
@@ -238,6 +239,13 @@ class LedgerSink(Protocol):
         """
 
 
+class DecisionLog(Protocol):
+    """Where the decisions of routes are kept, for trying other policies on them."""
+
+    def record(self, record: DecisionRecord) -> None:
+        """Keep it if that can be: it may be lost. Never blocks, never raises."""
+
+
 class UpstreamAdmission(Protocol):
     """Keeps what we send to a deployment under its provider's limits, over all replicas."""
 
@@ -315,3 +323,4 @@ class Services:
     is_content_logged: bool = False
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
     are_orphans_charged_at_hold: bool = False  # else at their input and what was seen of the output
+    decisions: DecisionLog | None = None  # None: none are kept

@@ -111,6 +111,20 @@ def free_tariff() -> Tariff:
     return Tariff(cards={STANDARD: make_rate_card({})})
 
 
+def rates_of(tariff: Tariff, input_tokens: int, service_tier: str | None) -> Mapping[Meter, int]:
+    """The rates that a call of so many input tokens is charged at, served by that tier."""
+    cards = tariff.cards
+    card = cards.get(service_tier) if service_tier is not None else None
+    if card is None:
+        card = cards[STANDARD]
+    rates = card.rates
+    for limit, tier_rates in card.context_tiers:
+        if input_tokens <= limit:
+            break
+        rates = tier_rates
+    return rates
+
+
 def charge(tariff: Tariff, usage: Usage, service_tier: str | None) -> Charge:
     """Price one call: only meters with a quantity make lines; the sum is divided once and rounded up.
 
@@ -119,17 +133,8 @@ def charge(tariff: Tariff, usage: Usage, service_tier: str | None) -> Charge:
     Token meters are disjoint: parts that exceed their whole are cut (cached first, then writes, audio, images), so
     no token is counted twice whatever an upstream reports.
     """
-    cards = tariff.cards
-    card = cards.get(service_tier) if service_tier is not None else None
-    if card is None:
-        card = cards[STANDARD]
-    rates = card.rates
     input_tokens = usage.input_tokens
-    for limit, tier_rates in card.context_tiers:
-        if input_tokens <= limit:
-            break
-        rates = tier_rates
-
+    rates = rates_of(tariff, input_tokens, service_tier)
     lines: list[ChargeLine] = []
     remaining = input_tokens
     for meter, tokens in (

@@ -33,6 +33,7 @@ from gateway.domain.catalog import (
     Timeouts,
     UpstreamLimits,
 )
+from gateway.domain.decisions import Considered, DecisionRecord, Prediction, Rates
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 from gateway.domain.request import (
@@ -74,7 +75,9 @@ __all__ = [
     "Charge",
     "ChargeLine",
     "Claims",
+    "Considered",
     "Decision",
+    "DecisionRecord",
     "Deployment",
     "Dimension",
     "Endpoint",
@@ -87,9 +90,11 @@ __all__ = [
     "Outcome",
     "Period",
     "Placement",
+    "Prediction",
     "Provider",
     "Purpose",
     "RateCard",
+    "Rates",
     "Reason",
     "Request",
     "Role",

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 import msgspec
 
 from gateway.domain.catalog import ANYWHERE, Capability, Deployment, Endpoint, Placement
+from gateway.domain.decisions import Prediction
 from gateway.domain.money import Usage
 
 #: A rough and cheap guess: English text has about 4 bytes a token.
@@ -158,6 +159,7 @@ class Decision:
     """Which deployments to try, in order, and why others are out, or last for being slow (by deployment name).
 
     ``rungs``: all of the route that could serve the request if they were well, for budgets that downgrade.
+    ``offered``: all of the route that there are. What follows it is for the record: how the policy came to its order.
     """
 
     route: str | None
@@ -166,3 +168,9 @@ class Decision:
     rejected: Mapping[str, Reason] = field(default_factory=dict)
     rungs: tuple[Deployment, ...] = ()
     output_tokens_max_default: int | None = None
+    offered: tuple[Deployment, ...] = ()
+    policy: str = ""
+    propensity: float = 1.0  # with which probability the policy puts first whom it put first
+    router_version: str | None = None
+    quality_loss_max: float | None = None
+    predictions: Mapping[str, Prediction] = field(default_factory=dict)  # by deployment name

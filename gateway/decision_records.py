@@ -1,0 +1,72 @@
+"""Makes the record of a decision out of what ``decide`` returned: while a request is under way, so it is kept lean."""
+
+from __future__ import annotations
+
+from gateway.domain import Caller, Considered, Decision, DecisionRecord, Deployment, Meter, Prediction, Rates, Request
+from gateway.entries import estimated_input_tokens
+from policies.pricing import rates_of
+
+# As in policies.pricing: an attribute of an enum class costs a lookup in its metaclass each time.
+_INPUT, _CACHED_INPUT, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHED_INPUT, Meter.OUTPUT, Meter.REASONING
+_NOTHING = Prediction()
+_ORIGIN = "origin"
+_NOT_KNOWN_THERE = "origin: the response that the request goes on from is not known there"
+
+
+def record_of(
+    request: Request, caller: Caller, decision: Decision, chosen: str | None, created_at: str
+) -> DecisionRecord:
+    """``chosen``: whose answer began; ``created_at``: when the decision was taken. Only for decisions of routes."""
+    input_tokens = estimated_input_tokens(request)
+    places = {one.name: place for place, one in enumerate(decision.candidates, 1)}
+    return DecisionRecord(
+        request_id=request.id,
+        created_at=created_at,
+        organization_id=caller.organization_id,
+        team_id=caller.team_id,
+        key_id=caller.key_id,
+        endpoint=request.endpoint,
+        route=decision.route or "",
+        policy=decision.policy,
+        router_version=decision.router_version,
+        quality_loss_max=decision.quality_loss_max,
+        input_tokens=input_tokens,
+        output_tokens_max=request.output_tokens_max,
+        chosen=chosen,
+        propensity=decision.propensity,
+        baseline=decision.baseline.name if decision.baseline is not None else None,
+        candidates=tuple(
+            [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
+        ),
+    )
+
+
+def _considered(
+    deployment: Deployment, place: int | None, decision: Decision, request: Request, input_tokens: int
+) -> Considered:
+    name = deployment.name
+    rates = None
+    if deployment.tariff is not None:
+        card = rates_of(deployment.tariff, input_tokens, request.service_tier)
+        rates = Rates(card[_INPUT], card[_CACHED_INPUT], card[_OUTPUT], card[_REASONING])
+    bar, reason = (None, None) if place is not None else _why_out(name, decision, request)
+    told = decision.predictions.get(name, _NOTHING)
+    return Considered(
+        name,
+        deployment.model,
+        place,
+        bar,
+        reason,
+        told.quality,
+        told.quality_low,
+        told.quality_high,
+        told.expected_cost_nusd,
+        rates,
+    )
+
+
+def _why_out(name: str, decision: Decision, request: Request) -> tuple[str | None, str | None]:
+    """The bar and the reason; two ``None`` for a deployment that the policy itself left out."""
+    if (why := decision.rejected.get(name)) is not None:
+        return why.bar, why.text
+    return (None, None) if request.continues is None else (_ORIGIN, _NOT_KNOWN_THERE)

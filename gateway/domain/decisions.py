@@ -1,0 +1,70 @@
+"""What is written down of a routing decision, so that another policy can be tried on it later: never the prompt."""
+
+from __future__ import annotations
+
+import msgspec
+
+
+class Rates(msgspec.Struct, frozen=True, gc=False):
+    """What reprices a call: nano-USD per million tokens, of the service tier and context that the request asks for."""
+
+    input: int
+    cached_input: int
+    output: int
+    reasoning: int
+
+
+class Prediction(msgspec.Struct, frozen=True, gc=False):
+    """What a policy expected of one deployment: how good its answer is, with bounds, and what it costs."""
+
+    quality: float | None = None
+    quality_low: float | None = None
+    quality_high: float | None = None
+    expected_cost_nusd: int | None = None
+
+
+class Considered(msgspec.Struct, frozen=True, gc=False):
+    """One deployment of the route. ``place``: its turn, from 1 on; ``None``: it was out.
+
+    ``bar`` and ``reason`` say why; both are ``None`` for one that the policy itself left out. ``rates`` is ``None``
+    where nobody stated a price. What no policy predicts is ``None``.
+    """
+
+    deployment: str
+    model: str
+    place: int | None = None
+    bar: str | None = None
+    reason: str | None = None
+    quality: float | None = None
+    quality_low: float | None = None
+    quality_high: float | None = None
+    expected_cost_nusd: int | None = None
+    rates: Rates | None = None
+
+
+class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
+    """One decision of a route. ``created_at``: RFC 3339 in UTC, when it was taken, by the clock of the ledger.
+
+    ``chosen``: the deployment whose answer began; ``None`` when none could serve, or the client left before. What
+    became of it is in the ledger, under the same ``request_id``. ``propensity``: with which probability the policy
+    gives the first place to the one that has it. ``input_tokens`` are estimated; ``output_tokens_max`` is the client's.
+    """
+
+    request_id: str
+    created_at: str
+    organization_id: str
+    team_id: str
+    key_id: str
+    endpoint: str
+    route: str
+    policy: str
+    router_version: str | None = None
+    quality_loss_max: float | None = None
+    input_tokens: int
+    output_tokens_max: int | None = None
+    chosen: str | None = None
+    propensity: float = 1.0
+    baseline: str | None = None
+    candidates: tuple[Considered, ...]
+    features: bytes = b""
+    conversation: str | None = None
