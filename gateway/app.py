@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 from fastapi import APIRouter, FastAPI
@@ -49,6 +50,8 @@ from gateway.catalog.text import CatalogError
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
+from gateway.jobs.decision_writer import DecisionWriter
+from gateway.jobs.flush import flusher
 from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
 from gateway.jobs.runner import Job, JobRunner
 from gateway.jobs.shipper import Shipper
@@ -67,7 +70,7 @@ from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
-from gateway.stores.instances import count_journaled
+from gateway.stores.decisions import DecisionStore
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, look_first, subscription_client
@@ -97,9 +100,7 @@ _log = logging.getLogger("obol.app")
 _RETRY_PAUSE_S = (0.05, 0.25)
 _RETRY_PAUSE_S_MAX = 2.0
 _LEAVE_S = 10.0  # for the last charges to reach Postgres; what does not, waits in the journal for a sweeper
-_FLUSH_S = 1.0
-_LOOKS_AT_OTHERS = 15  # for what other processes are about to ship; under load there is always something
-_LOOK_AGAIN_S = 0.02
+_DAY_S = 86_400
 
 
 def create_app(settings: Settings) -> Surface:
@@ -138,6 +139,7 @@ class _Stores:
     keys: KeyStore
     key_cache: KeyCache
     stored: StoredResponseStore
+    decisions: DecisionStore
     shipper: Shipper
     limits: RedisUpstreamAdmission
     outbox: AlertOutbox
@@ -190,6 +192,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
         keys=keys,
         key_cache=KeyCache(keys, unix_s=clock.unix_s),
         stored=stored,
+        decisions=DecisionStore(engine),
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
         outbox=outbox,
@@ -223,6 +226,7 @@ async def _build(
     stack.callback(tokens.close)
     background = Tasks()
     unix_s = stores.journal.clock.unix_s
+    writer = DecisionWriter(stores.decisions, on_dropped=metrics.decisions_dropped.inc)
     unpriced = UnpricedModels(stores.outbox, background, unix_s=unix_s, announce=stores.alerts.announce)
     services = Services(
         catalog=lambda: catalog.current,
@@ -240,12 +244,13 @@ async def _build(
         is_content_logged=settings.content_logging,
         are_orphans_charged_at_hold=settings.orphaned_charge == "hold",
         trusted_proxies=settings.trusted_proxies,
+        decisions=writer if settings.decisions_days else None,
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
     framework.include_router(stored_responses_router(services))
-    flush = _flusher(stores.shipper, stores.link)
+    flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))
     framework.include_router(_admin(settings, stores, flush))
@@ -253,6 +258,8 @@ async def _build(
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
     jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), Job("probe", PROBE_INTERVAL_S, prober.probe))
+    if settings.decisions_days:
+        writer.start()
     listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules))
     stack.callback(listener.cancel)
     jobs.start()
@@ -262,7 +269,7 @@ async def _build(
         """Charge what is under way, bring every charge to Postgres, and sign off, while the stores are still open."""
         await background.drain()
         await jobs.stop()
-        await stores.shipper.stop(_LEAVE_S)
+        await asyncio.gather(stores.shipper.stop(_LEAVE_S), writer.stop(_LEAVE_S))
         await stores.journal.sign_off()
 
     stack.push_async_callback(leave)
@@ -286,19 +293,6 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     budget_reports = BudgetReports(BudgetStore(stores.engine), snapshots, OpenHolds(stores.link))
     add_budget_report(router, budget_reports, flush, now_s)
     return router
-
-
-def _flusher(shipper: Shipper, link: Link) -> Callable[[], Awaitable[None]]:
-    async def flush() -> None:
-        """Let a reader of the ledger find its own last call, whichever process served it."""
-        await shipper.flush(_FLUSH_S)
-        with contextlib.suppress(RedisError):
-            for _ in range(_LOOKS_AT_OTHERS):
-                if await count_journaled(link) == 0:
-                    return
-                await asyncio.sleep(_LOOK_AGAIN_S)
-
-    return flush
 
 
 def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _Stores, pipeline: Pipeline) -> list[Job]:
@@ -325,6 +319,10 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         except CatalogError as exc:
             _log.error("the changed catalog is refused, %s stays in force: %s", catalog.current.hash, exc)
 
+    async def forget_decisions() -> None:
+        now = datetime.fromtimestamp(stores.journal.clock.unix_s(), UTC)
+        await stores.decisions.purge(now - timedelta(days=settings.decisions_days))
+
     return [
         Job("heartbeat", 2, stores.journal.beat),
         *_progress(settings, pipeline),
@@ -332,8 +330,9 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("keys", 10, stores.key_cache.refresh),
         Job("rules", REFRESH_INTERVAL_S, stores.rules.refresh),
         Job("catalog", 1, reload_catalog),
-        Job("partitions", 86_400, partial(partitions.ensure_all_partitions, stores.engine)),
-        Job("stored responses", 86_400, stores.stored.purge),
+        Job("partitions", _DAY_S, partial(partitions.ensure_all_partitions, stores.engine)),
+        Job("stored responses", _DAY_S, stores.stored.purge),
+        Job("decisions", _DAY_S, forget_decisions),
         Job("limits", 5, stores.limits.renew),
         Job("alerts", POLL_INTERVAL_S, stores.alerts.poll),
         Job("unusual spend", LOOK_INTERVAL_S, spend.look),

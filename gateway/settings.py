@@ -22,6 +22,7 @@ WITHOUT_REDIS = ("refuse", "allow")
 ORPHANED_CHARGES = ("seen", "hold")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
+DECISIONS_DAYS_MAX = 3650
 
 
 class WrongSetting(Exception):
@@ -51,6 +52,7 @@ class Settings:
     alert_webhook_secret: str = field(default="", repr=False)
     alert_spend_multiple: float = 3.0  # of the same hours a week before; more is told
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
+    decisions_days: int = 90  # how long decisions of routes are kept; 0: none are
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
@@ -86,6 +88,7 @@ class Settings:
             alert_webhook_secret=webhook_secret,
             alert_spend_multiple=_multiple("alert_spend_multiple", texts, 3.0),
             trusted_proxies=_networks("trusted_proxies", texts),
+            decisions_days=_integer("decisions_days", texts, 90, least=0, most=DECISIONS_DAYS_MAX),
         )
 
     def to_environment(self) -> dict[str, str]:

@@ -40,6 +40,9 @@ class Metrics:
         )
         self.refusals = Counter("obol_refusals", "Requests refused, by kind of error", ("error",), registry=registry)
         self.alerts = Counter("obol_alerts", "Alerts, by kind", ("kind",), registry=registry)
+        self.decisions_dropped = Counter(
+            "obol_decisions_dropped", "Decisions of routes that were not written down", registry=registry
+        )
         self.catalog = Gauge(
             "obol_catalog_info", "1 for the catalog in force", ("hash",), registry=registry, multiprocess_mode="liveall"
         )

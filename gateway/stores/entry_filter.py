@@ -74,3 +74,20 @@ class EntryFilter:
 
 
 EVERYTHING = EntryFilter()
+
+
+def page_conditions(
+    chosen: EntryFilter, place: tuple[datetime, object] | None, id_column: str = "id"
+) -> tuple[str, dict[str, object]]:
+    """The WHERE of a page in the order (created_at, id) descending, and its parameters. Raises BadRequest for a NUL.
+
+    ``place``: the last row of the page before. Nothing else is put into the text than names of our own.
+    """
+    wanted = chosen.conditions()
+    conditions = [condition for condition, _ in wanted.values()]
+    parameters: dict[str, object] = {name: value for name, (_, value) in wanted.items()}
+    if place is not None:
+        # The first half lets Postgres skip the months that are newer than the cursor.
+        conditions.append(f"created_at <= :instant AND (created_at, {id_column}) < (:instant, :last)")
+        parameters |= {"instant": place[0], "last": place[1]}
+    return f"WHERE {' AND '.join(conditions)}" if conditions else "", parameters

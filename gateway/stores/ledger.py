@@ -17,7 +17,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.domain import LedgerEntry
 from gateway.errors import BadRequest
 from gateway.stores.database import is_data_error, translated
-from gateway.stores.entry_filter import EVERYTHING, EntryFilter
+from gateway.stores.entry_filter import EVERYTHING, EntryFilter, page_conditions
 from gateway.stores.paging import decode_cursor, encode_cursor, parse_limit
 from gateway.stores.tables import ledger_rejects
 from policies.reconciliation import reconcile
@@ -142,14 +142,7 @@ class LedgerStore:
         """
         count = parse_limit(limit)
         place = decode_cursor(cursor)
-        wanted = chosen.conditions()
-        conditions = [condition for condition, _ in wanted.values()]
-        parameters: dict[str, object] = {name: value for name, (_, value) in wanted.items()}
-        if place is not None:
-            # The first half lets Postgres skip the months that are newer than the cursor.
-            conditions.append("created_at <= :instant AND (created_at, id) < (:instant, :last)")
-            parameters |= {"instant": place[0], "last": _uuid(place[1])}
-        where = f"WHERE {' AND '.join(conditions)}" if conditions else ""
+        where, parameters = page_conditions(chosen, None if place is None else (place[0], _uuid(place[1])))
         query = text(f"""
             WITH chosen AS (
                 SELECT * FROM ledger_entries {where} ORDER BY created_at DESC, id DESC LIMIT :count

@@ -1,4 +1,4 @@
-"""Partitions of tables that grow by the month: made ahead of time.
+"""Partitions of tables that grow by the month: made ahead of time, dropped when all in them is old.
 
 Such a table has a partition ``<table>_default`` too, which takes the rows of months that nobody made one for.
 """
@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.stores.database import translated
 
-PARTITIONED = ("ledger_entries",)
+PARTITIONED = ("ledger_entries", "route_decisions")
 MONTHS_AHEAD = 3
 _PARTITIONS_LOCK = 0x0B01_0002  # advisory lock key: one replica makes partitions at a time
 
@@ -54,6 +54,27 @@ async def ensure_partitions(
             for name in missing:
                 await _make_partition(connection, table, name, *wanted[name])
     return missing
+
+
+async def drop_partitions(engine: AsyncEngine, table: str, before: datetime) -> list[str]:
+    """Drop the months of the table that ended by then; return their names. Raises StoreUnavailable."""
+    last = f"{table}_{before.astimezone(UTC):%Y_%m}"  # its month has not ended by then
+
+    def is_over(name: str) -> bool:
+        return name < last and name != f"{table}_default"
+
+    with translated():
+        async with engine.connect() as connection:
+            if not any(map(is_over, await _attached(connection, table))):
+                return []
+        async with engine.begin() as connection:
+            await connection.execute(text(f"SELECT pg_advisory_xact_lock({_PARTITIONS_LOCK})"))
+            # The whole table is locked for a moment: give up where that would wait, and let the next run try again.
+            await connection.execute(text("SET LOCAL lock_timeout = '3s'"))
+            over = sorted(filter(is_over, await _attached(connection, table)))
+            for name in over:
+                await connection.exec_driver_sql(f"DROP TABLE {name}")
+    return over
 
 
 async def _missing(connection: AsyncConnection, table: str, names: list[str]) -> list[str]:

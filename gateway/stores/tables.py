@@ -267,3 +267,32 @@ stored_responses = Table(
     Column("created_at", _Instant, nullable=False, server_default=func.now()),
     Index("stored_responses_oldest", "created_at"),
 )
+
+# What was decided for requests to routes. Their ids are our own.
+route_decisions = Table(
+    "route_decisions",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("created_at", _Instant, primary_key=True),
+    Column("organization_id", Text, nullable=False),
+    Column("team_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("endpoint", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("policy", Text, nullable=False),
+    Column("router_version", Text),
+    Column("quality_loss_max", Double),
+    Column("input_tokens", BigInteger, nullable=False),
+    Column("output_tokens_max", BigInteger),
+    Column("chosen", Text),
+    Column("propensity", Double, nullable=False),
+    Column("baseline", Text),
+    Column("candidates", JSONB, nullable=False),
+    Column("features", LargeBinary, nullable=False),
+    Column("conversation", Text),
+    Index("route_decisions_organization", "organization_id", "created_at"),
+    Index("route_decisions_team", "team_id", "created_at"),
+    Index("route_decisions_key", "key_id", "created_at"),
+    Index("route_decisions_request", "request_id", postgresql_using="hash"),
+    postgresql_partition_by="RANGE (created_at)",
+)

@@ -108,3 +108,15 @@ def test_trusted_proxies_are_networks():
 def test_trusted_proxies_that_are_no_networks_are_refused(text):
     with pytest.raises(WrongSetting, match="OBOL_TRUSTED_PROXIES must be networks"):
         Settings.from_environment({"OBOL_TRUSTED_PROXIES": text})
+
+
+@pytest.mark.parametrize("days", ["-1", "3651", "1.5", "for ever"])
+def test_decisions_are_kept_for_a_whole_number_of_days(days):
+    with pytest.raises(WrongSetting, match="OBOL_DECISIONS_DAYS"):
+        Settings.from_environment({"OBOL_DECISIONS_DAYS": days})
+
+
+def test_decisions_are_kept_for_ninety_days_unless_told_otherwise_and_not_at_all_for_none():
+    assert Settings.from_environment({}).decisions_days == 90
+    none = Settings.from_environment({"OBOL_DECISIONS_DAYS": "0"})
+    assert Settings.from_environment(none.to_environment()).decisions_days == 0
