@@ -29,6 +29,7 @@ from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.cost_report import add_cost_report
+from gateway.api.admin.decisions import add_decisions
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
@@ -51,7 +52,7 @@ from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
 from gateway.jobs.decision_writer import DecisionWriter
-from gateway.jobs.flush import flusher
+from gateway.jobs.flush import FLUSH_S, flusher
 from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
 from gateway.jobs.runner import Job, JobRunner
 from gateway.jobs.shipper import Shipper
@@ -253,7 +254,9 @@ async def _build(
     flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))
-    framework.include_router(_admin(settings, stores, flush))
+    admin = _admin(settings, stores, flush)
+    add_decisions(admin, stores.decisions, partial(writer.flush, FLUSH_S))
+    framework.include_router(admin)
     framework.include_router(system_router(_readiness(catalog, stores)))
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)

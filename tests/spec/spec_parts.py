@@ -49,6 +49,8 @@ ROUTES: Mapping[str, tuple[str, ...]] = {
     "dear-to-free": ("dear", "a/cheap", "free"),
     "fails-twice-then-next": ("any/error-503~money", "all-meters"),
     "fails-again-then-next": ("any/error-503~again", "all-meters"),
+    "decided-then-falls-back": ("any/error-503~decided", "a/good"),
+    "decided-in-vain": ("any/error-503~in-vain",),
     "down-the-ladder": ("dear", "a/middle", "discounted"),
     **MEDIA_ROUTES,
     "first-message-fails": ("messages/error-529", "messages/good"),

@@ -1,0 +1,82 @@
+"""``/admin/decisions``: what was decided for requests to routes."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated, Any
+
+import msgspec
+from fastapi import APIRouter, Query, Response
+
+from gateway.api.admin.access import visible
+from gateway.api.admin.entry_query import FROM, TO, moment
+from gateway.api.admin.fields import FilterText, PageQuery, PathId
+from gateway.api.admin.guard import Sender
+from gateway.domain import Considered, DecisionRecord, Rates
+from gateway.errors import NotFound
+from gateway.stores.decisions import DecisionStore
+from gateway.stores.entry_filter import EntryFilter
+
+_JSON = "application/json"
+
+
+class DecisionQuery(PageQuery):
+    """``GET /admin/decisions``."""
+
+    organization: FilterText = None
+    team: FilterText = None
+    key: FilterText = None
+    route: FilterText = None
+    request: FilterText = None
+    from_: Annotated[str | None, FROM] = None
+    to: Annotated[str | None, TO] = None
+
+
+def _record_schema() -> dict[str, Any]:
+    """A record as OpenAPI says it: they are no Pydantic models, because the path makes them."""
+    _, parts = msgspec.json.schema_components([DecisionRecord, Considered, Rates])
+    record: dict[str, Any] = parts["DecisionRecord"]
+    considered = parts["Considered"]
+    considered["properties"]["rates"] = {"anyOf": [{"type": "null"}, parts["Rates"]], "default": None}
+    record["properties"]["candidates"]["items"] = considered
+    return record
+
+
+def add_decisions(router: APIRouter, store: DecisionStore, flush: Callable[[], Awaitable[object]]) -> None:
+    """The two routes. ``flush`` writes what this process has recorded, so that a reader finds its own last call."""
+    record = _record_schema()
+    properties = {"data": {"type": "array", "items": record}, "next_cursor": {"type": ["string", "null"]}}
+    page_schema = {"type": "object", "properties": properties, "required": list(properties)}
+
+    @router.get("/decisions", responses=_answering(page_schema))
+    async def list_decisions(query: Annotated[DecisionQuery, Query()], actor: Sender) -> Response:
+        bounds = visible(actor)
+        chosen = EntryFilter(
+            organization=query.organization,
+            team=query.team,
+            key=query.key,
+            route=query.route,
+            request=query.request,
+            from_at=moment(query.from_, "from"),
+            to_at=moment(query.to, "to"),
+            within_organization=bounds.organization_id,
+            within_team=bounds.team_id,
+        )
+        await flush()
+        page = await store.page(chosen, limit=query.limit, cursor=query.cursor)
+        body = msgspec.json.encode({"data": page.records, "next_cursor": page.next_cursor})
+        return Response(body, media_type=_JSON)
+
+    @router.get("/decisions/{request_id}", responses=_answering(record))
+    async def read_decision(request_id: PathId, actor: Sender) -> Response:
+        bounds = visible(actor)
+        chosen = EntryFilter(request=request_id, within_organization=bounds.organization_id, within_team=bounds.team_id)
+        await flush()
+        page = await store.page(chosen, limit=1)
+        if not page.records:
+            raise NotFound(f"There is no decision of request {request_id!r}.", param="request_id")
+        return Response(msgspec.json.encode(page.records[0]), media_type=_JSON)
+
+
+def _answering(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
+    return {200: {"content": {_JSON: {"schema": schema}}}}
