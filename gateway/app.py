@@ -30,6 +30,7 @@ from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.decisions import add_decisions
+from gateway.api.admin.feedback import add_feedback
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
@@ -38,6 +39,7 @@ from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.teams import add_teams
+from gateway.api.feedback import feedback_router
 from gateway.api.me import me_router
 from gateway.api.model_calls import ModelCalls
 from gateway.api.models import models_router
@@ -72,6 +74,7 @@ from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
 from gateway.stores.decisions import DecisionStore
+from gateway.stores.feedback import FeedbackStore
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, follow, look_first, subscription_client
@@ -254,6 +257,7 @@ async def _build(
     flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))
+    framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
     admin = _admin(settings, stores, flush)
     add_decisions(admin, stores.decisions, partial(writer.flush, FLUSH_S))
     framework.include_router(admin)
@@ -291,6 +295,7 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_admin_keys(router, stores.tenants, admin_keys)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
+    add_feedback(router, FeedbackStore(stores.engine))
     snapshots, now_s = ReportSnapshots(stores.engine), stores.journal.clock.unix_s
     add_cost_report(router, ReportStore(snapshots), flush, now_s)
     budget_reports = BudgetReports(BudgetStore(stores.engine), snapshots, OpenHolds(stores.link))

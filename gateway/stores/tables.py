@@ -296,3 +296,26 @@ route_decisions = Table(
     Index("route_decisions_request", "request_id", postgresql_using="hash"),
     postgresql_partition_by="RANGE (created_at)",
 )
+
+# What clients say of their answers. The same said twice by the same key is one row.
+feedback = Table(
+    "feedback",
+    metadata,
+    Column("id", Text, primary_key=True),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("request_id", Text, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("team_id", Text, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("member_id", Text),
+    Column("score", Double),
+    Column("label", Text),
+    Column("who", Text),
+    Column("comment", Text),
+    Column("body_sha256", LargeBinary, nullable=False),
+    Index("feedback_once", "key_id", "body_sha256", unique=True),
+    Index("feedback_newest", text("created_at DESC"), text("id DESC")),
+    Index("feedback_organization", "organization_id", "created_at"),
+    Index("feedback_team", "team_id", "created_at"),
+    Index("feedback_request", "request_id", postgresql_using="hash"),
+)
