@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check proofs test-vllm test-clients bench audit lock
+.PHONY: help install serve test check proofs router test-vllm test-clients bench audit lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -34,6 +34,18 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 
 proofs: $(VENV)/installed-dev ## the proofs about money in their whole form: kills, cuts, replicas (about 15 minutes)
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
+
+# The weights of the small transformer that words are distilled from: a package without the torch that it asks for.
+ROUTER := deploy/router
+.venv-router/installed: $(ROUTER)/requirements.lock $(VENV)/installed
+	rm -rf $(@D)
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
+	@touch $@
+
+router: .venv-router/installed ## train the router that ships with the package, from the extract in deploy/router
+	PYTHONPATH=.venv-router OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
+		$(BIN)/python $(ROUTER)/distil.py $(ROUTER)/prompts.parquet .venv-router/words.obol
+	$(BIN)/obol router train --data $(ROUTER) --words .venv-router/words.obol --out gateway/router/default.obol
 
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed
@@ -75,6 +87,8 @@ lock: ## write the lock files anew from pyproject.toml (needs the registry, no h
 		--custom-compile-command "make lock" --extra build -o requirements.lock pyproject.toml
 	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 		--custom-compile-command "make lock" --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+		--custom-compile-command "make lock" --no-deps -o $(ROUTER)/requirements.lock $(ROUTER)/requirements.in
 
 test-vllm: $(VENV)/installed-dev $(VLLM)/model/made $(AGENTS)/node_modules/installed ## bill a real vLLM server: installs it (about 3 minutes, 2.5 GB)
 	$(BIN)/pytest -m vllm tests/vllm

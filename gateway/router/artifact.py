@@ -19,9 +19,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 FORMAT = 1
+DEFAULT = Path(__file__).with_name("default.obol")  # the router that ships with the package: `make router`
 BYTES_MAX = 20_000_000
 _MAGIC = b"obol-router"
-_TYPES = ("<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1")
+_TYPES = ("<u8", "<f8", "<f4", "<f2", "<i8", "<i4", "<i2", "|i1", "|u1")
 
 Array: TypeAlias = NDArray[Any]
 

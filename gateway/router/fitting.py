@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.routing.features import MATCHING_LENGTH, SURFACE_LENGTH
-from policies.routing.predictor import PoolPredictor, Predicted, nearest, softmax, standardised
+from policies.routing.general import GeneralPredictor
+from policies.routing.predictor import PoolPredictor, Predicted, softmax, standardised, strangeness
 
 Floats = NDArray[np.float64]
 
 FOLDS = 5
-_SCALES = (0.5, 0.5, 1.0)  # of surface, matching and word features; each block is divided by the root of its length
+_SCALES = (1.0, 1.0, 1.0)  # of surface, matching and word features; each block is divided by the root of its length
 _KINDS_SCALE = 3.0  # of the classifier's posterior among the features
 _KINDS_RIDGE = 0.3  # of the mean variance, on the classifier's covariance
 _KINDS_PRIOR = 2.0  # imagined prompts at the centre, for each kind
@@ -28,12 +29,13 @@ _PENALTIES = np.geomspace(0.003, 300, 24)  # of the ridges, per prompt
 _COST_FLOOR = 0.02  # of a model's mean cost, so that free answers have a logarithm
 _DIRECTIONS_MAX, _PROMPTS_PER_DIRECTION = 48, 8
 _NEAR_PRIOR = 5.0
-_FAMILIAR_QUANTILE, _STRANGE_QUANTILE, _STRANGE_FACTOR, _LEFT_OF_STRANGE = 0.9, 0.99, 2.0, 0.3
+_FAMILIAR_QUANTILE, _STRANGE_QUANTILE = 0.85, 0.99  # of training prompts, by each measure of strangeness
+_CONSTANT = 1e-3  # a spread below this share of the mean is none
 _TINY = 1e-6
 
 
 class Lessons(NamedTuple):
-    """What one pool is fitted to: features (n, d), score and cost (n, m) without gaps, kind and group of each prompt."""
+    """What one pool is fitted to: features (n, d), score and cost (n, m) without gaps, each prompt's kind and group."""
 
     features: Floats
     score: Floats
@@ -54,13 +56,12 @@ def folds_of(groups: Sequence[str]) -> NDArray[np.int64]:
 def fit(lessons: Lessons) -> PoolPredictor:
     """The predictor of one pool."""
     features = lessons.features
-    mean, spread = features.mean(axis=0), features.std(axis=0) + _TINY
-    scale = _block_scales(features.shape[1])
-    known = standardised(features, mean, spread, scale)  # type: ignore[arg-type]
+    mean, spread, scale = _standards(features)
+    known = standardised(features, mean, spread, scale)
     feature_centre = known.mean(axis=0)
     known = known - feature_centre
     names, kinds = np.unique(lessons.kinds, return_inverse=True)
-    posterior, kind_weights, kind_bias = _fit_kinds(known, kinds, len(names), folds_of(lessons.groups))
+    posterior, scores, kind_weights, kind_bias = _fit_kinds(known, kinds, len(names), folds_of(lessons.groups))
     kind_mean = posterior.mean(axis=0)
     deviation = max(float(np.sqrt(((posterior - kind_mean) ** 2).sum(axis=1).mean())), _TINY)
     kind_scale = np.array([_KINDS_SCALE / deviation])
@@ -69,7 +70,8 @@ def fit(lessons: Lessons) -> PoolPredictor:
     seen = seen - centre
     cost_mean = lessons.cost.mean(axis=0)
     cost_weights = ridge(seen, np.log(lessons.cost + _COST_FLOOR * cost_mean + 1e-15))
-    near_weights, near_means, gate = _fit_familiarity(known, kinds, len(names))
+    near_weights, near_means = _fit_nearness(known, kinds, len(names))
+    gate = _fit_gate(strangeness(known + feature_centre, scale, known @ near_weights, near_means, scores))
     arrays = {
         "feature_mean": mean,
         "feature_spread": spread,
@@ -90,6 +92,49 @@ def fit(lessons: Lessons) -> PoolPredictor:
         "gate": gate,
     }
     return PoolPredictor(**{name: rounded(array) for name, array in arrays.items()})
+
+
+def fit_general(pools: Sequence[Lessons]) -> GeneralPredictor:
+    """What all pools together teach of prompts, for models that none of them has. Every pool weighs the same."""
+    features = np.concatenate([one.features for one in pools])
+    mean, spread, scale = _standards(features)
+    known = standardised(features, mean, spread, scale)
+    feature_centre = known.mean(axis=0)
+    known = known - feature_centre
+    targets = np.concatenate([_general_targets(one) for one in pools])
+    # A pool of few prompts counts as much as one of many.
+    weight = np.concatenate(
+        [np.full(len(one.score), np.sqrt(len(features) / len(pools) / len(one.score))) for one in pools]
+    )
+    columns = [ridge(known * weight[:, None], targets[:, [at]] * weight[:, None]) for at in range(targets.shape[1])]
+    weights = np.concatenate(columns, axis=1)
+    kinds = np.concatenate([np.full(len(one.score), number) for number, one in enumerate(pools)])
+    near_weights, near_means = _fit_nearness(known, kinds, len(pools))
+    nothing = np.zeros((len(known), 1))
+    gate = _fit_gate(strangeness(known + feature_centre, scale, known @ near_weights, near_means, nothing))
+    arrays = {
+        "feature_mean": mean,
+        "feature_spread": spread,
+        "feature_scale": scale,
+        "feature_centre": feature_centre,
+        "weights": weights,
+        "cost_at_centre": np.array([np.exp(known @ weights[:, 2]).mean()]),
+        "near_weights": near_weights,
+        "near_means": near_means,
+        "gate": gate,
+    }
+    return GeneralPredictor(**{name: rounded(array) for name, array in arrays.items()})
+
+
+def _general_targets(lessons: Lessons) -> Floats:
+    """Of each prompt: ease, contrast and log cost (policies/routing/general.py), less their means in the pool."""
+    means = lessons.score.mean(axis=0)
+    beyond = lessons.score - means
+    better = means - means.mean()
+    contrast = beyond @ better / max(float(better @ better), _TINY)
+    costs = np.log(lessons.cost / lessons.cost.mean(axis=0) + _COST_FLOOR).mean(axis=1)
+    targets = np.stack([beyond.mean(axis=1), contrast, costs], axis=1)
+    return np.asarray(targets - targets.mean(axis=0))
 
 
 def out_of_fold(lessons: Lessons) -> Predicted:
@@ -135,6 +180,13 @@ def rounded(array: NDArray[Any]) -> NDArray[np.float32]:
     return ((bits + np.uint32(0x400)) & np.uint32(0xFFFFF800)).view(np.float32)
 
 
+def _standards(features: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Mean, spread and scale of each feature, as they are kept: one that is always the same says nothing."""
+    mean, spread = features.mean(axis=0), features.std(axis=0)
+    is_constant = spread < _CONSTANT * (1 + np.abs(mean))
+    return rounded(mean), rounded(np.where(is_constant, 1.0, spread)), rounded(_block_scales(features.shape[1]))
+
+
 def _block_scales(length: int) -> Floats:
     lengths = (SURFACE_LENGTH, MATCHING_LENGTH, length - SURFACE_LENGTH - MATCHING_LENGTH)
     return np.concatenate([np.full(n, scale / np.sqrt(max(n, 1))) for n, scale in zip(lengths, _SCALES, strict=True)])
@@ -142,10 +194,10 @@ def _block_scales(length: int) -> Floats:
 
 def _fit_kinds(
     known: Floats, kinds: NDArray[np.int64], count: int, folds: NDArray[np.int64]
-) -> tuple[Floats, Floats, Floats]:
-    """Posteriors of the training prompts, each by a classifier that has not seen it; weights and bias of the whole one."""
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Posteriors and scores of prompts, by classifiers that have not seen them; weights and bias of the whole one."""
     if count == 1:
-        return np.ones((len(known), 1)), np.zeros((known.shape[1], 1)), np.zeros(1)
+        return np.ones((len(known), 1)), np.zeros((len(known), 1)), np.zeros((known.shape[1], 1)), np.zeros(1)
     scores, priors = np.zeros((len(known), count)), np.zeros((len(known), count))
     for fold in range(FOLDS):
         held = folds == fold
@@ -156,7 +208,8 @@ def _fit_kinds(
     fits = [np.log(softmax(one * scores + priors)[rows, kinds] + 1e-9).mean() for one in _TEMPERATURES]
     temperature = _TEMPERATURES[int(np.argmax(fits))]
     weights, bias, log_prior = _discriminant(known, kinds, count)
-    return softmax(temperature * scores + priors), temperature * weights, temperature * bias + log_prior
+    scores = temperature * scores + priors
+    return softmax(scores), scores, temperature * weights, temperature * bias + log_prior
 
 
 def _discriminant(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[Floats, Floats, Floats]:
@@ -172,8 +225,8 @@ def _discriminant(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[
     return weights, -0.5 * (means.T * weights).sum(axis=0), log_prior
 
 
-def _fit_familiarity(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[Floats, Floats, Floats]:
-    """The leading directions within kinds, whitened; the kinds (and the centre) in them; and the gate."""
+def _fit_nearness(known: Floats, kinds: NDArray[np.int64], count: int) -> tuple[Floats, Floats]:
+    """The leading directions within kinds, whitened; and the kinds (and the centre) in them."""
     sizes = np.bincount(kinds, minlength=count)
     means = np.stack([known[kinds == one].mean(axis=0) for one in range(count)])
     rest = known - means[kinds]
@@ -181,8 +234,10 @@ def _fit_familiarity(known: Floats, kinds: NDArray[np.int64], count: int) -> tup
     directions = max(1, min(_DIRECTIONS_MAX, len(known) // _PROMPTS_PER_DIRECTION))
     weights = axes[:, -directions:] / np.sqrt(np.maximum(spreads[-directions:], 0) + 1e-3 * spreads[-1] + 1e-12)
     shrunk = means * (sizes / (sizes + _NEAR_PRIOR))[:, None]
-    placed = np.concatenate([shrunk, np.zeros((1, known.shape[1]))]) @ weights
-    distances = nearest(known @ weights, placed)
-    familiar = np.quantile(distances, _FAMILIAR_QUANTILE)
-    strange = max(_STRANGE_FACTOR * np.quantile(distances, _STRANGE_QUANTILE), familiar + _TINY)
-    return weights, placed, np.array([familiar, strange, _LEFT_OF_STRANGE])
+    return weights, np.concatenate([shrunk, np.zeros((1, known.shape[1]))]) @ weights
+
+
+def _fit_gate(measures: Floats) -> Floats:
+    familiar = np.quantile(measures, _FAMILIAR_QUANTILE, axis=0)
+    strange = np.quantile(measures, _STRANGE_QUANTILE, axis=0)
+    return np.stack([familiar, np.maximum(strange, familiar + 1e-3)])

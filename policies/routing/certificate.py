@@ -8,7 +8,6 @@ Ramdas 2020, arXiv:2010.09686): a gambler who bets that the loss is below the ta
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,34 +26,37 @@ class Certified(NamedTuple):
     tested: int
 
 
-def p_value(losses: Floats, target: float, worst: float = 1.0) -> float:
+def p_values(losses: Floats, target: float, worst: float = 1.0) -> Floats:
     """Of the hypothesis that the mean of the losses is above ``target``; small where the data speak against it.
 
-    ``losses``: in order of observation, each at most ``worst`` (and as far below zero as it likes: a gain). The stakes
-    depend on the past alone, which makes the wealth a non-negative supermartingale under the hypothesis; Ville's
-    inequality bounds the chance of its ever reaching 1/p by p.
+    ``losses``: (points, prompts), each row in order of observation, each loss at most ``worst`` (and as far below zero
+    as it likes: a gain). The stakes depend on the past alone, which makes the wealth a non-negative supermartingale
+    under the hypothesis; Ville's inequality bounds the chance of its ever reaching 1/p by p.
     """
-    if len(losses) == 0 or worst <= target:
-        return 1.0
-    gains = target - np.minimum(losses, worst)
-    count = np.arange(1, len(losses) + 1)
+    points, prompts = losses.shape
+    if prompts == 0 or worst <= target:
+        return np.ones(points)
+    count = np.arange(1, prompts)
+    before = losses[:, :-1]
     # Mean and variance as known before each bet, begun with one imagined loss at the target.
-    mean = np.concatenate(([target], (target + np.cumsum(losses)) / (count + 1)))[:-1]
-    squares = np.concatenate(([0.25], (0.25 + np.cumsum((losses - mean) ** 2)) / (count + 1)))[:-1]
+    mean = np.full(losses.shape, target)
+    mean[:, 1:] = (target + np.cumsum(before, axis=1)) / (count + 1)
+    variance = np.full(losses.shape, 0.25)
+    variance[:, 1:] = (0.25 + np.cumsum((before - mean[:, :-1]) ** 2, axis=1)) / (count + 1)
     edge = np.maximum(0.0, target - mean)
-    growth = np.sqrt(2 * np.log(1 / (1 - CONFIDENCE)) / (squares * len(losses)))
-    stakes = np.minimum(np.maximum(edge / squares, growth), _BET_MAX / (worst - target))
-    wealth = np.cumsum(np.log1p(stakes * gains))
-    return float(min(1.0, np.exp(-wealth.max())))
+    least = np.sqrt(2 * np.log(1 / (1 - CONFIDENCE)) / (variance * prompts))
+    stakes = np.minimum(np.maximum(edge / variance, least), _BET_MAX / (worst - target))
+    wealth = np.cumsum(np.log1p(stakes * (target - np.minimum(losses, worst))), axis=1)
+    return np.asarray(np.minimum(1.0, np.exp(-wealth.max(axis=1))))
 
 
-def certify(losses: Sequence[Floats], target: float, confidence: float = CONFIDENCE, worst: float = 1.0) -> Certified:
+def certify(losses: Floats, target: float, confidence: float = CONFIDENCE, worst: float = 1.0) -> Certified:
     """Test operating points in their order, the safest first, until one cannot be certified.
 
-    ``losses``: one array for each point, of the same calibration prompts. With probability ``confidence`` over the
-    calibration prompts every point up to ``point`` loses at most ``target`` on average.
+    ``losses``: (points, prompts), of the same calibration prompts. With probability ``confidence`` over the calibration
+    prompts every point up to ``point`` loses at most ``target`` on average.
     """
-    for point, found in enumerate(losses):
-        if p_value(found, target, worst) > 1 - confidence:
-            return Certified(point - 1, point + 1)
-    return Certified(len(losses) - 1, len(losses))
+    failed = np.flatnonzero(p_values(losses, target, worst) > 1 - confidence)
+    if len(failed) == 0:
+        return Certified(len(losses) - 1, len(losses))
+    return Certified(int(failed[0]) - 1, int(failed[0]) + 1)

@@ -1,9 +1,9 @@
-"""From a prompt's features to what each model of a pool will make of it: quality, cost, and how familiar the prompt is.
+"""From a prompt's features to what each model of a pool will make of it: quality, cost, and how familiar it is.
 
-One linear model per pool, in two steps. A classifier says of which kind the prompt is among those that the training data
-had (benchmarks, domains); its posterior is appended to the features, and ridge regressions predict each model's score
-and the logarithm of its cost from both. A gate closes with the distance to the nearest kind: the less familiar a prompt,
-the closer its predictions to each model's mean, which is the static hull.
+One linear model per pool, in two steps. A classifier says of which kind the prompt is among those that the training
+data had (benchmarks, domains); its posterior is appended to the features, and ridge regressions predict each model's
+score and the logarithm of its cost from both. A gate closes with strangeness: the less familiar a prompt, the closer
+its predictions to each model's mean, which is the static hull.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 OUTLIER = 5.0  # standard deviations at which a feature is cut
+_TINY = 1e-6
 _LOG_COST_MAX = 4.0  # a call costs at most e^4 times its model's mean, and at least e^-4 of it
 
 
@@ -36,9 +37,9 @@ class PoolPredictor:
     ``kind_weights`` (d, k), ``kind_bias`` (k,), ``kind_mean`` (k,), ``kind_scale`` (1,): the classifier.
     ``centre`` (d + k,); ``quality_mean`` (m,), ``quality_weights`` (d + k, m); ``cost_mean`` (m,) USD,
     ``cost_weights`` (d + k, m), ``cost_at_centre`` (m,) USD.
-    ``near_weights`` (d, e), ``near_means`` (k + 1, e): the directions in which familiarity is measured, whitened, and the
-    kinds in them. ``gate`` (3,): the distance up to which a prompt is familiar, from which it is strange, and what is
-    left of the predictions there.
+    ``near_weights`` (d, e), ``near_means`` (k + 1, e): the directions in which nearness is measured, whitened, and the
+    kinds in them. ``gate`` (2, 3): of each measure of strangeness, up to where a prompt is familiar, and from where on
+    it is wholly strange.
     """
 
     feature_mean: Floats
@@ -67,22 +68,21 @@ class PoolPredictor:
     def predict(self, features: Floats) -> Predicted:
         """``features``: (prompts, d)."""
         known = standardised(features, self.feature_mean, self.feature_spread, self.feature_scale) - self.feature_centre
-        kinds = (softmax(known @ self.kind_weights + self.kind_bias) - self.kind_mean) * self.kind_scale
+        scores = known @ self.kind_weights + self.kind_bias
+        kinds = (softmax(scores) - self.kind_mean) * self.kind_scale
         seen = np.concatenate([known, kinds], axis=1) - self.centre
-        familiarity = self._familiarity(known)
+        measures = strangeness(
+            known + self.feature_centre, self.feature_scale, known @ self.near_weights, self.near_means, scores
+        )
+        familiarity = opened(self.gate, measures)
         gate = familiarity[:, None]
         quality = self.quality_mean + gate * (seen @ self.quality_weights)
         log_cost = np.clip(seen @ self.cost_weights, -_LOG_COST_MAX, _LOG_COST_MAX)
         cost = self.cost_mean * (np.exp(log_cost) * self.cost_at_centre / self.cost_mean) ** gate
         return Predicted(quality.astype(np.float64), cost.astype(np.float64), familiarity.astype(np.float64))
 
-    def _familiarity(self, known: Floats) -> Floats:
-        familiar, strange, least = self.gate
-        distance = nearest(known @ self.near_weights, self.near_means)
-        return np.clip((strange - distance) / (strange - familiar), least, 1.0)
 
-
-def standardised(features: Floats, mean: Floats, spread: Floats, scale: Floats) -> NDArray[Any]:
+def standardised(features: NDArray[Any], mean: Floats, spread: Floats, scale: Floats) -> NDArray[Any]:
     """Features in standard deviations, cut at ``OUTLIER``, each block at its own scale."""
     cut: NDArray[Any] = np.clip((features - mean) / spread, -OUTLIER, OUTLIER) * scale
     return cut
@@ -93,6 +93,25 @@ def softmax(scores: NDArray[Any]) -> NDArray[Any]:
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: NDArray[Any] = raised / raised.sum(axis=1, keepdims=True)
     return shares
+
+
+def strangeness(
+    sized: NDArray[Any], scale: NDArray[Any], placed: NDArray[Any], means: NDArray[Any], scores: NDArray[Any]
+) -> NDArray[Any]:
+    """Measures (prompts, 3): how large the standardised features are, how far the nearest kind, how unlike all kinds.
+
+    ``sized``: features at their scale; ``placed``: in the directions of ``means``; ``scores``: of the kinds.
+    """
+    size = np.log((np.square(sized) / np.square(scale)).mean(axis=1) + _TINY)
+    return np.stack([size, np.log(nearest(placed, means) + _TINY), -scores.max(axis=1)], axis=1)
+
+
+def opened(gate: NDArray[Any], measures: NDArray[Any]) -> NDArray[Any]:
+    """How far the gate is open for each prompt: as its strangest measure says."""
+    familiar, strange = gate
+    width = np.maximum(strange - familiar, _TINY)
+    open_: NDArray[Any] = np.clip((strange - measures) / width, 0.0, 1.0).min(axis=1)
+    return open_
 
 
 def nearest(points: NDArray[Any], means: NDArray[Any]) -> NDArray[Any]:

@@ -40,7 +40,7 @@ class WordTable:
 
     @property
     def dimensions(self) -> int:
-        return self.vectors.shape[1]
+        return int(self.vectors.shape[1])
 
     def find(self, hashes: NDArray[np.uint64]) -> tuple[NDArray[np.int64], NDArray[np.bool_]]:
         """The row of each word, and whether it is really there."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from policies.routing.certificate import CONFIDENCE, certify, p_value
+from policies.routing.certificate import CONFIDENCE, certify, p_values
 
 TARGET = 0.02
+
+
+def p_value(losses, target, worst=1.0) -> float:
+    """Of one operating point."""
+    return float(p_values(np.array([losses]), target, worst)[0])
 
 
 def losses_of(random: np.random.Generator, mean: float, spread: float, count: int) -> np.ndarray:
@@ -38,13 +43,13 @@ def test_gains_count_for_the_router():
 
 def test_no_prompts_certify_nothing():
     assert p_value(np.zeros(0), TARGET) == 1.0
-    assert certify([np.zeros(0)], TARGET).point == -1
-    assert certify([], TARGET) == (-1, 0)
+    assert certify(np.zeros((1, 0)), TARGET) == (-1, 1)
+    assert certify(np.zeros((0, 5)), TARGET) == (-1, 0)
 
 
 def test_points_are_certified_from_the_safe_end_to_the_first_that_fails():
     bold = np.tile([1.0, 0.0], 1000)
-    found = certify([np.zeros(2000), np.zeros(2000), bold, np.zeros(2000)], TARGET)
+    found = certify(np.array([np.zeros(2000), np.zeros(2000), bold, np.zeros(2000)]), TARGET)
     assert found == (1, 3)
 
 

@@ -1,0 +1,147 @@
+"""Trains a router on prompts with known outcomes, and turns routers into artifacts and back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.router.artifact import Artifact, BadArtifact
+from gateway.router.data import BadData, Outcomes, Prompts
+from gateway.router.fitting import Lessons, fit, fit_general, out_of_fold, rounded
+from policies.routing.features import features
+from policies.routing.general import GeneralPredictor
+from policies.routing.operating import OperatingTable, calibrated
+from policies.routing.pool import Pool
+from policies.routing.predictor import PoolPredictor
+from policies.routing.router import KnownPool, Router
+from policies.routing.words import WordTable
+
+PROMPTS_MIN = 50  # fewer teach nothing
+
+
+class _About(msgspec.Struct):
+    """What an artifact says of itself. ``sources``: where its training data come from."""
+
+    tracks: dict[str, list[str]]
+    prompts: dict[str, int]
+    sources: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """One pool with its prompts, their vectors and their outcomes, all complete."""
+
+    pool: Pool
+    prompts: Prompts
+    features: NDArray[np.float32]
+    outcomes: Outcomes
+
+    def where(self, mask: NDArray[np.bool_]) -> Track:
+        return Track(self.pool, self.prompts.where(mask), self.features[mask], self.outcomes.where(mask))
+
+    def lessons(self) -> Lessons:
+        """What a predictor is fitted to; the kind of a prompt is its benchmark and domain, where they are known."""
+        kinds = np.char.add(np.char.add(self.prompts.label("benchmark"), "/"), self.prompts.label("domain"))
+        groups = self.prompts.labels.get("group", self.prompts.pids)
+        return Lessons(self.features.astype(np.float64), self.outcomes.score, self.outcomes.cost, kinds, groups)
+
+
+def tracks_of(
+    pools: Mapping[str, Pool], prompts: Mapping[str, Prompts], outcomes: Mapping[str, Outcomes], words: WordTable
+) -> list[Track]:
+    """The tracks that can be learned from, with the vectors of their prompts. Raises BadData where there is none."""
+    found = []
+    for name, known in outcomes.items():
+        is_complete = known.is_complete
+        if is_complete.sum() < PROMPTS_MIN:
+            continue
+        part = prompts[name].where(is_complete)
+        vectors = np.stack([features(text, words) for text in part.texts])
+        found.append(Track(pools[name], part, vectors, known.where(is_complete)))
+    if not found:
+        raise BadData(f"no track has {PROMPTS_MIN} prompts whose outcome with every model of its pool is known")
+    return found
+
+
+def train(tracks: Sequence[Track], words: WordTable) -> Router:
+    """A router that knows these pools, and what can be said of others."""
+    lessons = [track.lessons() for track in tracks]
+    known = {}
+    for track, lesson in zip(tracks, lessons, strict=True):
+        strongest = int(np.argmax(lesson.score.mean(axis=0)))
+        unit_usd = float(np.float32(lesson.cost[:, strongest].mean()))
+        operating = calibrated(out_of_fold(lesson), lesson.score, lesson.cost, strongest, unit_usd)
+        known[track.pool.track] = KnownPool(track.pool.models, fit(lesson), operating, strongest, unit_usd)
+    return Router(words, known, fit_general(lessons))
+
+
+def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") -> Artifact:
+    """``counts``: of training prompts, by track."""
+    arrays: dict[str, NDArray[Any]] = {
+        "words/hashes": router.words.hashes,
+        "words/vectors": router.words.vectors,
+        "words/scale": router.words.scale,
+        "words/log_frequency": router.words.log_frequency,
+    }
+    arrays |= {f"general/{name}": getattr(router.general, name) for name in GeneralPredictor.names()}
+    tracks: dict[str, list[str]] = {}
+    for number, (track, pool) in enumerate(sorted(router.known.items())):
+        tracks[track] = list(pool.models)
+        arrays |= {f"{number}/{name}": getattr(pool.predictor, name) for name in PoolPredictor.names()}
+        arrays[f"{number}/aimed"] = pool.operating.aimed
+        arrays[f"{number}/certified"] = pool.operating.certified
+        arrays[f"{number}/unit"] = rounded(np.array([pool.strongest, pool.unit_usd]))
+    return Artifact(msgspec.json.encode(_About(tracks, dict(counts), sources), order="sorted"), arrays)
+
+
+def from_artifact(artifact: Artifact) -> Router:
+    """Raises BadArtifact for one whose arrays do not fit together."""
+    try:
+        about = msgspec.json.decode(artifact.about, type=_About)
+        arrays = artifact.arrays
+        words = words_in(artifact)
+        general = GeneralPredictor(*(arrays[f"general/{name}"] for name in GeneralPredictor.names()))
+        known = {
+            track: _pool(arrays, str(number), tuple(models))
+            for number, (track, models) in enumerate(sorted(about.tracks.items()))
+        }
+    except (KeyError, IndexError, ValueError, TypeError, msgspec.MsgspecError) as exc:
+        raise BadArtifact(f"it lacks something: {exc}") from exc
+    router = Router(words, known, general, artifact.version)
+    _check(router)
+    return router
+
+
+def words_in(artifact: Artifact) -> WordTable:
+    """Raises KeyError where it has none."""
+    arrays = artifact.arrays
+    return WordTable.of(
+        arrays["words/hashes"], arrays["words/vectors"], arrays["words/scale"], arrays["words/log_frequency"]
+    )
+
+
+def _pool(arrays: Mapping[str, NDArray[Any]], prefix: str, models: tuple[str, ...]) -> KnownPool:
+    predictor = PoolPredictor(*(arrays[f"{prefix}/{name}"] for name in PoolPredictor.names()))
+    operating = OperatingTable(arrays[f"{prefix}/aimed"], arrays[f"{prefix}/certified"])
+    strongest, unit_usd = arrays[f"{prefix}/unit"]
+    if len(predictor.quality_mean) != len(models):
+        raise ValueError(f"{len(models)} models have predictions for {len(predictor.quality_mean)}")
+    return KnownPool(models, predictor, operating, int(strongest), float(unit_usd))
+
+
+def _check(router: Router) -> None:
+    """Predict once: whatever does not fit together, or makes no number, is found here and not by a request."""
+    try:
+        for track, pool in router.known.items():
+            unknown = np.full(len(pool.models), np.nan)
+            asked = Pool(track, pool.models, unknown, unknown, unknown, unknown)
+            found = router.predict(router.features(["Which is it?"]), asked)
+            if not (np.isfinite(found.quality).all() and np.isfinite(found.cost).all()):
+                raise BadArtifact(f"its predictions for {track} are no numbers")
+    except (ValueError, IndexError) as exc:
+        raise BadArtifact(f"its arrays do not fit together: {exc}") from exc

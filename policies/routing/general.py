@@ -1,0 +1,82 @@
+"""What can be said of models that no router was trained on: from their averages and prices, and how hard the prompt is.
+
+Learned over all pools together: how much better or worse than usual every model does on a prompt (``ease``), how much
+more the better models gain by it than the weaker ones (``contrast``), and how much more than usual it costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.routing.pool import Pool
+from policies.routing.predictor import Floats, Predicted, opened, standardised, strangeness
+
+_LOG_COST_MAX = 3.0
+# A call of the public benchmarks: 0.15 thousand tokens in, 0.18 out. For pools of which only prices are known.
+_TOKENS_IN, _TOKENS_OUT = 150, 180
+_UNKNOWN_QUALITY = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class GeneralPredictor:
+    """Parameters with ``d`` features; see PoolPredictor for the first four and the last three.
+
+    ``weights``: (d, 3), of ease, contrast and log cost. ``cost_at_centre``: (1,), what log cost averages to.
+    """
+
+    feature_mean: Floats
+    feature_spread: Floats
+    feature_scale: Floats
+    feature_centre: Floats
+    weights: Floats
+    cost_at_centre: Floats
+    near_weights: Floats
+    near_means: Floats
+    gate: Floats
+
+    @classmethod
+    def names(cls) -> tuple[str, ...]:
+        """Of its arrays."""
+        return tuple(field.name for field in fields(cls))
+
+    def predict(self, features: Floats, pool: Pool) -> Predicted:
+        """``features``: (prompts, d)."""
+        quality, usd = completed(pool)
+        known = standardised(features, self.feature_mean, self.feature_spread, self.feature_scale) - self.feature_centre
+        nothing = np.zeros((len(known), 1))
+        measures = strangeness(
+            known + self.feature_centre, self.feature_scale, known @ self.near_weights, self.near_means, nothing
+        )
+        familiarity = opened(self.gate, measures)
+        ease, contrast, log_cost = (known @ self.weights).T.astype(np.float64) * familiarity
+        better = quality - quality.mean()
+        costs = np.exp(np.clip(log_cost, -_LOG_COST_MAX, _LOG_COST_MAX)) / float(self.cost_at_centre[0])
+        return Predicted(
+            np.clip(quality + ease[:, None] + contrast[:, None] * better, 0, 1),
+            usd * costs[:, None],
+            familiarity.astype(np.float64),
+        )
+
+
+def completed(pool: Pool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean quality and mean USD of every model: what is unknown follows from the prices of the pool."""
+    priced = (_TOKENS_IN * pool.usd_in + _TOKENS_OUT * pool.usd_out) / 1e6
+    usd = np.where(np.isnan(pool.usd), priced, pool.usd)
+    usd = np.where(np.isnan(usd), _or(np.nanmax(usd) if not np.isnan(usd).all() else np.nan, 0.0), usd)
+    is_known = ~np.isnan(pool.quality)
+    if is_known.all():
+        return pool.quality, usd
+    if not is_known.any():
+        # Dearer models are taken for better ones, as most of them are.
+        order = np.argsort(np.argsort(usd, kind="stable"), kind="stable")
+        return _UNKNOWN_QUALITY + 0.3 * order / max(len(usd) - 1, 1), usd
+    ranked = np.argsort(usd[is_known], kind="stable")
+    guessed = np.interp(usd, usd[is_known][ranked], np.maximum.accumulate(pool.quality[is_known][ranked]))
+    return np.where(is_known, pool.quality, guessed), usd
+
+
+def _or(value: float, otherwise: float) -> float:
+    return otherwise if np.isnan(value) else value

@@ -1,0 +1,68 @@
+"""At which point of its curve a router works, so that it loses no more quality than it may.
+
+A point is a ``lambda``: the model with the greatest ``quality - lambda * cost`` is called, predicted ones, cost in
+units of what the pool's strongest model costs on average. The loss of a choice is relative to the strongest model's
+quality: at a loss of 0.02 the mean score is 98 % of what always asking the strongest would have had.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.routing.certificate import CONFIDENCE, certify
+from policies.routing.predictor import Predicted
+
+Floats = NDArray[np.float64]
+
+#: Losses that a point is kept for: 0 to 20 % in steps of a quarter per cent.
+TARGETS = np.arange(0, 81) / 400
+LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-3, 1e2, 100)])
+STRONGEST = -1  # in place of a point: always the strongest model
+# What was measured is uncertain: the mean must be within the target by so many of its standard errors.
+_MARGIN = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class OperatingTable:
+    """Points for each of ``TARGETS``, as indices of ``LAMBDAS`` or ``STRONGEST``.
+
+    ``aimed``: the cheapest whose loss on calibration prompts was within the target. ``certified``: the boldest whose
+    loss is within it with 95 % confidence.
+    """
+
+    aimed: NDArray[np.int16]
+    certified: NDArray[np.int16]
+
+
+def row_of(loss_max: float) -> int:
+    """The target that is nearest to what was asked for, and no looser."""
+    return max(0, int(np.searchsorted(TARGETS, loss_max + 1e-9, side="right")) - 1)
+
+
+def choices(predicted: Predicted, point: int, strongest: int, unit_usd: float) -> NDArray[np.int64]:
+    """The model that is called for each prompt. The stranger a prompt, the less cost weighs against quality."""
+    if point == STRONGEST:
+        return np.full(len(predicted.quality), strongest, dtype=np.int64)
+    weight = LAMBDAS[point] * predicted.familiarity[:, None]
+    return np.asarray(np.argmax(predicted.quality - weight * predicted.cost / unit_usd, axis=1), dtype=np.int64)
+
+
+def calibrated(predicted: Predicted, score: Floats, cost: Floats, strongest: int, unit_usd: float) -> OperatingTable:
+    """The points for every target, by prompts whose outcomes are known and which no prediction was fitted to."""
+    rows = np.arange(len(score))
+    picks = [choices(predicted, point, strongest, unit_usd) for point in range(len(LAMBDAS))]
+    scores = np.array([score[rows, pick] for pick in picks])
+    costs = np.array([cost[rows, pick].mean() for pick in picks])
+    base = score[:, strongest]
+    aimed, certified = [], []
+    for target in TARGETS:
+        losses = (1 - target) * base - scores  # a mean of at most zero is a loss of at most the target
+        error = losses.std(axis=1) / np.sqrt(max(len(rows), 1))
+        is_within = losses.mean(axis=1) + _MARGIN * error <= 0
+        best = int(np.argmin(np.where(is_within, costs, np.inf)))
+        aimed.append(best if is_within[best] and costs[best] < cost[:, strongest].mean() else STRONGEST)
+        certified.append(certify(losses, 0.0, CONFIDENCE, 1 - float(target)).point)
+    return OperatingTable(np.array(aimed, np.int16), np.array(certified, np.int16))

@@ -1,0 +1,81 @@
+"""A trained router: which model of a pool to call for a prompt, within a stated loss of quality."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from policies.routing.features import features
+from policies.routing.general import GeneralPredictor, completed
+from policies.routing.operating import STRONGEST, OperatingTable, choices, row_of
+from policies.routing.pool import Pool
+from policies.routing.predictor import Floats, PoolPredictor, Predicted
+from policies.routing.words import WordTable
+
+
+@dataclass(frozen=True, slots=True)
+class KnownPool:
+    """A pool that the router was trained on; ``unit_usd``: what its strongest model costs on average."""
+
+    models: tuple[str, ...]
+    predictor: PoolPredictor
+    operating: OperatingTable
+    strongest: int
+    unit_usd: float
+
+
+class Chosen(NamedTuple):
+    """The model for each prompt, and whether the loss is certified at the point that chose."""
+
+    models: NDArray[np.int64]
+    is_certified: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Router:
+    """``version`` names its content."""
+
+    words: WordTable
+    known: Mapping[str, KnownPool]
+    general: GeneralPredictor
+    version: str = ""
+
+    def features(self, texts: Sequence[str]) -> Floats:
+        """(prompts, features)."""
+        if not texts:
+            return np.zeros((0, len(self.general.feature_mean)), np.float32)
+        return np.stack([features(text, self.words) for text in texts])
+
+    def predict(self, found: Floats, pool: Pool) -> Predicted:
+        """Quality and cost of every model of the pool: learned where it was trained on, else by what they are."""
+        known = self.known.get(pool.track)
+        general = self.general.predict(found, pool)
+        if known is None:
+            return general
+        learned = known.predictor.predict(found)
+        places = {model: place for place, model in enumerate(known.models)}
+        quality, cost = general.quality.copy(), general.cost.copy()
+        for column, model in enumerate(pool.models):
+            if (place := places.get(model)) is not None:
+                quality[:, column], cost[:, column] = learned.quality[:, place], learned.cost[:, place]
+        return Predicted(quality, cost, learned.familiarity)
+
+    def choose(self, predicted: Predicted, pool: Pool, loss_max: float, *, must_be_certified: bool = False) -> Chosen:
+        """The cheapest choices that keep the loss: as it was on calibration prompts, or only where it is certified.
+
+        Of a pool that nobody calibrated nothing is promised, and its strongest model is called.
+        """
+        known = self.known.get(pool.track)
+        quality, _ = completed(pool)
+        strongest = int(np.argmax(quality))
+        if known is None or known.models != pool.models:
+            return Chosen(np.full(len(predicted.quality), strongest, dtype=np.int64), False)
+        row = row_of(loss_max)
+        certified = int(known.operating.certified[row])
+        point = certified if must_be_certified else max(certified, int(known.operating.aimed[row]))
+        picked = choices(predicted, point, known.strongest, known.unit_usd)
+        return Chosen(picked, point == STRONGEST or point <= certified)
