@@ -84,7 +84,7 @@ def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") ->
     """``counts``: of training prompts, by track."""
     arrays: dict[str, NDArray[Any]] = {
         "words/hashes": router.words.hashes,
-        "words/vectors": router.words.vectors,
+        "words/vectors": router.words.stored,
         "words/scale": router.words.scale,
         "words/log_frequency": router.words.log_frequency,
     }

@@ -53,10 +53,12 @@ class Router:
     def predict(self, found: Floats, pool: Pool) -> Predicted:
         """Quality and cost of every model of the pool: learned where it was trained on, else by what they are."""
         known = self.known.get(pool.track)
+        learned = None if known is None else known.predictor.predict(found)
+        if learned is not None and known is not None and known.models == pool.models:
+            return learned
         general = self.general.predict(found, pool)
-        if known is None:
+        if learned is None or known is None:
             return general
-        learned = known.predictor.predict(found)
         places = {model: place for place, model in enumerate(known.models)}
         quality, cost = general.quality.copy(), general.cost.copy()
         for column, model in enumerate(pool.models):

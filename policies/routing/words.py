@@ -18,13 +18,14 @@ _COMMON = 0.01  # words in more documents than this weigh less than half
 
 @dataclass(frozen=True, slots=True)
 class WordTable:
-    """``hashes`` ascends; ``vectors`` is (words, dimensions) in units of ``scale``; ``log_frequency``: of documents."""
+    """``hashes`` ascends; ``vectors``: (words, dimensions); ``log_frequency``: of documents; the rest: see ``of``."""
 
     hashes: NDArray[np.uint64]
-    vectors: NDArray[np.int8]
-    scale: NDArray[np.float32]
+    vectors: NDArray[np.float32]
     log_frequency: NDArray[np.float32]
     weights: NDArray[np.float32]
+    stored: NDArray[np.int8]
+    scale: NDArray[np.float32]
 
     @classmethod
     def of(
@@ -34,9 +35,9 @@ class WordTable:
         scale: NDArray[np.float32],
         log_frequency: NDArray[np.float32],
     ) -> WordTable:
-        """Weights follow from frequencies: a word that is everywhere says little."""
-        weights = _COMMON / (_COMMON + np.exp(log_frequency))
-        return cls(hashes, vectors, scale, log_frequency, weights.astype(np.float32))
+        """Stored are vectors in units of ``scale``. Weights follow from frequencies: what is everywhere says little."""
+        weights = (_COMMON / (_COMMON + np.exp(log_frequency))).astype(np.float32)
+        return cls(hashes, vectors.astype(np.float32) * scale, log_frequency, weights, vectors, scale)
 
     @property
     def dimensions(self) -> int:
