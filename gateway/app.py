@@ -50,6 +50,7 @@ from gateway.background import Tasks
 from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
+from gateway.decide import FORESEEING
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
@@ -63,6 +64,7 @@ from gateway.jobs.unpriced import UnpricedModels
 from gateway.jobs.webhook import Webhook
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
+from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores import database, partitions
 from gateway.stores.admin_key_cache import AdminKeyCache
@@ -231,6 +233,8 @@ async def _build(
     background = Tasks()
     unix_s = stores.journal.clock.unix_s
     writer = DecisionWriter(stores.decisions, on_dropped=metrics.decisions_dropped.inc)
+    router = RouterFile(settings.router, lambda: not FORESEEING.isdisjoint(catalog.current.policies))
+    await router.refresh()
     unpriced = UnpricedModels(stores.outbox, background, unix_s=unix_s, announce=stores.alerts.announce)
     services = Services(
         catalog=lambda: catalog.current,
@@ -249,6 +253,7 @@ async def _build(
         are_orphans_charged_at_hold=settings.orphaned_charge == "hold",
         trusted_proxies=settings.trusted_proxies,
         decisions=writer if settings.decisions_days else None,
+        forecaster=router,
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
@@ -264,7 +269,8 @@ async def _build(
     framework.include_router(system_router(_readiness(catalog, stores)))
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
-    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), Job("probe", PROBE_INTERVAL_S, prober.probe))
+    looks = [Job("probe", PROBE_INTERVAL_S, prober.probe), Job("router", 1, router.refresh)]
+    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), *looks)
     if settings.decisions_days:
         writer.start()
     listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules))

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.domain import Bar, Caller, Decision, Deployment, Reason, Request, Route
+from gateway.domain import Bar, Caller, Decision, Deployment, Forecast, Reason, Request, Route
 from gateway.errors import (
     BadRequest,
     Forbidden,
@@ -20,7 +20,7 @@ from gateway.errors import (
     UnpricedModel,
 )
 from gateway.ports import Catalog
-from policies import lowest_latency, ordered, weighted
+from policies import cheapest_adequate, lowest_latency, ordered, weighted
 from policies.eligibility import LASTING, may_call, too_slow, why_not
 from policies.view import Policy, View
 
@@ -30,11 +30,18 @@ POLICIES: Mapping[str, Policy] = {
     "ordered": ordered.order,
     "weighted": weighted.order,
     "lowest_latency": lowest_latency.order,
+    "cheapest_adequate": cheapest_adequate.order,
 }
+#: Those that want to know what a router expects.
+FORESEEING = frozenset({"cheapest_adequate"})
 
 
 def _nothing(name: str) -> None:
     del name
+
+
+def _unforeseen(route: Route, candidates: Sequence[Deployment]) -> None:
+    del route, candidates
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,7 @@ class Moment:
 
     why_unavailable: Callable[[str], Reason | None] = _nothing
     first_token_p95_s: Callable[[str], float | None] = _nothing
+    forecast: Callable[[Route, Sequence[Deployment]], Forecast | None] = _unforeseen
     draw: float = 0.0
 
 
@@ -69,15 +77,21 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         return Decision(None, tuple(candidates), None, reasons)
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     slow = too_slow(candidates, route, measured)
+    foreseen = moment.forecast(route, candidates) if candidates and route.policy in FORESEEING else None
+    view = View(route, moment.draw, measured, foreseen)
     return Decision(
         route.name,
-        tuple(_in_order(candidates, request, View(route, moment.draw, measured), slow)) if candidates else (),
+        tuple(_in_order(candidates, request, view, slow)) if candidates else (),
         catalog.reference(route.baseline) if route.baseline else None,
         {**reasons, **slow},
         rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in LASTING),
         output_tokens_max_default=route.output_tokens_max_default,
         offered=tuple(offered),
         policy=route.policy,
+        router_version=foreseen.router_version if foreseen else None,
+        quality_loss_max=foreseen.quality_loss_max if foreseen else None,
+        predictions=foreseen.predictions if foreseen else {},
+        features=foreseen.features if foreseen else b"",
     )
 
 

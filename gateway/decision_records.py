@@ -35,6 +35,7 @@ def record_of(
         chosen=chosen,
         propensity=decision.propensity,
         baseline=decision.baseline.name if decision.baseline is not None else None,
+        features=decision.features,
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),

@@ -11,13 +11,24 @@ Streaming and not is the same path: a whole answer is a stream of one block. Wha
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from random import Random
 
 from gateway.admitting import Admissions
 from gateway.decide import Moment, nothing_left, weigh
 from gateway.decision_records import record_of
-from gateway.domain import NO_ROOM_TOLD, Call, Caller, Decision, Deployment, Outcome, Request, StoredResponse
+from gateway.domain import (
+    NO_ROOM_TOLD,
+    Call,
+    Caller,
+    Decision,
+    Deployment,
+    Forecast,
+    Outcome,
+    Request,
+    Route,
+    StoredResponse,
+)
 from gateway.entries import Attempt
 from gateway.errors import (
     BadRequest,
@@ -59,7 +70,7 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        decision = weigh(services.catalog(), request, caller, self._moment())
+        decision = weigh(services.catalog(), request, caller, self._moment(request, dialect))
         decided_s = services.clock.unix_s()
         try:
             decision = await self._of_use(request, caller, decision)
@@ -108,9 +119,15 @@ class Pipeline:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
 
-    def _moment(self) -> Moment:
+    def _moment(self, request: Request, dialect: Dialect) -> Moment:
         now_s = self._services.clock.monotonic_s()
+        forecaster = self._services.forecaster
+
+        def forecast(route: Route, candidates: Sequence[Deployment]) -> Forecast | None:
+            return None if forecaster is None else forecaster.forecast(route, candidates, request, dialect.question())
+
         return Moment(
+            forecast=forecast,
             why_unavailable=lambda name: self.health.why_unavailable(name, now_s),
             first_token_p95_s=lambda name: self.first_tokens.p95_s(name, now_s),
             draw=self._random.random(),

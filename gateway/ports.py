@@ -18,7 +18,9 @@ from gateway.domain import (
     DecisionRecord,
     Deployment,
     Endpoint,
+    Forecast,
     LedgerEntry,
+    Request,
     Room,
     Route,
     StoredResponse,
@@ -177,6 +179,18 @@ class Dialect(Protocol):
     def input_text(self) -> str:
         """All text of the prompt, for counting when the upstream reports no usage."""
 
+    def question(self) -> str:
+        """What is asked, for whoever judges how hard it is."""
+
+
+class Forecaster(Protocol):
+    """Expects how good the answers of deployments will be, and what they cost."""
+
+    def forecast(
+        self, route: Route, candidates: Sequence[Deployment], request: Request, question: str
+    ) -> Forecast | None:
+        """``None`` where nothing can be told. Never raises, and takes a millisecond or two."""
+
 
 class Rules(Protocol):
     """Which budgets and limits a call draws on, by the rules in force in this process."""
@@ -324,3 +338,4 @@ class Services:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()  # whose X-Forwarded-For is believed
     are_orphans_charged_at_hold: bool = False  # else at their input and what was seen of the output
     decisions: DecisionLog | None = None  # None: none are kept
+    forecaster: Forecaster | None = None  # None: nothing is foreseen

@@ -53,6 +53,7 @@ class Settings:
     alert_spend_multiple: float = 3.0  # of the same hours a week before; more is told
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     decisions_days: int = 90  # how long decisions of routes are kept; 0: none are
+    router: Path | None = None  # the trained router of cheapest_adequate; None: the one that ships
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
@@ -89,12 +90,14 @@ class Settings:
             alert_spend_multiple=_multiple("alert_spend_multiple", texts, 3.0),
             trusted_proxies=_networks("trusted_proxies", texts),
             decisions_days=_integer("decisions_days", texts, 90, least=0, most=DECISIONS_DAYS_MAX),
+            router=Path(texts["router"]).expanduser() if "router" in texts else None,
         )
 
     def to_environment(self) -> dict[str, str]:
         """The OBOL_* variables that make the same settings in another process."""
         texts = {
             "catalog": "" if self.catalog is None else str(self.catalog),
+            "router": "" if self.router is None else str(self.router),
             "cors_origins": ",".join(self.cors_origins),
             "trusted_proxies": ",".join(map(str, self.trusted_proxies)),
             "content_logging": "1" if self.content_logging else "0",

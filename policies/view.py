@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from gateway.domain import Deployment, Request, Route
+from gateway.domain import Deployment, Forecast, Request, Route
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,13 @@ class View:
     """All that a policy may look at besides the request and its candidates.
 
     ``draw``: chance, handed in: one number in [0, 1) for each request. ``first_token_p95_s``: by deployment, of those
-    that were seen often enough lately (``policies/first_token.py``).
+    that were seen often enough lately (``policies/first_token.py``). ``forecast``: for policies that foresee.
     """
 
     route: Route
     draw: float = 0.0
     first_token_p95_s: Mapping[str, float] = field(default_factory=dict)
+    forecast: Forecast | None = None
 
 
 #: All candidates, in the order in which they are to be tried: the first answers, the others are its fallbacks.

@@ -24,6 +24,8 @@ _SPELLED = frozenset(
 )
 REGIONS_HEADER = "x-obol-regions"
 REQUIRED_TAGS_HEADER = "x-obol-require-tags"
+QUALITY_HEADER = "x-obol-quality"
+LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
 
 
@@ -75,6 +77,17 @@ def _labels(header: str, stated: Sequence[str] | None) -> frozenset[str]:
             code="invalid_value",
         )
     return frozenset(stated)
+
+
+def asked_loss(stated: Sequence[str] | None) -> float | None:
+    """How much quality the client lets go, by its header; ``None`` for one that it did not send. Raises BadRequest."""
+    if stated is None:
+        return None
+    if len(stated) != 1 or (loss := LOSSES.get(stated[0].lower())) is None:
+        raise BadRequest(
+            f"Invalid '{QUALITY_HEADER}': expected {', '.join(LOSSES)}.", param=QUALITY_HEADER, code="invalid_value"
+        )
+    return loss
 
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:

@@ -13,6 +13,7 @@ import msgspec
 
 from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
+from gateway.api.question import question
 from gateway.api.translated import TranslatedReader
 from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
 from gateway.ports import ReplyReader
@@ -98,6 +99,9 @@ class ClientDialect:
 
     def input_text(self) -> str:
         return self._native.input_text()
+
+    def question(self) -> str:
+        return question(self._request.body.fields)
 
     def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)

@@ -8,10 +8,18 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
-from gateway.api.arrival import REGIONS_HEADER, REQUIRED_TAGS_HEADER, Arrival, asked_placement
+from gateway.api.arrival import (
+    QUALITY_HEADER,
+    REGIONS_HEADER,
+    REQUIRED_TAGS_HEADER,
+    Arrival,
+    asked_loss,
+    asked_placement,
+)
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
 from gateway.api.count_tokens import COUNTING, Counted, can_upstream_count, count_here, is_left_to_us
@@ -49,8 +57,9 @@ _TRAVELLING = {
 }
 _TRAVELLING_PARAMETERS = frozenset({"beta"})
 _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
-_REQUIRED_TAGS_HEADER = REQUIRED_TAGS_HEADER.encode()
-_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER})  # of words, with commas between them
+_REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
+# Of words, with commas between them.
+_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER})
 
 
 class ModelCalls:
@@ -109,7 +118,9 @@ class ModelCalls:
             placement=asked_placement(lists.get(_REGIONS_HEADER), lists.get(_REQUIRED_TAGS_HEADER)),
             is_route=lambda model: catalog.route(model) is not None,
         )
-        return APIS[endpoint].parse(arrival)
+        request = APIS[endpoint].parse(arrival)
+        loss_max = asked_loss(lists.get(_QUALITY_HEADER))
+        return request if loss_max is None else replace(request, quality_loss_max=loss_max)
 
     async def _answer_while_listening(
         self, request: Request, caller: Caller, exchange: _Exchange, receive: Receive

@@ -14,6 +14,7 @@ from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
 from gateway.domain import (
     NANO,
+    QUALITY_LOSS_MAX,
     Capability,
     Deployment,
     Endpoint,
@@ -202,6 +203,7 @@ class _Builder:
             speaks=_dialects(self.part.providers[part.provider]),
             lacks=_lacks(part, listed),
             region=part.region,
+            quality=part.quality,
             tags=frozenset(part.tags),
         )
 
@@ -277,6 +279,7 @@ def _route(name: str, part: RoutePart) -> Route:
         weights=dict(part.weights or {}),
         placement=Placement(frozenset(part.regions or ()), frozenset(part.tags or ())),
         first_token_p95_s_max=part.first_token_p95_s_max,
+        quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
     )
 
 

@@ -133,6 +133,8 @@ Mode = Literal[
     "rerank",
 ]
 ImageSize = Annotated[str, AfterValidator(_is_image_size)]
+Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
+Quality = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400)]
 
 
@@ -283,6 +285,7 @@ class DeploymentPart(LimitsPart):
     context_tokens_max: Limit | None = None
     output_tokens_max: Limit | None = None
     asks_stream_usage: bool = True
+    quality: Quality | None = None
     capabilities: tuple[Capability, ...] | None = None
     region: Label | None = None
     tags: tuple[Label, ...] = ()
@@ -306,13 +309,20 @@ class DeploymentPart(LimitsPart):
 
 class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
-    policy: Literal["ordered", "weighted", "lowest_latency"] = "ordered"
+    policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate"] = "ordered"
+    quality_loss_max: Share | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None
     tags: Labels | None = None
     first_token_p95_s_max: Seconds | None = None
     baseline: Name | None = None
     output_tokens_max_default: Limit | None = None
+
+    @model_validator(mode="after")
+    def _states_a_loss_that_its_policy_can_keep(self) -> RoutePart:
+        if self.quality_loss_max is not None and self.policy != "cheapest_adequate":
+            raise PydanticCustomError("idle_loss", "only policy: cheapest_adequate has a quality_loss_max")
+        return self
 
     @model_validator(mode="after")
     def _has_weights_that_can_be_drawn_from(self) -> RoutePart:

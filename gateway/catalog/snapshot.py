@@ -63,6 +63,11 @@ class CatalogSnapshot:
     def route(self, name: str) -> Route | None:
         return self.routes.get(name)
 
+    @property
+    def policies(self) -> frozenset[str]:
+        """Those that routes have."""
+        return frozenset(route.policy for route in self.routes.values())
+
     def deployment(self, name: str) -> Deployment | None:
         """The deployment of that name, or the one that a wildcard makes of it."""
         found = self.deployments.get(name)

@@ -36,6 +36,7 @@ FLAGS = {
         "what alerts are signed with; a flag shows in the process list, so set the variable",
     ),
     "alert_spend_multiple": ("N", "of the same hours a week before; a team that spends more is told of (3)"),
+    "router": ("FILE", "a trained router for routes with policy cheapest_adequate (the one that ships)"),
     "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
 }
 STORE_FLAGS = ("data_dir", "database_url", "redis_url")

@@ -24,6 +24,7 @@ from gateway.domain.budget import (
 from gateway.domain.catalog import (
     ANYWHERE,
     LABEL,
+    QUALITY_LOSS_MAX,
     Capability,
     Deployment,
     Endpoint,
@@ -33,7 +34,7 @@ from gateway.domain.catalog import (
     Timeouts,
     UpstreamLimits,
 )
-from gateway.domain.decisions import Considered, DecisionRecord, Prediction, Rates
+from gateway.domain.decisions import Considered, DecisionRecord, Forecast, Prediction, Rates
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 from gateway.domain.request import (
@@ -60,6 +61,7 @@ __all__ = [
     "NANO",
     "NO_CLAIMS",
     "NO_ROOM_TOLD",
+    "QUALITY_LOSS_MAX",
     "Actor",
     "Admission",
     "AnswerForm",
@@ -81,6 +83,7 @@ __all__ = [
     "Deployment",
     "Dimension",
     "Endpoint",
+    "Forecast",
     "LedgerEntry",
     "Limit",
     "LimitClaim",

@@ -9,6 +9,8 @@ from enum import StrEnum
 
 from gateway.domain.money import Tariff
 
+QUALITY_LOSS_MAX = 0.02
+
 
 class Endpoint(StrEnum):
     """The operation, as its path below /v1 with us and below the provider's base URL with upstreams."""
@@ -137,6 +139,7 @@ class Deployment:
     lacks: frozenset[Capability] = frozenset()
     region: str | None = None
     tags: frozenset[str] = frozenset()
+    quality: float | None = None  # 0..1, as its operator knows it
 
     def asked_as(self, endpoint: Endpoint) -> Endpoint | None:
         """What a request to our endpoint becomes on its way there: itself, a translation, ``None`` if neither can be.
@@ -161,7 +164,7 @@ class Route:
 
     ``output_tokens_max_default`` is sent along where a client states no maximum of its own. ``weights``: the shares of
     the policy ``weighted``, 1 where none is stated. ``first_token_p95_s_max`` is a target: who is slower serves only
-    where nobody else does.
+    where nobody else does. ``quality_loss_max``: the share of quality that the policy ``cheapest_adequate`` may lose.
     """
 
     name: str
@@ -172,3 +175,4 @@ class Route:
     weights: Mapping[str, float] = field(default_factory=dict)
     placement: Placement = ANYWHERE
     first_token_p95_s_max: float | None = None
+    quality_loss_max: float = QUALITY_LOSS_MAX

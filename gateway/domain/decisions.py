@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+
 import msgspec
 
 
@@ -21,6 +24,22 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
     quality_low: float | None = None
     quality_high: float | None = None
     expected_cost_nusd: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What a router expects of a route's deployments for one question.
+
+    ``cost_weight``: how much quality a nano-dollar is worth, where that was calibrated for the route; ``None``: it was
+    not, or nothing is certified. ``quality_loss_max``: the loss that is kept. ``features``: what the router saw.
+    """
+
+    router_version: str
+    predictions: Mapping[str, Prediction]  # by deployment name
+    quality_loss_max: float
+    cost_weight: float | None = None
+    is_certified: bool = False
+    features: bytes = b""
 
 
 class Considered(msgspec.Struct, frozen=True, gc=False):

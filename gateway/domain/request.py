@@ -97,6 +97,7 @@ class Request:
     needs: frozenset[Capability] = frozenset()
     media_bytes: int = 0
     placement: Placement = ANYWHERE  # what the client itself wants of where it is answered
+    quality_loss_max: float | None = None  # ... and of how much quality it may lose; None: as its route says
 
     @property
     def text_tokens(self) -> int:
@@ -174,3 +175,4 @@ class Decision:
     router_version: str | None = None
     quality_loss_max: float | None = None
     predictions: Mapping[str, Prediction] = field(default_factory=dict)  # by deployment name
+    features: bytes = b""

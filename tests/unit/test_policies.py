@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline_parts import deployment, request
 
 from gateway.decide import POLICIES
-from gateway.domain import Route
+from gateway.domain import Forecast, Prediction, Route
 from policies import lowest_latency, weighted
 from policies.lowest_latency import EXPLORED_SHARE
 from policies.view import View
@@ -119,3 +119,34 @@ def test_lowest_latency_explores_all_that_are_not_known_alike(unmeasured):
 
 def test_lowest_latency_spends_no_request_on_exploring_that_cannot_measure():
     assert order(lowest_latency.order, "ab", 0.0, p95_s={"b": 1.0}, asked=ASKED) == "ba"
+
+
+def foreseen(order_of, *, cost_weight=None, loss_max=0.1):
+    """The order of deployments with these qualities and costs."""
+    predictions = {name: Prediction(quality=q, expected_cost_nusd=c) for name, (q, c) in order_of.items()}
+    view = View(Route("auto", tuple(NAMES)), forecast=Forecast("v", predictions, loss_max, cost_weight))
+    return "".join(one.name for one in POLICIES["cheapest_adequate"]([CANDIDATES[n] for n in order_of], ASKED, view))
+
+
+def test_the_cheapest_that_is_adequate_comes_first_and_what_is_not_adequate_last():
+    found = foreseen({"a": (0.9, 100), "b": (0.85, 10), "c": (0.5, 1), "d": (0.7, 2), "e": (0.86, 10)})
+    assert found == "ebadc"
+
+
+def test_at_no_loss_the_best_comes_first_and_of_equals_the_cheaper():
+    assert foreseen({"a": (0.9, 100), "b": (0.9, 10), "c": (0.89, 1)}, loss_max=0.0) == "bac"
+
+
+def test_what_cost_weighs_decides_where_that_is_calibrated():
+    qualities = {"a": (0.9, 100), "b": (0.8, 10), "c": (0.5, 1)}
+    assert foreseen(qualities, cost_weight=0.0) == "abc"
+    assert foreseen(qualities, cost_weight=0.002) == "bac"
+    assert foreseen(qualities, cost_weight=0.1) == "cba"
+
+
+def test_equal_prices_and_prices_of_zero_are_decided_by_quality():
+    assert foreseen({"a": (0.5, 0), "b": (0.9, 0), "c": (0.89, 0)}) == "bca"
+
+
+def test_without_a_forecast_the_order_of_the_catalog_holds():
+    assert order(POLICIES["cheapest_adequate"], "cab") == "cab"

@@ -6,7 +6,7 @@ import re
 
 import numpy as np
 import pytest
-from hypothesis import example, given
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from router_parts import word_table
 
@@ -18,6 +18,7 @@ TOKEN = re.compile(rb"[a-z\x80-\xff]+|[0-9]+|[^\sa-z0-9\x80-\xff]")
 texts = st.text(st.characters(), max_size=300)  # lone surrogates too
 
 
+@settings(suppress_health_check=[HealthCheck.too_slow])
 @given(texts)
 @example("")
 @example("\ud800")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 
 import numpy as np
 
@@ -15,8 +16,10 @@ from policies.routing.words import WordTable
 
 EASY = ["colour", "name", "city", "river", "capital", "animal", "fruit", "number", "letter", "word", "day", "month"]
 HARD = ["integral", "theorem", "manifold", "eigenvalue", "entropy", "covenant", "tort", "isotope", "enthalpy", "lemma"]
-SMALL, LARGE = "small", "large"
-POOL = Pool("world", (LARGE, SMALL), np.array([0.9, 0.6]), np.array([0.01, 0.001]), *np.full((2, 2), np.nan))
+# The large model answers nine of ten, the small one nine of ten easy questions and one of ten hard ones.
+RATES = {"large": (0.9, 0.9), "small": (0.9, 0.1)}
+COSTS = {"large": 0.01, "small": 0.001}
+POOL = Pool("world", ("large", "small"), np.array([0.9, 0.6]), np.array([0.01, 0.001]), *np.full((2, 2), np.nan))
 
 
 def word_table(dimensions: int = 8) -> WordTable:
@@ -39,16 +42,32 @@ def prompts_of(count: int, seed: int = 0) -> tuple[list[str], np.ndarray]:
     return texts, is_hard
 
 
-def a_track(count: int = 400, seed: int = 0, words: WordTable | None = None) -> Track:
-    """The large model answers nine of ten, the small one nine of ten easy ones and one of ten hard ones."""
+def a_track(
+    count: int = 400,
+    seed: int = 0,
+    words: WordTable | None = None,
+    *,
+    track: str = "world",
+    costs: Mapping[str, float] = COSTS,
+    rates: Mapping[str, tuple[float, float]] = RATES,
+) -> Track:
+    """Questions with every model's outcome. ``costs`` in USD; ``rates``: what it gets right of easy and of hard."""
     chance = np.random.default_rng(seed)
     texts, is_hard = prompts_of(count, seed)
-    right = np.stack([np.full(count, 0.9), np.where(is_hard, 0.1, 0.9)], axis=1)
-    score = (chance.random((count, 2)) < right).astype(float)
-    cost = np.array([0.01, 0.001]) * np.exp(chance.normal(0, 0.1, (count, 2)))
-    nothing = np.full((count, 2), np.nan)
+    models = tuple(sorted(rates))
+    right = np.stack([np.where(is_hard, rates[one][1], rates[one][0]) for one in models], axis=1)
+    score = (chance.random(right.shape) < right).astype(float)
+    cost = np.array([costs[one] for one in models]) * np.exp(chance.normal(0, 0.1, right.shape))
+    nothing = np.full(right.shape, np.nan)
+    unknown = np.full(len(models), np.nan)
+    pool = Pool(track, models, score.mean(axis=0), cost.mean(axis=0), unknown, unknown)
     pids = tuple(f"{seed}-{number}" for number in range(count))
     labels = {"domain": tuple("hard" if one else "easy" for one in is_hard)}
     table = words or word_table()
     vectors = np.stack([features(text, table) for text in texts])
-    return Track(POOL, Prompts("world", pids, tuple(texts), labels), vectors, Outcomes(score, cost, nothing, nothing))
+    return Track(
+        POOL if rates is RATES else pool,
+        Prompts(track, pids, tuple(texts), labels),
+        vectors,
+        Outcomes(score, cost, nothing, nothing),
+    )

@@ -1,0 +1,74 @@
+"""The router in force in a process: read when a route first wants one, and again when its file changes."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from gateway.domain import Deployment, Forecast, Request, Route
+
+if TYPE_CHECKING:
+    from policies.routing.router import Router
+
+_log = logging.getLogger("obol.router")
+
+
+class RouterFile:
+    """``forecast`` is the path's; ``refresh`` keeps what it needs ready. numpy is imported with the first router."""
+
+    def __init__(self, path: Path | None, is_wanted: Callable[[], bool]) -> None:
+        """``path``: None for the router that ships with the package. ``is_wanted``: whether any route asks for one."""
+        self._path = path
+        self._is_wanted = is_wanted
+        self._router: Router | None = None
+        self._seen: tuple[int, int] | None = None
+
+    @property
+    def version(self) -> str | None:
+        """Of the router in force."""
+        return self._router.version if self._router is not None else None
+
+    async def refresh(self) -> None:
+        """Read the file if it has changed. A bad one is logged, and the last good router stays in force."""
+        if self._is_wanted():
+            await asyncio.to_thread(self._refresh)
+
+    def _refresh(self) -> None:
+        from gateway.router.artifact import DEFAULT, BadArtifact, read  # noqa: PLC0415 - numpy
+        from gateway.router.training import from_artifact  # noqa: PLC0415
+
+        path = self._path or DEFAULT
+        try:
+            status = path.stat()
+            seen = (status.st_mtime_ns, status.st_size)
+            if seen == self._seen:
+                return
+            self._seen = seen
+            router = from_artifact(read(path))
+        except (BadArtifact, OSError) as exc:
+            _log.error("the router is refused, %s stays in force: %s", self.version or "none", exc)
+            return
+        _log.info("router %s is in force, after %s", router.version, self.version)
+        self._router = router
+
+    def forecast(
+        self, route: Route, candidates: Sequence[Deployment], request: Request, question: str
+    ) -> Forecast | None:
+        """What the router expects of them; ``None`` while there is none."""
+        if self._router is None:
+            return None
+        from policies.routing.forecast import forecast  # noqa: PLC0415 - numpy
+
+        wished = request.quality_loss_max
+        return forecast(
+            self._router,
+            route,
+            candidates,
+            question,
+            input_tokens=request.text_tokens,
+            output_tokens_max=request.output_tokens_max,
+            quality_loss_max=route.quality_loss_max if wished is None else wished,
+        )

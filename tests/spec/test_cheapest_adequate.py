@@ -1,0 +1,179 @@
+"""A route whose router was calibrated on its own deployments: hard questions go up, easy ones go down."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+import openai
+import pytest
+from router_parts import a_track, prompts_of, word_table
+from running_gateway import Gateway, UpstreamProcess, until
+
+from gateway.router import artifact
+from gateway.router.training import to_artifact, train
+
+# Dollars per million tokens, in and out; what each answers right of easy and hard questions.
+DEPLOYMENTS = {
+    "tiny": ((0.1, 0.2), (0.90, 0.05)),
+    "small": ((0.5, 1.0), (0.90, 0.10)),
+    "medium": ((2.0, 4.0), (0.90, 0.60)),
+    "large": ((8.0, 16.0), (0.90, 0.95)),
+}
+TOKENS_IN, TOKENS_OUT = 9, 8
+CATALOG = """
+providers:
+  up: {kind: openai_compatible, base_url: "UPSTREAM", api_key: sk-up}
+deployments:
+DEPLOYMENTS
+routes:
+  world:
+    deployments: [large, medium, small, tiny]
+    policy: cheapest_adequate
+    quality_loss_max: 0.1
+    baseline: large
+  strange: {deployments: [large, stated], policy: cheapest_adequate, baseline: large}
+"""
+
+
+def usd(name: str) -> float:
+    (usd_in, usd_out), _ = DEPLOYMENTS[name]
+    return (TOKENS_IN * usd_in + TOKENS_OUT * usd_out) / 1e6
+
+
+@pytest.fixture(scope="module")
+def router(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Trained on what the route's own deployments made of questions."""
+    words = word_table()
+    names = tuple(sorted(DEPLOYMENTS))
+    rates = {name: right for name, (_, right) in DEPLOYMENTS.items()}
+    track = a_track(3000, words=words, track="world", costs={name: usd(name) for name in names}, rates=rates)
+    path = tmp_path_factory.mktemp("router") / "router.obol"
+    artifact.write(to_artifact(train([track], words), {"world": 3000}), path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def routing(
+    gateway: Gateway, upstream: UpstreamProcess, router: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway of its own on the stores of the first."""
+    lines = [
+        f"  - {{name: {name}, provider: up, model: {name}, price: {{input: {i}, output: {o}}}}}"
+        for name, ((i, o), _) in DEPLOYMENTS.items()
+    ]
+    lines.append("  - {name: stated, provider: up, model: stated, price: {input: 1, output: 1}, quality: 0.9}")
+    catalog = CATALOG.replace("UPSTREAM", upstream.base_url).replace("DEPLOYMENTS", "\n".join(lines))
+    folder = tmp_path_factory.mktemp("routing")
+    running = Gateway(folder, catalog, OBOL_ROUTER=str(router), **gateway.store_urls)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def client(routing: Gateway) -> Iterator[openai.OpenAI]:
+    key = routing.make_key()["key"]
+    with openai.OpenAI(base_url=routing.base_url, api_key=key, max_retries=0) as client:
+        yield client
+
+
+def ask(client: openai.OpenAI, text: str, model: str = "world", **options: Any) -> tuple[str, str]:
+    """The deployment that answered and the request's id."""
+    raw = client.chat.completions.with_raw_response.create(
+        model=model, messages=[{"role": "system", "content": "Be short."}, {"role": "user", "content": text}], **options
+    )
+    return raw.headers["x-obol-deployment"], raw.headers["x-request-id"]
+
+
+def test_hard_questions_go_up_and_easy_ones_down_and_savings_are_what_they_are_by_hand(
+    routing: Gateway, client: openai.OpenAI
+) -> None:
+    texts, is_hard = prompts_of(120, seed=5)
+    answered = [ask(client, text) for text in texts]
+    went = np.array([name for name, _ in answered])
+    assert np.isin(went[~is_hard], ["tiny", "small"]).mean() > 0.7
+    assert np.isin(went[is_hard], ["tiny", "small"]).mean() < 0.25
+    assert np.mean([usd(name) for name in went[is_hard]]) > 3 * np.mean([usd(name) for name in went[~is_hard]])
+    saved = 0
+    for name, request_id in answered:
+        (entry,) = routing.ledger(request=request_id)
+        (usd_in, usd_out), _ = DEPLOYMENTS[name]
+        (base_in, base_out), _ = DEPLOYMENTS["large"]
+        tokens = entry["input_tokens"], entry["output_tokens"]
+        cost, baseline = (
+            sum(count * Decimal(str(rate)) * 1000 for count, rate in zip(tokens, rates, strict=True))
+            for rates in ((usd_in, usd_out), (base_in, base_out))
+        )
+        assert (entry["deployment"], entry["cost_nusd"]) == (name, -(-cost // 1))
+        assert entry["baseline_nusd"] == -(-baseline // 1)
+        saved += entry["baseline_nusd"] - entry["cost_nusd"]
+    assert saved > 0
+
+
+def test_what_was_foreseen_is_on_the_record_and_the_prompt_is_not(
+    routing: Gateway, client: openai.OpenAI, router: Path
+) -> None:
+    text = prompts_of(1, seed=9)[0][0]
+    name, request_id = ask(client, text)
+    record = until(lambda: found(routing, request_id), "the decision is recorded")
+    assert (record["chosen"], record["policy"]) == (name, "cheapest_adequate")
+    assert record["router_version"] == artifact.read(router).version
+    assert record["quality_loss_max"] == 0.1
+    assert all(0 <= one["quality"] <= 1.1 for one in record["candidates"])
+    assert all(one["expected_cost_nusd"] > 0 for one in record["candidates"])
+    assert text not in str(record)
+
+
+def found(routing: Gateway, request_id: str) -> dict[str, Any] | None:
+    answer = routing.admin("GET", f"decisions/{request_id}")
+    record: dict[str, Any] | None = answer.json() if answer.status_code == 200 else None
+    return record
+
+
+def test_a_client_may_ask_for_the_best_and_for_economy(client: openai.OpenAI) -> None:
+    texts, is_hard = prompts_of(40, seed=6)
+    easy = [text for text, hard in zip(texts, is_hard, strict=True) if not hard]
+    best = [ask(client, text, extra_headers={"x-obol-quality": "best"})[0] for text in easy]
+    economy = [ask(client, text, extra_headers={"x-obol-quality": "Economy"})[0] for text in easy]
+    assert sum(map(usd, economy)) < sum(map(usd, best))
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", extra_headers={"x-obol-quality": "cheap"})
+    assert refused.value.code == "invalid_value"
+
+
+def test_deployments_that_nobody_calibrated_are_judged_by_what_the_catalog_says_of_them(client: openai.OpenAI) -> None:
+    """``large`` has no stated quality: it is taken to be as good as what is known, and so the cheaper one is enough."""
+    assert ask(client, "What is the integral of the manifold?", model="strange")[0] == "stated"
+
+
+def test_a_damaged_router_changes_nothing(routing: Gateway, client: openai.OpenAI, router: Path) -> None:
+    whole = router.read_bytes()
+    text = next(text for text, hard in zip(*prompts_of(20, seed=7), strict=True) if not hard)
+    before = ask(client, text)[0]
+    router.write_bytes(whole[:-100])
+    try:
+        until(lambda: b"the router is refused" in routing.log.read_bytes(), "the damaged router is noticed")
+        assert ask(client, text)[0] == before
+    finally:
+        router.write_bytes(whole)
+
+
+def test_a_large_prompt_is_routed_without_delay_worth_the_name(client: openai.OpenAI) -> None:
+    name, _ = ask(client, "word " * 40_000)
+    assert name in DEPLOYMENTS
+
+
+def test_an_empty_question_and_one_of_tools_alone_are_routed(routing: Gateway) -> None:
+    key = routing.make_key()["key"]
+    with httpx.Client(base_url=routing.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as http:
+        for fields in ({}, {"tools": [{"type": "function", "function": {"name": "f", "parameters": {}}}]}):
+            body = {"model": "world", "messages": [{"role": "user", "content": ""}], **fields}
+            answer = http.post("/v1/chat/completions", json=body)
+            assert (answer.status_code, answer.headers["x-obol-deployment"] in DEPLOYMENTS) == (200, True)
