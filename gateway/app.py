@@ -39,6 +39,7 @@ from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.teams import add_teams
+from gateway.api.explain import explain_router
 from gateway.api.feedback import feedback_router
 from gateway.api.me import me_router
 from gateway.api.model_calls import ModelCalls
@@ -258,6 +259,7 @@ async def _build(
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
+    framework.include_router(explain_router(services, pipeline, settings.body_bytes_max))
     framework.include_router(stored_responses_router(services))
     flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)

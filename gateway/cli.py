@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import json
 import os
 import sys
 from collections.abc import Iterator, Sequence
@@ -70,6 +71,12 @@ def _parser() -> argparse.ArgumentParser:
     ask.add_argument("prompt")
     ask.add_argument("--model", default="auto", help="a route or a deployment (auto)")
     ask.add_argument("--url", help="the gateway's address (that of the data folder)")
+
+    explain = add_command(commands, "explain", "show whom a route would ask, and why", _explain, CLIENT_FLAGS)
+    explain.add_argument("prompt")
+    explain.add_argument("--model", default="auto", help="a route (auto)")
+    explain.add_argument("--json", action="store_true", help="as JSON")
+    explain.add_argument("--url", help="the gateway's address (that of the data folder)")
 
     ledger = commands.add_parser("ledger", help="what was spent").add_subparsers(required=True, metavar="COMMAND")
     tail = add_command(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
@@ -173,6 +180,15 @@ def _try(options: argparse.Namespace, settings: Settings) -> int:
     from gateway.commands.gateway_client import GatewayClient  # noqa: PLC0415
 
     print(ask(GatewayClient(settings, options.url), options.prompt, options.model))
+    return 0
+
+
+def _explain(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands.gateway_client import GatewayClient  # noqa: PLC0415
+
+    messages = [{"role": "user", "content": options.prompt}]
+    told = GatewayClient(settings, options.url).explain({"model": options.model, "messages": messages})
+    print(json.dumps(told, ensure_ascii=False, indent=2) if options.json else told["text"])
     return 0
 
 

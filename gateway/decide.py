@@ -92,6 +92,8 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         quality_loss_max=foreseen.quality_loss_max if foreseen else None,
         predictions=foreseen.predictions if foreseen else {},
         features=foreseen.features if foreseen else b"",
+        cost_weight=foreseen.cost_weight if foreseen else None,
+        is_certified=foreseen.is_certified if foreseen else False,
     )
 
 

@@ -70,7 +70,7 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        decision = weigh(services.catalog(), request, caller, self._moment(request, dialect))
+        decision = self.weigh(request, dialect, caller)
         decided_s = services.clock.unix_s()
         try:
             decision = await self._of_use(request, caller, decision)
@@ -82,6 +82,10 @@ class Pipeline:
             raise
         self._record(request, caller, decision, answer.deployment, decided_s)
         return answer
+
+    def weigh(self, request: Request, dialect: Dialect, caller: Caller) -> Decision:
+        """What is decided for the request as things stand. Raises ModelNotFound and Forbidden."""
+        return weigh(self._services.catalog(), request, caller, self._moment(request, dialect))
 
     async def _of_use(self, request: Request, caller: Caller, decision: Decision) -> Decision:
         """The decision with the candidates that can go on from what the request goes on from. Raises GatewayError."""

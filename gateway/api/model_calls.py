@@ -31,7 +31,7 @@ from gateway.error_objects import ErrorShape, error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, ShuttingDown
 from gateway.ids import new_request_id
 from gateway.pipeline import Answer, Pipeline
-from gateway.ports import Clock, Services
+from gateway.ports import Catalog, Clock, Services
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -77,7 +77,7 @@ class ModelCalls:
             caller = await authenticate(scope, self._services.keys, self._services.trusted_proxies)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
-            request = self._parse(endpoint, exchange.request_id, scope, data)
+            request = read_request(self._services.catalog(), endpoint, exchange.request_id, scope, data)
             serve = self._count if endpoint in COUNTING else self._answer_while_listening
             await serve(request, caller, exchange, receive)
         except ClientGone:
@@ -91,36 +91,6 @@ class ModelCalls:
         except Exception:  # noqa: BLE001 - whatever broke, the client gets our error object and the operator the trace
             _log.exception("request %s failed inside the gateway", exchange.request_id)
             await exchange.refuse(Internal())
-
-    def _parse(self, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes) -> Request:
-        travelling: dict[str, str] = {}
-        lists: dict[bytes, tuple[str, ...]] = {}
-        content_type = ""
-        catalog = self._services.catalog()
-        for name, value in scope["headers"]:
-            if name in _TRAVELLING:
-                known, text = _TRAVELLING[name], value.decode("latin-1")
-                travelling[known] = f"{travelling[known]},{text}" if known in travelling else text
-            elif name in _LISTS:
-                words = (word.strip() for word in value.decode("latin-1").split(","))
-                lists[name] = (*lists.get(name, ()), *(word for word in words if word))
-            elif name == b"content-type":
-                content_type = value.decode("latin-1")
-        arrival = Arrival(
-            request_id=request_id,
-            endpoint=endpoint,
-            data=data,
-            content_type=content_type,
-            default_model=catalog.default_model(endpoint),
-            headers=travelling,
-            query=_travelling_query(scope["query_string"]) if scope["query_string"] else {},
-            tags=lists.get(_TAGS_HEADER, ()),
-            placement=asked_placement(lists.get(_REGIONS_HEADER), lists.get(_REQUIRED_TAGS_HEADER)),
-            is_route=lambda model: catalog.route(model) is not None,
-        )
-        request = APIS[endpoint].parse(arrival)
-        loss_max = asked_loss(lists.get(_QUALITY_HEADER))
-        return request if loss_max is None else replace(request, quality_loss_max=loss_max)
 
     async def _answer_while_listening(
         self, request: Request, caller: Caller, exchange: _Exchange, receive: Receive
@@ -243,6 +213,37 @@ class _Exchange:
             headers.append((b"connection", b"close"))  # what is refused unread is not taken in either
         await self.send({"type": "http.response.start", "status": error_status(error, shape), "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
+
+
+def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes) -> Request:
+    """The request of a body and of the headers that mean something to us. Raises BadRequest."""
+    travelling: dict[str, str] = {}
+    lists: dict[bytes, tuple[str, ...]] = {}
+    content_type = ""
+    for name, value in scope["headers"]:
+        if name in _TRAVELLING:
+            known, text = _TRAVELLING[name], value.decode("latin-1")
+            travelling[known] = f"{travelling[known]},{text}" if known in travelling else text
+        elif name in _LISTS:
+            words = (word.strip() for word in value.decode("latin-1").split(","))
+            lists[name] = (*lists.get(name, ()), *(word for word in words if word))
+        elif name == b"content-type":
+            content_type = value.decode("latin-1")
+    arrival = Arrival(
+        request_id=request_id,
+        endpoint=endpoint,
+        data=data,
+        content_type=content_type,
+        default_model=catalog.default_model(endpoint),
+        headers=travelling,
+        query=_travelling_query(scope["query_string"]) if scope["query_string"] else {},
+        tags=lists.get(_TAGS_HEADER, ()),
+        placement=asked_placement(lists.get(_REGIONS_HEADER), lists.get(_REQUIRED_TAGS_HEADER)),
+        is_route=lambda model: catalog.route(model) is not None,
+    )
+    request = APIS[endpoint].parse(arrival)
+    loss_max = asked_loss(lists.get(_QUALITY_HEADER))
+    return request if loss_max is None else replace(request, quality_loss_max=loss_max)
 
 
 def _travelling_query(query: bytes) -> Mapping[str, str]:

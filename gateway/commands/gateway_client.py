@@ -36,11 +36,21 @@ class GatewayClient:
 
     def ask(self, body: Mapping[str, object], *, timeout_s: float = 600.0) -> Answer:
         """One chat completion with the first key. Raises CommandFailed."""
+        return self._call("POST", "/v1/chat/completions", self._first_key(), timeout_s=timeout_s, body=body)
+
+    def explain(self, body: Mapping[str, object]) -> Mapping[str, Any]:
+        """What would be decided for a chat completion with the first key. Raises CommandFailed."""
+        told = self._call("POST", "/v1/route/explain", self._first_key(), timeout_s=30.0, body=body).content
+        if not isinstance(told, dict) or "text" not in told:
+            raise CommandFailed(f"{self._url} answers, but not as a gateway does")
+        return told
+
+    def _first_key(self) -> str:
         path = secret_files.first_key_file(self._settings.data_dir)
         key = secret_files.read(path)
         if not key:
             raise CommandFailed(f"no key in {path}: start `obol serve` once, or name its folder with --data-dir")
-        return self._call("POST", "/v1/chat/completions", key, timeout_s=timeout_s, body=body)
+        return key
 
     def ledger(self, **query: object) -> list[Mapping[str, object]]:
         """Entries, newest first. Raises CommandFailed."""

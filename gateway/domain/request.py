@@ -176,3 +176,5 @@ class Decision:
     quality_loss_max: float | None = None
     predictions: Mapping[str, Prediction] = field(default_factory=dict)  # by deployment name
     features: bytes = b""
+    cost_weight: float | None = None  # of a nano-dollar in quality, where it was calibrated
+    is_certified: bool = False

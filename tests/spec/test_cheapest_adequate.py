@@ -177,3 +177,35 @@ def test_an_empty_question_and_one_of_tools_alone_are_routed(routing: Gateway) -
             body = {"model": "world", "messages": [{"role": "user", "content": ""}], **fields}
             answer = http.post("/v1/chat/completions", json=body)
             assert (answer.status_code, answer.headers["x-obol-deployment"] in DEPLOYMENTS) == (200, True)
+
+
+def test_what_would_be_decided_is_explained_and_nothing_is_called(
+    routing: Gateway, upstream: UpstreamProcess, router: Path
+) -> None:
+    key = routing.make_key()["key"]
+    texts, is_hard = prompts_of(30, seed=8)
+    text = next(text for text, hard in zip(texts, is_hard, strict=True) if not hard)
+    body = {"model": "world", "user": "explained", "messages": [{"role": "user", "content": text}]}
+    with httpx.Client(base_url=routing.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as http:
+        told = http.post("/v1/route/explain", json=body).json()
+        assert upstream.calls("explained") == []
+        answered = http.post("/v1/chat/completions", json=body).headers["x-obol-deployment"]
+        by_name = http.post("/v1/route/explain", json=body | {"model": "large"}).json()
+        best = http.post("/v1/route/explain", json=body, headers={"x-obol-quality": "best"}).json()
+        refused = [
+            http.post("/v1/route/explain", json=body | {"model": "nobody"}).status_code,
+            http.post("/v1/route/explain", content=b"{").status_code,
+            http.post("/v1/route/explain", json=body, headers={"authorization": "Bearer sk-x"}).status_code,
+        ]
+    assert told["choice"] == answered
+    assert (told["policy"], told["router_version"]) == ("cheapest_adequate", artifact.read(router).version)
+    assert (told["quality_loss_max"], told["is_certified"]) == (0.1, True)
+    assert [one["place"] for one in told["candidates"]] == [1, 2, 3, 4]
+    for one in told["candidates"]:
+        parts = {name: Decimal(value) for name, value in one["expected_cost"].items()}
+        assert parts["input_usd"] + parts["output_usd"] == parts["total_usd"] > 0
+        assert (one["first_if"] is None) == (one["deployment"] == answered)
+    assert f"would ask {answered}." in told["text"]
+    assert (by_name["route"], by_name["choice"]) == (None, "large")
+    assert best["quality_loss_max"] == 0.0
+    assert refused == [404, 400, 401]

@@ -103,6 +103,15 @@ def test_try_prints_answer_deployment_tokens_cost_and_baseline(serving):
     assert "saved" in lines["baseline"]
 
 
+def test_explain_says_whom_a_route_would_ask(serving):
+    run = obol(serving, "explain", "What is an obol?")
+    assert run.returncode == 0, run.stderr
+    assert run.stdout.startswith("auto (ordered) would ask small.")
+    found = json.loads(obol(serving, "explain", "What is an obol?", "--json").stdout)
+    assert (found["choice"], found["candidates"][0]["place"]) == ("small", 1)
+    assert obol(serving, "explain", "Hello!", "--model", "nobody").returncode == 1
+
+
 def test_try_of_an_unknown_model_fails_in_one_line(serving):
     run = obol(serving, "try", "Hello!", "--model", "nobody")
     assert run.returncode == 1
