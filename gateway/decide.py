@@ -22,7 +22,7 @@ from gateway.errors import (
 from gateway.ports import Catalog
 from policies import cheapest_adequate, lowest_latency, ordered, weighted
 from policies.eligibility import LASTING, may_call, too_slow, why_not
-from policies.view import Policy, View
+from policies.view import Policy, Propensity, View
 
 _RETRY_AFTER_S = 5.0
 
@@ -31,6 +31,10 @@ POLICIES: Mapping[str, Policy] = {
     "weighted": weighted.order,
     "lowest_latency": lowest_latency.order,
     "cheapest_adequate": cheapest_adequate.order,
+}
+PROPENSITIES: Mapping[str, Propensity] = {
+    "weighted": weighted.propensity,
+    "lowest_latency": lowest_latency.propensity,
 }
 #: Those that want to know what a router expects.
 FORESEEING = frozenset({"cheapest_adequate"})
@@ -79,15 +83,17 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
     slow = too_slow(candidates, route, measured)
     foreseen = moment.forecast(route, candidates) if candidates and route.policy in FORESEEING else None
     view = View(route, moment.draw, measured, foreseen)
+    tried = tuple(_in_order(candidates, request, view, slow)) if candidates else ()
     return Decision(
         route.name,
-        tuple(_in_order(candidates, request, view, slow)) if candidates else (),
+        tried,
         catalog.reference(route.baseline) if route.baseline else None,
         {**reasons, **slow},
         rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in LASTING),
         output_tokens_max_default=route.output_tokens_max_default,
         offered=tuple(offered),
         policy=route.policy,
+        propensity=_propensity(tried, request, view, slow),
         router_version=foreseen.router_version if foreseen else None,
         quality_loss_max=foreseen.quality_loss_max if foreseen else None,
         predictions=foreseen.predictions if foreseen else {},
@@ -107,6 +113,14 @@ def _in_order(
     fast = [one for one in candidates if one.name not in slow]
     rest = sorted((one for one in candidates if one.name in slow), key=lambda one: view.first_token_p95_s[one.name])
     return [*policy(fast, request, view), *rest]
+
+
+def _propensity(tried: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason]) -> float:
+    propensity = PROPENSITIES.get(view.route.policy)
+    if propensity is None or not tried:
+        return 1.0
+    drawn_from = [one for one in tried if one.name not in slow]
+    return propensity(drawn_from, request, view, tried[0]) if drawn_from else 1.0
 
 
 def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Deployment]:

@@ -26,3 +26,12 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
         # Below the share the draw is even again: it also says which.
         explored = [unmeasured.pop(int(view.draw / EXPLORED_SHARE * len(unmeasured)))]
     return [*explored, *measured, *unmeasured]
+
+
+def propensity(candidates: Sequence[Deployment], request: Request, view: View, first: Deployment) -> float:
+    """With which probability ``first`` comes first: by its speed, or as one of those that are explored."""
+    unmeasured = sum(one.name not in view.first_token_p95_s for one in candidates)
+    if not request.is_stream or unmeasured in {0, len(candidates)}:
+        return 1.0
+    is_explored = first.name not in view.first_token_p95_s
+    return EXPLORED_SHARE / unmeasured if is_explored else 1 - EXPLORED_SHARE

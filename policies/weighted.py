@@ -32,3 +32,10 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
         draw = rest / weight
         drawn.append(one)
     return [*drawn, *unweighted]
+
+
+def propensity(candidates: Sequence[Deployment], request: Request, view: View, first: Deployment) -> float:  # noqa: ARG001
+    """With which probability ``first`` is drawn first."""
+    weights = view.route.weights
+    total = sum(max(weights.get(one.name, _UNSTATED), 0.0) for one in candidates)
+    return max(weights.get(first.name, _UNSTATED), 0.0) / total if total > 0 else 1.0

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_parts import deployment, request
 
-from gateway.decide import POLICIES
+from gateway.decide import POLICIES, PROPENSITIES
 from gateway.domain import Forecast, Prediction, Route
 from policies import lowest_latency, weighted
 from policies.lowest_latency import EXPLORED_SHARE
@@ -119,6 +119,23 @@ def test_lowest_latency_explores_all_that_are_not_known_alike(unmeasured):
 
 def test_lowest_latency_spends_no_request_on_exploring_that_cannot_measure():
     assert order(lowest_latency.order, "ab", 0.0, p95_s={"b": 1.0}, asked=ASKED) == "ba"
+
+
+@given(
+    weights=st.dictionaries(st.sampled_from("abc"), st.sampled_from([0.0, 1.0, 3.0]), min_size=3, max_size=3),
+    measured=st.sets(st.sampled_from("abc")),
+)
+def test_the_stated_propensity_is_how_often_the_draw_puts_it_first(weights, measured):
+    p95_s = {name: float(place) for place, name in enumerate(sorted(measured), 1)}
+    draws = [(step + 0.5) / 2000 for step in range(2000)]
+    for policy, propensity in PROPENSITIES.items():
+        firsts = Counter(order(POLICIES[policy], "abc", draw, weights, p95_s)[0] for draw in draws)
+        view = View(Route("auto", tuple(NAMES), weights=weights), 0.0, p95_s)
+        for name, count in firsts.items():
+            stated = propensity([CANDIDATES[one] for one in "abc"], STREAMED, view, CANDIDATES[name])
+            if policy == "weighted" and not any(weights.values()):
+                continue  # no catalog has that
+            assert abs(stated - count / 2000) < 0.002
 
 
 def foreseen(order_of, *, cost_weight=None, loss_max=0.1):
