@@ -46,8 +46,19 @@ class _Response(aiohttp.ClientResponse):
         except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as exc:
             # ServerDisconnectedError carries what had arrived of a response; anything at all means it was executed.
             if is_reused and not isinstance(getattr(exc, "message", None), aiohttp.http.RawResponseMessage):
+                _close_idle(connection)
                 raise upstream_errors.StaleConnection from exc
             raise
+
+
+def _close_idle(connection: aiohttp.connector.Connection) -> None:
+    """Close those that wait for the same upstream: whatever ended one of them, a restart mostly, ended them all.
+
+    Each would cost an attempt of its own, and a request has two.
+    """
+    waiting = connection._connector._conns.pop(connection._key, ())  # noqa: SLF001 - the pool has no such wish
+    for protocol, _ in waiting:
+        protocol.close()
 
 
 class Transport:

@@ -126,6 +126,17 @@ async def test_an_idle_connection_dropped_without_an_answer_may_be_asked_again_a
     assert len(upstream.calls) == 2  # never sent twice behind the ledger's back
 
 
+async def test_after_an_idle_connection_was_dropped_the_next_attempt_opens_a_new_one(upstream, backend):
+    """An upstream that was restarted has dropped all of them: each of them would cost another attempt."""
+    together = [scripted(upstream, delay_ms=50) for _ in range(4)]
+    for reply in await asyncio.gather(*map(backend.open, together)):
+        await everything(reply)
+    with pytest.raises(UpstreamUnreachable):
+        await backend.open(call_to(upstream.base_url, {"model": "drop"}))
+    with pytest.raises(UpstreamBroken):
+        await backend.open(call_to(upstream.base_url, {"model": "drop"}))
+
+
 async def test_garbage_instead_of_http_is_broken(backend):
     async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readuntil(b"\r\n\r\n")
