@@ -75,7 +75,7 @@ class Pipeline:
         try:
             decision = await self._of_use(request, caller, decision)
             answer = await self._answer(request, dialect, caller, decision)
-        except BaseException as exc:
+        except BaseException as exc:  # whatever ends it, a cancellation too: it was decided, and that is recorded
             is_limited = isinstance(exc, RateLimited) and exc.details  # by us: whoever floods us fills no table
             if not is_limited:
                 self._record(request, caller, decision, None, decided_s)
@@ -114,7 +114,7 @@ class Pipeline:
         admissions = Admissions(services, request, caller, decision)
         try:
             answer = await self._first_answer(request, dialect, decision, admissions)
-        except BaseException:
+        except BaseException:  # a cancellation too: its place is given back
             if admissions.has_place:
                 self._settlement.leave(request.id, caller.organization_id)
             raise

@@ -96,7 +96,8 @@ def _text(told: dict[str, Any]) -> str:
             )
         why = f" {one['out']['reason']}" if one["out"] else ""
         unless = f"; first if {one['first_if']}" if one["first_if"] and not one["out"] else ""
-        lines.append(f"{head} {one['deployment']}:{foreseen}{why}{unless}")
+        said = f"{foreseen}{why}{unless}"
+        lines.append(f"{head} {one['deployment']}{':' if said else ''}{said}")
     return "\n".join(lines)
 
 
