@@ -2,9 +2,9 @@
 
 Where the route's own deployments were calibrated, each is worth its predicted quality less what it is expected to cost,
 at the weight of cost that is certified for the route's loss of quality; the best comes first, the others follow by the
-same worth. Where nothing is certified, adequate is what is predicted to be within the loss of the best: the cheapest of
-those comes first, then the dearer ones, then those that are not adequate, the best of them first. Without any forecast
-the catalog's order holds.
+same worth. Where they were calibrated and nothing is certified, the strongest comes first. Where they were not,
+adequate is what is predicted to be within the loss of the best: the cheapest of those comes first, then the dearer
+ones, then those that are not adequate, the best of them first. Without any forecast the catalog's order holds.
 """
 
 from __future__ import annotations
@@ -27,10 +27,11 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
     enough = (1 - forecast.quality_loss_max) * max(_quality(one, forecast) for one in candidates)
     adequate = [one for one in candidates if _quality(one, forecast) >= enough]
     others = [one for one in candidates if _quality(one, forecast) < enough]
-    return [
+    ranked = [
         *sorted(adequate, key=lambda one: (_cost_nusd(one, forecast), -_quality(one, forecast))),
         *sorted(others, key=lambda one: (-_quality(one, forecast), _cost_nusd(one, forecast))),
     ]
+    return sorted(ranked, key=lambda one: one.name != forecast.strongest)
 
 
 def _worth(one: Deployment, forecast: Forecast, cost_weight: float) -> float:

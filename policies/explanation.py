@@ -83,8 +83,8 @@ def _text(told: dict[str, Any]) -> str:
     by = told["policy"] + (f", router {told['router_version']}" if told["router_version"] else "")
     lines = [f"{told['route']} ({by}) would ask {told['choice'] or 'nobody'}."]
     if told["quality_loss_max"] is not None:
-        kind = "calibrated for this route" if told["is_certified"] else "not calibrated for this route"
-        lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost; the router is {kind}.")
+        kind = "with 95 % confidence" if told["is_certified"] else "which is not certified here"
+        lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost, {kind}.")
     for one in told["candidates"]:
         head = "out" if one["place"] is None else f"{one['place']}."
         foreseen = ""

@@ -30,14 +30,16 @@ class Prediction(msgspec.Struct, frozen=True, gc=False):
 class Forecast:
     """What a router expects of a route's deployments for one question.
 
-    ``cost_weight``: how much quality a nano-dollar is worth, where that was calibrated for the route; ``None``: it was
-    not, or nothing is certified. ``quality_loss_max``: the loss that is kept. ``features``: what the router saw.
+    ``cost_weight``: how much quality a nano-dollar is worth, where that is certified for the route. ``strongest``: the
+    deployment that answers where the route was calibrated and nothing is certified. ``quality_loss_max``: the loss that
+    is gone by. ``is_certified``: it is kept with 95 % confidence. ``features``: what the router saw.
     """
 
     router_version: str
     predictions: Mapping[str, Prediction]  # by deployment name
     quality_loss_max: float
     cost_weight: float | None = None
+    strongest: str | None = None
     is_certified: bool = False
     features: bytes = b""
 

@@ -41,12 +41,11 @@ class RouterFile:
         from gateway.router.training import from_artifact  # noqa: PLC0415
 
         path = self._path or DEFAULT
+        seen = _state_of(path)
+        if seen == self._seen:
+            return
+        self._seen = seen
         try:
-            status = path.stat()
-            seen = (status.st_mtime_ns, status.st_size)
-            if seen == self._seen:
-                return
-            self._seen = seen
             router = from_artifact(read(path))
         except (BadArtifact, OSError) as exc:
             _log.error("the router is refused, %s stays in force: %s", self.version or "none", exc)
@@ -72,3 +71,12 @@ class RouterFile:
             output_tokens_max=request.output_tokens_max,
             quality_loss_max=route.quality_loss_max if wished is None else wished,
         )
+
+
+def _state_of(path: Path) -> tuple[int, int]:
+    """What changes with the file; of one that is not there always the same, so that it is told of once."""
+    try:
+        status = path.stat()
+    except OSError:
+        return (0, 0)
+    return (status.st_mtime_ns, status.st_size)

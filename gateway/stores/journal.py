@@ -337,7 +337,7 @@ class RedisJournal:
             # dead and may not have been able to drop it.
             journaled = await self._link.command("HKEYS", keys.journal)
             ids = [one.decode() for one in journaled] if isinstance(journaled, list) else []
-            self._shipped[organization_id] = [one for one in ids if one not in self.charges]
+            self._shipped.setdefault(organization_id, []).extend(one for one in ids if one not in self.charges)
         await self._drop_shipped()
 
     async def sign_off(self) -> bool:

@@ -36,9 +36,10 @@ def forecast(
     predicted = router.predict(
         features, _pool(route.name if is_calibrated else _NO_ROUTE, candidates, input_tokens, output_tokens_max)
     )
-    weight, loss_max = None, quality_loss_max
+    weight, strongest = None, None
     if known is not None and is_calibrated:
-        weight, loss_max = _certified(known, predicted, quality_loss_max)
+        weight = _certified_weight(known, predicted, quality_loss_max)
+        strongest = known.models[known.strongest] if weight is None else None
     return Forecast(
         router_version=router.version,
         predictions={
@@ -48,19 +49,21 @@ def forecast(
             )
             for place, name in enumerate(names)
         },
-        quality_loss_max=loss_max,
+        quality_loss_max=0.0 if strongest is not None else quality_loss_max,
         cost_weight=weight,
-        is_certified=is_calibrated,
+        strongest=strongest,
+        # What was certified is the choice among all of them.
+        is_certified=weight is not None and known is not None and set(names) == set(known.models),
         features=features[0].astype(np.float16).tobytes(),
     )
 
 
-def _certified(known: KnownPool, predicted: Predicted, loss_max: float) -> tuple[float | None, float]:
-    """The weight of a nano-dollar, and the loss that is kept: none where nothing is certified."""
+def _certified_weight(known: KnownPool, predicted: Predicted, loss_max: float) -> float | None:
+    """How much quality a nano-dollar is worth at the certified point; ``None`` where nothing is certified."""
     point = int(known.operating.certified[row_of(loss_max)])
     if point == STRONGEST:
-        return None, 0.0
-    return float(LAMBDAS[point] * predicted.familiarity[0] / known.unit_usd / NANO), loss_max
+        return None
+    return float(LAMBDAS[point] * predicted.familiarity[0] / known.unit_usd / NANO)
 
 
 def _pool(track: str, candidates: Sequence[Deployment], input_tokens: int, output_tokens_max: int | None) -> Pool:

@@ -15,7 +15,7 @@ from policies.routing.pool import Pool
 from policies.routing.predictor import Floats, Predicted, opened, standardised, strangeness
 
 _LOG_COST_MAX = 3.0
-# A call of the public benchmarks: 0.15 thousand tokens in, 0.18 out. For pools of which only prices are known.
+# A call of the public benchmarks, for pools of which only prices are known.
 _TOKENS_IN, _TOKENS_OUT = 150, 180
 _UNKNOWN_QUALITY = 0.5
 

@@ -161,6 +161,16 @@ def test_what_cost_weighs_decides_where_that_is_calibrated():
     assert foreseen(qualities, cost_weight=0.1) == "cba"
 
 
+def test_the_strongest_comes_first_where_nothing_is_certified():
+    predictions = {
+        name: Prediction(quality=q, expected_cost_nusd=1) for name, q in (("a", 0.5), ("b", 0.9), ("c", 0.8))
+    }
+    view = View(Route("auto", tuple(NAMES)), forecast=Forecast("v", predictions, 0.0, strongest="c"))
+    assert (
+        "".join(one.name for one in POLICIES["cheapest_adequate"]([CANDIDATES[n] for n in "abc"], ASKED, view)) == "cba"
+    )
+
+
 def test_equal_prices_and_prices_of_zero_are_decided_by_quality():
     assert foreseen({"a": (0.5, 0), "b": (0.9, 0), "c": (0.89, 0)}) == "bca"
 

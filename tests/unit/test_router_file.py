@@ -51,8 +51,11 @@ async def test_a_changed_file_is_in_force_and_a_bad_one_is_not(path, caplog):
         await file.refresh()
     assert f"the router is refused, {second} stays in force" in caplog.text
     path.unlink()
-    await file.refresh()
+    caplog.clear()
+    for _ in range(3):
+        await file.refresh()
     assert file.version == second
+    assert len(caplog.records) == 1, "what is missing is told of once"
 
 
 async def test_a_calibrated_route_is_told_what_cost_weighs_and_another_one_is_not(path):
@@ -70,13 +73,22 @@ async def test_a_calibrated_route_is_told_what_cost_weighs_and_another_one_is_no
     assert other.predictions["large"].expected_cost_nusd > other.predictions["small"].expected_cost_nusd
 
 
-async def test_where_nothing_can_be_certified_the_best_is_asked(path):
+async def test_nothing_is_certified_while_a_deployment_is_out(path):
+    write(path, 0)
+    file = RouterFile(path, lambda: True)
+    await file.refresh()
+    found = file.forecast(ROUTE, [SMALL], ASKED, "What is the colour?")
+    assert not found.is_certified
+
+
+async def test_where_nothing_can_be_certified_the_strongest_is_asked_and_nothing_is_claimed(path):
     write(path, 0)
     file = RouterFile(path, lambda: True)
     await file.refresh()
     strict = Route("world", ("large", "small"), policy="cheapest_adequate", quality_loss_max=0.0)
     found = file.forecast(strict, [LARGE, SMALL], ASKED, "What is the colour?")
     assert (found.cost_weight, found.quality_loss_max) == (None, 0.0)
+    assert (found.strongest, found.is_certified) == ("large", False)
 
 
 @pytest.mark.parametrize("candidates", [[LARGE], [SMALL, LARGE], [deployment("free", 0, 0), LARGE]])
