@@ -11,40 +11,35 @@ Streaming and not is the same path: a whole answer is a stream of one block. Wha
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from random import Random
 
 from gateway.admitting import Admissions
+from gateway.answering import Answer
 from gateway.decide import Moment, nothing_left, weigh
 from gateway.decision_records import record_of
 from gateway.domain import (
-    NO_ROOM_TOLD,
     Call,
     Caller,
     Decision,
     Deployment,
     Forecast,
-    Outcome,
     Request,
     Route,
-    StoredResponse,
 )
 from gateway.entries import Attempt
 from gateway.errors import (
     BadRequest,
     BudgetExceeded,
     BudgetsUnavailable,
-    GatewayError,
     RateLimited,
     UnpricedModel,
-    UpstreamBroken,
     UpstreamError,
-    UpstreamInterrupted,
 )
-from gateway.following import at_origin, follow
+from gateway.following import at_origin
 from gateway.ids import rfc3339
-from gateway.ports import Dialect, Reply, ReplyReader, Services
-from gateway.progress import Progress, Seen
+from gateway.ports import Dialect, Services
+from gateway.progress import Progress
 from gateway.settlement import Settlement
 from policies.breaker import HealthBoard
 from policies.eligibility import LIMITED
@@ -52,7 +47,6 @@ from policies.first_token import FirstTokenBoard
 
 _log = logging.getLogger("obol.path")
 _TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
-_SECRET_CHARS_MIN = 8  # what is shorter is no secret but a word
 
 
 class Pipeline:
@@ -193,209 +187,3 @@ class Pipeline:
             if answer.abandon():
                 admissions.has_place = False  # the charge, which is still to come, gives it back
             raise
-
-
-class Answer:
-    """An answer that has begun. ``next()`` yields the client's bytes; ``abandon()`` ends it when the client left.
-
-    A whole answer is settled before it is shown, a streamed one before its last bytes are: nobody sees the end of an
-    answer whose charge is not durable.
-    """
-
-    def __init__(
-        self, services: Services, settlement: Settlement, progress: Progress, attempt: Attempt, dialect: Dialect
-    ) -> None:
-        self.room = NO_ROOM_TOLD  # what limits of ours leave
-        self._services = services
-        self._settlement = settlement
-        self._progress = progress
-        self._attempt = attempt
-        self._dialect = dialect
-        self._reader = dialect.reader(attempt.deployment)
-        self._reply: Reply = NO_REPLY
-        self._ready = b""
-        self._is_over = False
-        self._is_followed = False
-        self._seen = Seen(attempt, self._reader)
-        self._remembered: str | None = None
-
-    @property
-    def headers(self) -> Mapping[str, str]:
-        """Headers of the upstream that a client may see."""
-        return self._reply.headers
-
-    @property
-    def deployment(self) -> str:
-        return self._attempt.deployment.name
-
-    @property
-    def is_unpriced(self) -> bool:
-        """Charged nothing because nobody stated a price, by the operator's leave."""
-        return self._attempt.deployment.tariff is None
-
-    @property
-    def ready_bytes(self) -> int:
-        """How many bytes the next block has: the length of a whole answer."""
-        return len(self._ready)
-
-    @property
-    def cost_nusd(self) -> int | None:
-        """The charge, once it is known: for a whole answer from the start."""
-        return self._attempt.settled.cost_nusd if self._attempt.settled else None
-
-    async def begin(self, reply: Reply) -> None:
-        """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
-        self._reply = reply
-        self._ready = await _first_shown(reply, self._reader)
-        self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
-        self._settlement.began(self._attempt)
-        await self._remember()
-        if self._reader.is_ended:
-            await self.settle()
-        else:
-            self._progress.begin(self._seen, len(self._ready))
-
-    async def fail(self, error: UpstreamError) -> None:
-        """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
-        self._reply.close()
-        hide_secrets(error, self._attempt.deployment)
-        await self._settlement.fail(self._attempt, error, self._reader, self._dialect, is_last=False)
-
-    async def next(self) -> bytes | None:
-        """The next bytes for the client, ``None`` at the end. Raises GatewayError when the upstream broke off."""
-        if self._ready:
-            return self._take_ready()
-        reader = self._reader
-        while not self._is_over:
-            if reader.is_ended:
-                await self.settle()
-                break
-            if reader.error is not None:
-                await self._break_off(reader.error)
-            block, shown = None, b""
-            try:
-                block = await self._reply.next()
-                shown = _read(reader, block)
-            except UpstreamError as exc:
-                await self._break_off(exc)
-            if block is None:
-                if reader.is_complete:
-                    await self.settle()
-                elif reader.error is None:
-                    await self._break_off(UpstreamInterrupted("The upstream broke off in the middle of its answer."))
-            if shown:
-                self._seen.shown_bytes += len(shown)
-                return shown
-        return self._take_ready() or None
-
-    def _take_ready(self) -> bytes:
-        ready, self._ready = self._ready, b""
-        return ready
-
-    async def settle(self) -> None:
-        """Charge the complete answer, durably, and make its closing bytes ready."""
-        self._is_over = True
-        self._progress.end(self._seen)
-        await self._remember()
-        if not self._follow():
-            await self._settlement.succeed(self._attempt, self._reader, self._dialect)
-        self._reply.finish()
-        self._ready += self._reader.closing(self.cost_nusd or 0)
-
-    async def _break_off(self, error: GatewayError) -> None:
-        self._is_over = True
-        self._progress.end(self._seen)
-        self._reply.close()
-        hide_secrets(error, self._attempt.deployment)
-        if not self._follow():
-            await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
-        raise error
-
-    def failing(self, error: GatewayError) -> bytes:
-        """What tells the client, in its dialect, that the stream which it was reading broke off."""
-        return self._reader.failing(error)
-
-    def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> bool:
-        """The client went away, or we do: cancel the upstream and charge what was used. Harmless after the end.
-
-        Whether a charge is still to come.
-        """
-        self._progress.end(self._seen)
-        self._reply.close()
-        if self._follow():
-            return True
-        return self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)
-
-    async def _remember(self) -> None:
-        """Write down where the upstream keeps the answer, before the client sees its id."""
-        response_id = self._reader.stored_id
-        if response_id is not None and response_id != self._remembered:
-            self._remembered = response_id
-            intent = self._attempt.intent
-            await self._services.stored.remember(
-                StoredResponse(response_id, intent.organization_id, intent.team_id, intent.key_id, intent.deployment)
-            )
-
-    def _follow(self) -> bool:
-        """Leave an answer that the upstream goes on with to be charged when it is done; false for any other."""
-        pending = self._reader.pending
-        if pending is not None and not self._is_followed:
-            self._is_followed = True
-            following = follow(self._services, self._settlement, self._attempt, pending, self._reader, self._dialect)
-            self._services.background.spawn_lasting(following)
-        return self._is_followed
-
-
-class _NoReply:
-    """Stands in for the upstream's answer until there is one."""
-
-    first = b""
-    http_status = 0
-    upstream_request_id: str | None = None
-    headers: Mapping[str, str] = {}
-
-    async def next(self) -> bytes | None:
-        return None
-
-    def close(self) -> None:
-        pass
-
-    finish = close
-
-
-NO_REPLY = _NoReply()
-
-
-def hide_secrets(error: GatewayError, deployment: Deployment) -> None:
-    """Strike our credentials out of what an upstream said: its words go to the client and into the log."""
-    provider = deployment.provider
-    for secret in (provider.api_key, *provider.headers.values(), *provider.query.values()):
-        if len(secret) >= _SECRET_CHARS_MIN:
-            error.message = error.message.replace(secret, "[secret]")
-    error.args = (error.message,)
-
-
-def _read(reader: ReplyReader, block: bytes | None) -> bytes:
-    """What the client gets of a block, or of the body's end. Raises UpstreamError."""
-    try:
-        return reader.flush() if block is None else reader.feed(block)
-    except GatewayError:
-        raise
-    except Exception as exc:  # whatever a reader trips over, the call gets its charge and the client an error
-        _log.exception("an answer could not be read")
-        raise UpstreamBroken("The upstream's answer could not be read.") from exc
-
-
-async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
-    """Read until something other than comments has come: before that, an error is still an HTTP status."""
-    shown = _read(reader, reply.first)
-    while not (reader.has_data or reader.is_ended or reader.error):
-        block = await reply.next()
-        shown += _read(reader, block)
-        if block is None:
-            break
-    if not reader.has_data:
-        if reader.error is not None:
-            raise reader.error
-        raise UpstreamBroken("The upstream's answer is empty.")
-    return shown

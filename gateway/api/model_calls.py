@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl
 
+from gateway.answering import Answer
 from gateway.api.arrival import (
     QUALITY_HEADER,
     REGIONS_HEADER,
@@ -30,7 +31,7 @@ from gateway.domain import NO_ROOM_TOLD, Caller, Endpoint, Outcome, Request, Roo
 from gateway.error_objects import ErrorShape, error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, ShuttingDown
 from gateway.ids import new_request_id
-from gateway.pipeline import Answer, Pipeline
+from gateway.pipeline import Pipeline
 from gateway.ports import Catalog, Clock, Services
 
 Scope = MutableMapping[str, Any]

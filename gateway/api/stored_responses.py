@@ -13,13 +13,13 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
+from gateway.answering import hide_secrets
 from gateway.api.auth import authenticate
 from gateway.api.framing import EventFrames
 from gateway.api.refusals import KEY_REFUSALS, NEEDS_KEY, refusals
 from gateway.api.response_objects import next_number
 from gateway.domain import Call, Deployment, Endpoint
 from gateway.errors import GatewayError, NotFound, StoreUnavailable, UpstreamError
-from gateway.pipeline import hide_secrets
 from gateway.ports import Reply, Services
 
 _PARAMETERS = frozenset(
