@@ -32,7 +32,8 @@ class Forecast:
 
     ``cost_weight``: how much quality a nano-dollar is worth, where that is certified for the route. ``strongest``: the
     deployment that answers where the route was calibrated and nothing is certified. ``quality_loss_max``: the loss that
-    is gone by. ``is_certified``: it is kept with 95 % confidence. ``features``: what the router saw.
+    is gone by; ``quality_loss_target``: the one that was asked for. ``is_certified``: it is kept with 95 % confidence.
+    ``features``: what the router saw. ``router_us``: the processor's time that it took.
     """
 
     router_version: str
@@ -42,13 +43,15 @@ class Forecast:
     strongest: str | None = None
     is_certified: bool = False
     features: bytes = b""
+    quality_loss_target: float | None = None
+    router_us: int | None = None
 
 
 class Considered(msgspec.Struct, frozen=True, gc=False):
     """One deployment of the route. ``place``: its turn, from 1 on; ``None``: it was out.
 
     ``bar`` and ``reason`` say why; both are ``None`` for one that the policy itself left out. ``rates`` is ``None``
-    where nobody stated a price. What no policy predicts is ``None``.
+    where nobody stated a price. What no policy predicts is ``None``. ``first_token_p95_s``: as it was measured then.
     """
 
     deployment: str
@@ -61,6 +64,7 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
     quality_high: float | None = None
     expected_cost_nusd: int | None = None
     rates: Rates | None = None
+    first_token_p95_s: float | None = None
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
@@ -69,6 +73,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     ``chosen``: the deployment whose answer began; ``None`` when none could serve, or the client left before. What
     became of it is in the ledger, under the same ``request_id``. ``propensity``: with which probability the policy
     gives the first place to the one that has it. ``input_tokens`` are estimated; ``output_tokens_max`` is the client's.
+
+    What else the policy went by, so that it can be run again: ``draw`` in [0, 1); ``is_stream``; and of a router's
+    forecast ``quality_loss_target``, which the client or its team asked for where ``is_loss_asked``, else the route,
+    ``cost_weight``, ``strongest`` and ``is_certified``. ``router_us``: the processor's time that the forecast took.
     """
 
     request_id: str
@@ -89,3 +97,11 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     candidates: tuple[Considered, ...]
     features: bytes = b""
     conversation: str | None = None
+    draw: float | None = None
+    is_stream: bool = False
+    quality_loss_target: float | None = None
+    is_loss_asked: bool = False
+    cost_weight: float | None = None
+    strongest: str | None = None
+    is_certified: bool = False
+    router_us: int | None = None

@@ -7,7 +7,14 @@ from gateway.ids import new_request_id
 
 CANDIDATES = (
     Considered(
-        "mini", "gpt-5-mini", 1, quality=0.25, quality_low=0.2, expected_cost_nusd=2**60, rates=Rates(1, 2, 3, 4)
+        "mini",
+        "gpt-5-mini",
+        1,
+        quality=0.25,
+        quality_low=0.2,
+        expected_cost_nusd=2**60,
+        rates=Rates(1, 2, 3, 4),
+        first_token_p95_s=0.5,
     ),
     Considered("big", "gpt-5", bar="cooldown", reason="cooldown: the upstream asked to be left alone"),
 )
@@ -34,5 +41,13 @@ def made(created_at="2026-11-03T12:00:00.000000Z", **fields):
         "candidates": CANDIDATES,
         "features": bytes(range(256)),
         "conversation": "a hash",
+        "draw": 0.25,
+        "is_stream": True,
+        "quality_loss_target": 0.05,
+        "is_loss_asked": True,
+        "cost_weight": 1e-9,
+        "strongest": "big",
+        "is_certified": True,
+        "router_us": 700,
     }
     return DecisionRecord(**(values | fields))
