@@ -100,6 +100,12 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         features=foreseen.features if foreseen else b"",
         cost_weight=foreseen.cost_weight if foreseen else None,
         is_certified=foreseen.is_certified if foreseen else False,
+        strongest=foreseen.strongest if foreseen else None,
+        quality_loss_target=foreseen.quality_loss_target if foreseen else None,
+        is_loss_asked=foreseen is not None and foreseen.quality_loss_target != route.quality_loss_max,
+        router_us=foreseen.router_us if foreseen else None,
+        draw=moment.draw,
+        first_token_p95_s=measured,
     )
 
 

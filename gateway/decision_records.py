@@ -36,6 +36,14 @@ def record_of(
         propensity=decision.propensity,
         baseline=decision.baseline.name if decision.baseline is not None else None,
         features=decision.features,
+        draw=decision.draw,
+        is_stream=request.is_stream,
+        quality_loss_target=decision.quality_loss_target,
+        is_loss_asked=decision.is_loss_asked,
+        cost_weight=decision.cost_weight,
+        strongest=decision.strongest,
+        is_certified=decision.is_certified,
+        router_us=decision.router_us,
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),
@@ -63,6 +71,7 @@ def _considered(
         told.quality_high,
         told.expected_cost_nusd,
         rates,
+        decision.first_token_p95_s.get(name),
     )
 
 

@@ -9,6 +9,7 @@ other request is spent on it. While nothing is measured the catalog's order hold
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from gateway.domain import Deployment, Request
 from policies.view import View
@@ -30,8 +31,11 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
 
 def propensity(candidates: Sequence[Deployment], request: Request, view: View, first: Deployment) -> float:
     """With which probability ``first`` comes first: by its speed, or as one of those that are explored."""
-    unmeasured = sum(one.name not in view.first_token_p95_s for one in candidates)
+    p95_s = view.first_token_p95_s
+    unmeasured = sum(one.name not in p95_s for one in candidates)
+    if request.is_stream and 0 < unmeasured < len(candidates) and first.name not in p95_s:
+        return EXPLORED_SHARE / unmeasured
+    is_usual = order(candidates, request, replace(view, draw=EXPLORED_SHARE))[0].name == first.name
     if not request.is_stream or unmeasured in {0, len(candidates)}:
-        return 1.0
-    is_explored = first.name not in view.first_token_p95_s
-    return EXPLORED_SHARE / unmeasured if is_explored else 1 - EXPLORED_SHARE
+        return float(is_usual)
+    return (1 - EXPLORED_SHARE) * is_usual

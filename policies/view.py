@@ -27,5 +27,5 @@ class View:
 
 #: All candidates, in the order in which they are to be tried: the first answers, the others are its fallbacks.
 Policy = Callable[[Sequence[Deployment], Request, View], Sequence[Deployment]]
-#: Of a policy that draws lots: with which probability it puts first whom it put first.
+#: Of a policy that draws lots: with which probability it puts that candidate first.
 Propensity = Callable[[Sequence[Deployment], Request, View, Deployment], float]

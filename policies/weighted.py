@@ -38,4 +38,6 @@ def propensity(candidates: Sequence[Deployment], request: Request, view: View, f
     """With which probability ``first`` is drawn first."""
     weights = view.route.weights
     total = sum(max(weights.get(one.name, _UNSTATED), 0.0) for one in candidates)
-    return max(weights.get(first.name, _UNSTATED), 0.0) / total if total > 0 else 1.0
+    if total <= 0:  # the catalog's order
+        return float(first.name == candidates[0].name)
+    return max(weights.get(first.name, _UNSTATED), 0.0) / total

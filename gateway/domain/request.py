@@ -178,3 +178,9 @@ class Decision:
     features: bytes = b""
     cost_weight: float | None = None  # of a nano-dollar in quality, where it was calibrated
     is_certified: bool = False
+    strongest: str | None = None  # who answers where it was calibrated and nothing is certified
+    quality_loss_target: float | None = None  # what was asked for, by the client where ``is_loss_asked``
+    is_loss_asked: bool = False
+    router_us: int | None = None  # the processor's time for the forecast
+    draw: float = 0.0
+    first_token_p95_s: Mapping[str, float] = field(default_factory=dict)  # by deployment name, of those measured

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -61,8 +63,9 @@ class RouterFile:
             return None
         from policies.routing.forecast import forecast  # noqa: PLC0415 - numpy
 
+        began_ns = time.thread_time_ns()
         wished = request.quality_loss_max
-        return forecast(
+        foreseen = forecast(
             self._router,
             route,
             candidates,
@@ -71,6 +74,7 @@ class RouterFile:
             output_tokens_max=request.output_tokens_max,
             quality_loss_max=route.quality_loss_max if wished is None else wished,
         )
+        return replace(foreseen, router_us=-(-(time.thread_time_ns() - began_ns) // 1000))
 
 
 def _state_of(path: Path) -> tuple[int, int]:

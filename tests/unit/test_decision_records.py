@@ -168,6 +168,27 @@ def test_a_record_has_what_the_policy_predicted_and_how_probable_its_choice_was(
     assert (second.quality, second.expected_cost_nusd) == (None, None)
 
 
+def test_a_record_has_all_that_the_policy_went_by():
+    decision = decided(
+        SMALL,
+        BIG,
+        draw=0.75,
+        first_token_p95_s={"big": 1.5},
+        quality_loss_target=0.05,
+        is_loss_asked=True,
+        cost_weight=1e-7,
+        strongest="big",
+        is_certified=True,
+        router_us=640,
+    )
+    record = recorded(decision, stream=True)
+
+    assert (record.draw, record.is_stream, record.router_us) == (0.75, True, 640)
+    assert (record.quality_loss_target, record.is_loss_asked) == (0.05, True)
+    assert (record.cost_weight, record.strongest, record.is_certified) == (1e-7, "big", True)
+    assert [one.first_token_p95_s for one in record.candidates] == [None, 1.5]
+
+
 def test_a_deployment_that_the_policy_leaves_out_has_neither_place_nor_bar():
     record = recorded(decided(SMALL, offered=(SMALL, BIG)))
 

@@ -68,6 +68,7 @@ async def test_a_calibrated_route_is_told_what_cost_weighs_and_another_one_is_no
     small = np.array([one.predictions["small"].quality for one in found])
     assert small[~is_hard].mean() > small[is_hard].mean() + 0.3
     assert all(len(one.features) == 2 * len(WORDS.vectors[0]) + 2 * 162 for one in found)
+    assert all(one.quality_loss_target == 0.1 and one.router_us > 0 for one in found)
     other = file.forecast(Route("other", ("large", "small")), [LARGE, SMALL], ASKED, texts[0])
     assert (other.cost_weight, other.is_certified) == (None, False)
     assert other.predictions["large"].expected_cost_nusd > other.predictions["small"].expected_cost_nusd
