@@ -44,6 +44,8 @@ def _candidate(one: Deployment, place: int | None, decision: Decision, request: 
         "place": place,
         "out": None if place is not None or why is None else {"bar": why.bar, "reason": why.text},
         "quality": foreseen.quality,
+        "quality_low": foreseen.quality_low,
+        "quality_high": foreseen.quality_high,
         "expected_cost": _cost(one, foreseen.expected_cost_nusd, request),
         "first_if": None,
     }
@@ -90,8 +92,10 @@ def _text(told: dict[str, Any]) -> str:
         foreseen = ""
         if one["quality"] is not None and one["expected_cost"] is not None:
             cost = one["expected_cost"]
+            low, high = one["quality_low"], one["quality_high"]
+            band = "" if low is None or high is None else f" ({low:.2f} to {high:.2f})"
             foreseen = (
-                f" predicted quality {one['quality']:.2f}, about ${cost['total_usd']}"
+                f" predicted quality {one['quality']:.2f}{band}, about ${cost['total_usd']}"
                 f" (input {cost['input_usd']}, answer {cost['output_usd']})"
             )
         why = f" {one['out']['reason']}" if one["out"] else ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from typing import Any
 
 import msgspec
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gateway.router.artifact import Artifact, BadArtifact
 from gateway.router.data import BadData, Outcomes, Prompts
 from gateway.router.fitting import Lessons, fit, fit_general, out_of_fold, rounded
+from policies.routing.bands import Bands, Beyond, GeneralBands, bands_of, general_bands_of
 from policies.routing.features import features
 from policies.routing.general import GeneralPredictor
 from policies.routing.operating import OperatingTable, calibrated
@@ -75,9 +76,31 @@ def train(tracks: Sequence[Track], words: WordTable) -> Router:
     for track, lesson in zip(tracks, lessons, strict=True):
         strongest = int(np.argmax(lesson.score.mean(axis=0)))
         unit_usd = float(np.float32(lesson.cost[:, strongest].mean()))
-        operating = calibrated(out_of_fold(lesson), lesson.score, lesson.cost, strongest, unit_usd)
-        known[track.pool.track] = KnownPool(track.pool.models, fit(lesson), operating, strongest, unit_usd)
-    return Router(words, known, fit_general(lessons))
+        unseen = out_of_fold(lesson)
+        operating = calibrated(unseen, lesson.score, lesson.cost, strongest, unit_usd)
+        bands = _stored_bands(bands_of(unseen, lesson.score, lesson.kinds))
+        known[track.pool.track] = KnownPool(track.pool.models, fit(lesson), operating, strongest, unit_usd, bands)
+    return Router(words, known, fit_general(lessons), general_bands=_general_bands(tracks, lessons))
+
+
+def _stored_bands(bands: Bands) -> Bands:
+    return Bands(rounded(bands.edges), rounded(bands.familiar), rounded(bands.strange))
+
+
+def _general_bands(tracks: Sequence[Track], lessons: Sequence[Lessons]) -> GeneralBands | None:
+    """How far one is out about a pool of which only its models' averages, or prices, are known; of one alone: None."""
+    if len(tracks) == 1:
+        return None
+    stated: list[Beyond] = []
+    guessed: list[Beyond] = []
+    for place, (track, lesson) in enumerate(zip(tracks, lessons, strict=True)):
+        others = fit_general([one for at, one in enumerate(lessons) if at != place])
+        unknown = replace(track.pool, quality=np.full(len(track.pool.models), np.nan))
+        for found, pool in ((stated, track.pool), (guessed, unknown)):
+            predicted = others.predict(track.features, pool)
+            found.append(Beyond(lesson.score - predicted.quality, lesson.kinds))
+    bands = general_bands_of(stated, guessed)
+    return GeneralBands(rounded(bands.stated), rounded(bands.guessed))
 
 
 def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") -> Artifact:
@@ -89,6 +112,7 @@ def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") ->
         "words/log_frequency": router.words.log_frequency,
     }
     arrays |= {f"general/{name}": getattr(router.general, name) for name in GeneralPredictor.names()}
+    arrays |= _named("general/bands", router.general_bands)
     tracks: dict[str, list[str]] = {}
     for number, (track, pool) in enumerate(sorted(router.known.items())):
         tracks[track] = list(pool.models)
@@ -96,7 +120,13 @@ def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") ->
         arrays[f"{number}/aimed"] = pool.operating.aimed
         arrays[f"{number}/certified"] = pool.operating.certified
         arrays[f"{number}/unit"] = rounded(np.array([pool.strongest, pool.unit_usd]))
+        arrays |= _named(f"{number}/bands", pool.bands)
     return Artifact(msgspec.json.encode(_About(tracks, dict(counts), sources), order="sorted"), arrays)
+
+
+def _named(prefix: str, bands: Bands | GeneralBands | None) -> dict[str, NDArray[Any]]:
+    """The arrays of a part that older artifacts do not have."""
+    return {} if bands is None else {f"{prefix}/{one.name}": getattr(bands, one.name) for one in fields(bands)}
 
 
 def from_artifact(artifact: Artifact) -> Router:
@@ -110,9 +140,12 @@ def from_artifact(artifact: Artifact) -> Router:
             track: _pool(arrays, str(number), tuple(models))
             for number, (track, models) in enumerate(sorted(about.tracks.items()))
         }
+        general_bands = None
+        if "general/bands/stated" in arrays:
+            general_bands = GeneralBands(*(arrays[f"general/bands/{one.name}"] for one in fields(GeneralBands)))
     except (KeyError, IndexError, ValueError, TypeError, msgspec.MsgspecError) as exc:
         raise BadArtifact(f"it lacks something: {exc}") from exc
-    router = Router(words, known, general, artifact.version)
+    router = Router(words, known, general, artifact.version, general_bands)
     _check(router)
     return router
 
@@ -131,7 +164,12 @@ def _pool(arrays: Mapping[str, NDArray[Any]], prefix: str, models: tuple[str, ..
     strongest, unit_usd = arrays[f"{prefix}/unit"]
     if len(predictor.quality_mean) != len(models):
         raise ValueError(f"{len(models)} models have predictions for {len(predictor.quality_mean)}")
-    return KnownPool(models, predictor, operating, int(strongest), float(unit_usd))
+    bands = None
+    if f"{prefix}/bands/edges" in arrays:
+        bands = Bands(*(arrays[f"{prefix}/bands/{one.name}"] for one in fields(Bands)))
+        if {len(bands.edges), len(bands.familiar), len(bands.strange)} != {len(models)}:
+            raise ValueError(f"{len(models)} models have bands for another number")
+    return KnownPool(models, predictor, operating, int(strongest), float(unit_usd), bands)
 
 
 def _check(router: Router) -> None:
@@ -141,7 +179,9 @@ def _check(router: Router) -> None:
             unknown = np.full(len(pool.models), np.nan)
             asked = Pool(track, pool.models, unknown, unknown, unknown, unknown)
             found = router.predict(router.features(["Which is it?"]), asked)
-            if not (np.isfinite(found.quality).all() and np.isfinite(found.cost).all()):
+            band = router.band(found, asked)
+            numbers = (found.quality, found.cost, *(band or ()))
+            if not all(np.isfinite(one).all() for one in numbers):
                 raise BadArtifact(f"its predictions for {track} are no numbers")
     except (ValueError, IndexError) as exc:
         raise BadArtifact(f"its arrays do not fit together: {exc}") from exc

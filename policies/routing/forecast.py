@@ -10,6 +10,7 @@ import numpy as np
 
 from gateway.domain import NANO, Deployment, Forecast, Prediction, Route, Usage
 from policies.pricing import charge
+from policies.routing.bands import Band
 from policies.routing.operating import LAMBDAS, STRONGEST, row_of
 from policies.routing.pool import Pool
 from policies.routing.predictor import Floats, Predicted
@@ -26,6 +27,13 @@ class Asked(NamedTuple):
     input_tokens: int
     output_tokens_max: int | None
     quality_loss_max: float
+
+
+class _Told(NamedTuple):
+    """What the router says of a pool."""
+
+    predicted: Predicted
+    band: Band | None
 
 
 def forecast(
@@ -52,26 +60,31 @@ def forecasts(
     is_calibrated = known is not None and set(names) <= set(known.models)
     if known is not None and is_calibrated:
         # What was learned of them says it all: neither prices nor lengths are looked at, so that one pool is for all.
-        predicted = router.predict(features, _pool(route, candidates, asked[0]))
-        return [_calibrated(router, known, names, predicted, row, features[row], one) for row, one in enumerate(asked)]
+        told = _told(router, features, _pool(route, candidates, asked[0]))
+        return [_calibrated(router, known, names, told, row, features[row], one) for row, one in enumerate(asked)]
     found = []
     for row, one in enumerate(asked):
-        predicted = router.predict(features[row : row + 1], _pool(_NO_ROUTE, candidates, one))
-        found.append(_foreseen(router, names, predicted, 0, features[row], one))
+        told = _told(router, features[row : row + 1], _pool(_NO_ROUTE, candidates, one))
+        found.append(_foreseen(router, names, told, 0, features[row], one))
     return found
+
+
+def _told(router: Router, features: Floats, pool: Pool) -> _Told:
+    predicted = router.predict(features, pool)
+    return _Told(predicted, router.band(predicted, pool))
 
 
 def _calibrated(
     router: Router,
     known: KnownPool,
     names: tuple[str, ...],
-    predicted: Predicted,
+    told: _Told,
     row: int,
     features: Floats,
     asked: Asked,
 ) -> Forecast:
-    foreseen = _foreseen(router, names, predicted, row, features, asked)
-    weight = _certified_weight(known, float(predicted.familiarity[row]), asked.quality_loss_max)
+    foreseen = _foreseen(router, names, told, row, features, asked)
+    weight = _certified_weight(known, float(told.predicted.familiarity[row]), asked.quality_loss_max)
     if weight is None:
         return replace(foreseen, strongest=known.models[known.strongest], quality_loss_max=0.0)
     # What was certified is the choice among all of them.
@@ -79,14 +92,17 @@ def _calibrated(
 
 
 def _foreseen(
-    router: Router, names: tuple[str, ...], predicted: Predicted, row: int, features: Floats, asked: Asked
+    router: Router, names: tuple[str, ...], told: _Told, row: int, features: Floats, asked: Asked
 ) -> Forecast:
+    band = told.band
     return Forecast(
         router_version=router.version,
         predictions={
             name: Prediction(
-                quality=round(float(predicted.quality[row, place]), 4),
-                expected_cost_nusd=round(float(predicted.cost[row, place]) * NANO),
+                quality=round(float(told.predicted.quality[row, place]), 4),
+                quality_low=None if band is None else round(float(band.low[row, place]), 4),
+                quality_high=None if band is None else round(float(band.high[row, place]), 4),
+                expected_cost_nusd=round(float(told.predicted.cost[row, place]) * NANO),
             )
             for place, name in enumerate(names)
         },

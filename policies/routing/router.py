@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.routing.bands import Band, Bands, GeneralBands
 from policies.routing.features import features
 from policies.routing.general import GeneralPredictor, completed
 from policies.routing.operating import STRONGEST, OperatingTable, choices, row_of
@@ -26,6 +27,7 @@ class KnownPool:
     operating: OperatingTable
     strongest: int
     unit_usd: float
+    bands: Bands | None = None  # None: made before there were any
 
 
 class Chosen(NamedTuple):
@@ -43,6 +45,7 @@ class Router:
     known: Mapping[str, KnownPool]
     general: GeneralPredictor
     version: str = ""
+    general_bands: GeneralBands | None = None
 
     def features(self, texts: Sequence[str]) -> Floats:
         """(prompts, features)."""
@@ -65,6 +68,25 @@ class Router:
             if (place := places.get(model)) is not None:
                 quality[:, column], cost[:, column] = learned.quality[:, place], learned.cost[:, place]
         return Predicted(quality, cost, learned.familiarity)
+
+    def band(self, predicted: Predicted, pool: Pool) -> Band | None:
+        """Where the mean scores of prompts that are predicted so lie; ``None`` where nothing is known of that."""
+        known = self.known.get(pool.track)
+        if known is not None and known.models == pool.models:
+            return None if known.bands is None else known.bands.of(predicted)
+        general = None
+        if self.general_bands is not None:
+            general = self.general_bands.of(predicted, ~np.isnan(pool.quality))
+        if known is None:
+            return general
+        places = {model: place for place, model in enumerate(known.models)}
+        is_learned = np.array([model in places for model in pool.models])
+        if known.bands is None or not (general or is_learned.all()):
+            return None
+        learned = known.bands.at([places.get(model, 0) for model in pool.models]).of(predicted)
+        if general is None:
+            return learned
+        return Band(*(np.where(is_learned, one, other) for one, other in zip(learned, general, strict=True)))
 
     def choose(self, predicted: Predicted, pool: Pool, loss_max: float, *, must_be_certified: bool = False) -> Chosen:
         """The cheapest choices that keep the loss: as it was on calibration prompts, or only where it is certified.

@@ -127,6 +127,7 @@ def test_what_was_foreseen_is_on_the_record_and_the_prompt_is_not(
     assert record["router_version"] == artifact.read(router).version
     assert record["quality_loss_max"] == 0.1
     assert all(0 <= one["quality"] <= 1.1 for one in record["candidates"])
+    assert all(0 <= one["quality_low"] < one["quality_high"] <= 1 for one in record["candidates"])
     assert all(one["expected_cost_nusd"] > 0 for one in record["candidates"])
     assert text not in str(record)
 
@@ -204,6 +205,7 @@ def test_what_would_be_decided_is_explained_and_nothing_is_called(
     for one in told["candidates"]:
         parts = {name: Decimal(value) for name, value in one["expected_cost"].items()}
         assert parts["input_usd"] + parts["output_usd"] == parts["total_usd"] > 0
+        assert f"({one['quality_low']:.2f} to {one['quality_high']:.2f})" in told["text"]
         assert (one["first_if"] is None) == (one["deployment"] == answered)
     assert f"would ask {answered}." in told["text"]
     assert (by_name["route"], by_name["choice"]) == (None, "large")
