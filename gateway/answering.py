@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
-from gateway.domain import NO_ROOM_TOLD, Deployment, Outcome, StoredResponse
+from gateway.conversing import remember
+from gateway.domain import NO_ROOM_TOLD, Decision, Deployment, Outcome, StoredResponse
 from gateway.entries import Attempt
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.following import follow
@@ -25,7 +26,13 @@ class Answer:
     """
 
     def __init__(
-        self, services: Services, settlement: Settlement, progress: Progress, attempt: Attempt, dialect: Dialect
+        self,
+        services: Services,
+        settlement: Settlement,
+        progress: Progress,
+        attempt: Attempt,
+        dialect: Dialect,
+        decision: Decision,
     ) -> None:
         self.room = NO_ROOM_TOLD  # what limits of ours leave
         self._services = services
@@ -33,6 +40,7 @@ class Answer:
         self._progress = progress
         self._attempt = attempt
         self._dialect = dialect
+        self._decision = decision
         self._reader = dialect.reader(attempt.deployment)
         self._reply: Reply = NO_REPLY
         self._ready = b""
@@ -121,6 +129,7 @@ class Answer:
         await self._remember()
         if not self._follow():
             await self._settlement.succeed(self._attempt, self._reader, self._dialect)
+            remember(self._services, self._decision, self._attempt)
         self._reply.finish()
         self._ready += self._reader.closing(self.cost_nusd or 0)
 

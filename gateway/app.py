@@ -76,6 +76,7 @@ from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
+from gateway.stores.conversations import RedisConversations
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.feedback import FeedbackStore
 from gateway.stores.journal import RedisJournal
@@ -255,6 +256,7 @@ async def _build(
         trusted_proxies=settings.trusted_proxies,
         decisions=writer if settings.decisions_days else None,
         forecaster=router,
+        conversations=RedisConversations(stores.link),
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)

@@ -9,7 +9,18 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from gateway.domain import Bar, Caller, Decision, Deployment, Forecast, Reason, Request, Route
+from gateway.domain import (
+    NO_CONVERSATION,
+    Bar,
+    Caller,
+    Decision,
+    Deployment,
+    Forecast,
+    Reason,
+    Request,
+    Route,
+    Turn,
+)
 from gateway.errors import (
     BadRequest,
     Forbidden,
@@ -21,6 +32,7 @@ from gateway.errors import (
 )
 from gateway.ports import Catalog
 from policies import cheapest_adequate, lowest_latency, ordered, weighted
+from policies.conversations import stay
 from policies.eligibility import LASTING, may_call, too_slow, why_not
 from policies.view import Policy, Propensity, View
 
@@ -58,6 +70,7 @@ class Moment:
     why_unavailable: Callable[[str], Reason | None] = _nothing
     first_token_p95_s: Callable[[str], float | None] = _nothing
     forecast: Callable[[Route, Sequence[Deployment]], Forecast | None] = _unforeseen
+    turn: Turn | None = None
     draw: float = 0.0
 
 
@@ -84,6 +97,12 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
     foreseen = moment.forecast(route, candidates) if candidates and route.policy in FORESEEING else None
     view = View(route, moment.draw, measured, foreseen)
     tried = tuple(_in_order(candidates, request, view, slow)) if candidates else ()
+    propensity = _propensity(tried, request, view, slow)
+    turn, kept = moment.turn, NO_CONVERSATION
+    if turn is not None and turn.before is not None and tried:
+        kept = stay(tried, foreseen, turn.rules, turn.before, request.text_tokens)
+    if kept.kept is not None:
+        tried, propensity = tuple(sorted(tried, key=lambda one: one.name != kept.kept)), 1.0
     return Decision(
         route.name,
         tried,
@@ -93,19 +112,23 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         output_tokens_max_default=route.output_tokens_max_default,
         offered=tuple(offered),
         policy=route.policy,
-        propensity=_propensity(tried, request, view, slow),
+        propensity=propensity,
         router_version=foreseen.router_version if foreseen else None,
         quality_loss_max=foreseen.quality_loss_max if foreseen else None,
         predictions=foreseen.predictions if foreseen else {},
         features=foreseen.features if foreseen else b"",
         cost_weight=foreseen.cost_weight if foreseen else None,
-        is_certified=foreseen.is_certified if foreseen else False,
         strongest=foreseen.strongest if foreseen else None,
         quality_loss_target=foreseen.quality_loss_target if foreseen else None,
         is_loss_asked=foreseen is not None and foreseen.quality_loss_target != route.quality_loss_max,
         router_us=foreseen.router_us if foreseen else None,
         draw=moment.draw,
         first_token_p95_s=measured,
+        # What was certified is the policy's own choice.
+        is_certified=foreseen is not None and foreseen.is_certified and kept.kept is None,
+        question_tokens=foreseen.question_tokens if foreseen else None,
+        turn=turn,
+        stay=kept,
     )
 
 

@@ -18,6 +18,7 @@ def record_of(
 ) -> DecisionRecord:
     """``chosen``: whose answer began; ``created_at``: when the decision was taken. Only for decisions of routes."""
     input_tokens = estimated_input_tokens(request)
+    turn = decision.turn
     places = {one.name: place for place, one in enumerate(decision.candidates, 1)}
     return DecisionRecord(
         request_id=request.id,
@@ -44,6 +45,11 @@ def record_of(
         strongest=decision.strongest,
         is_certified=decision.is_certified,
         router_us=decision.router_us,
+        conversation=None if turn is None else turn.conversation,
+        question_tokens=decision.question_tokens,
+        answered_before=None if turn is None or turn.before is None else turn.before.deployment,
+        is_kept=decision.stay.kept is not None,
+        switching_nusd=decision.stay.switching_nusd,
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),

@@ -16,6 +16,7 @@ from random import Random
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
+from gateway.conversing import turn_of
 from gateway.decide import Moment, nothing_left, weigh
 from gateway.decision_records import record_of
 from gateway.domain import (
@@ -26,6 +27,7 @@ from gateway.domain import (
     Forecast,
     Request,
     Route,
+    Turn,
 )
 from gateway.entries import Attempt
 from gateway.errors import (
@@ -42,6 +44,7 @@ from gateway.ports import Dialect, Services
 from gateway.progress import Progress
 from gateway.settlement import Settlement
 from policies.breaker import HealthBoard
+from policies.conversations import kept_tokens
 from policies.eligibility import LIMITED
 from policies.first_token import FirstTokenBoard
 
@@ -64,7 +67,7 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        decision = self.weigh(request, dialect, caller)
+        decision = await self.weigh(request, dialect, caller)
         decided_s = services.clock.unix_s()
         try:
             decision = await self._of_use(request, caller, decision)
@@ -77,9 +80,10 @@ class Pipeline:
         self._record(request, caller, decision, answer.deployment, decided_s)
         return answer
 
-    def weigh(self, request: Request, dialect: Dialect, caller: Caller) -> Decision:
+    async def weigh(self, request: Request, dialect: Dialect, caller: Caller) -> Decision:
         """What is decided for the request as things stand. Raises ModelNotFound and Forbidden."""
-        return weigh(self._services.catalog(), request, caller, self._moment(request, dialect))
+        turn = await turn_of(self._services, request, dialect, caller)
+        return weigh(self._services.catalog(), request, caller, self._moment(request, dialect, turn))
 
     async def _of_use(self, request: Request, caller: Caller, decision: Decision) -> Decision:
         """The decision with the candidates that can go on from what the request goes on from. Raises GatewayError."""
@@ -117,14 +121,18 @@ class Pipeline:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
 
-    def _moment(self, request: Request, dialect: Dialect) -> Moment:
+    def _moment(self, request: Request, dialect: Dialect, turn: Turn | None) -> Moment:
         now_s = self._services.clock.monotonic_s()
         forecaster = self._services.forecaster
+        cached = {} if turn is None or turn.before is None else kept_tokens(turn.before)
 
         def forecast(route: Route, candidates: Sequence[Deployment]) -> Forecast | None:
-            return None if forecaster is None else forecaster.forecast(route, candidates, request, dialect.question())
+            if forecaster is None:
+                return None
+            return forecaster.forecast(route, candidates, request, dialect.question().text, cached)
 
         return Moment(
+            turn=turn,
             forecast=forecast,
             why_unavailable=lambda name: self.health.why_unavailable(name, now_s),
             first_token_p95_s=lambda name: self.first_tokens.p95_s(name, now_s),
@@ -146,7 +154,7 @@ class Pipeline:
                     break
                 try:
                     call = dialect.call(deployment, admissions.output_tokens_max(deployment))
-                    answer = Answer(self._services, self._settlement, self.progress, attempt, dialect)
+                    answer = Answer(self._services, self._settlement, self.progress, attempt, dialect, decision)
                 except BadRequest as exc:  # something in it cannot be said to this one
                     refusal = refusal or exc
                     break

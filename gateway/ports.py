@@ -15,11 +15,13 @@ from gateway.domain import (
     Call,
     Caller,
     Claims,
+    Conversation,
     DecisionRecord,
     Deployment,
     Endpoint,
     Forecast,
     LedgerEntry,
+    Question,
     Request,
     Room,
     Route,
@@ -179,17 +181,25 @@ class Dialect(Protocol):
     def input_text(self) -> str:
         """All text of the prompt, for counting when the upstream reports no usage."""
 
-    def question(self) -> str:
-        """What is asked, for whoever judges how hard it is."""
+    def question(self) -> Question:
+        """What is asked, for whoever judges how hard it is, and the conversation that it belongs to."""
 
 
 class Forecaster(Protocol):
     """Expects how good the answers of deployments will be, and what they cost."""
 
     def forecast(
-        self, route: Route, candidates: Sequence[Deployment], request: Request, question: str
+        self,
+        route: Route,
+        candidates: Sequence[Deployment],
+        request: Request,
+        question: str,
+        cached_tokens: Mapping[str, int],
     ) -> Forecast | None:
-        """``None`` where nothing can be told. Never raises, and takes a millisecond or two."""
+        """``cached_tokens``: how much of the prompt each upstream keeps already, by deployment name.
+
+        ``None`` where nothing can be told. Never raises, and takes a millisecond or two.
+        """
 
 
 class Rules(Protocol):
@@ -240,6 +250,16 @@ class StoredResponses(Protocol):
 
     async def forget(self, response_id: str) -> None:
         """Its upstream keeps it no longer. Raises StoreUnavailable."""
+
+
+class ConversationStore(Protocol):
+    """What is remembered of conversations, the same for all replicas. It may be lost, and is while a store is away."""
+
+    async def find(self, conversation: str) -> Conversation | None:
+        """By its hash, ``None`` for an unknown one. Never raises for a store that is away."""
+
+    async def remember(self, conversation: str, state: Conversation, ttl_s: int) -> None:
+        """Keep it so long. Never raises for a store that is away."""
 
 
 class LedgerSink(Protocol):
@@ -339,3 +359,4 @@ class Services:
     are_orphans_charged_at_hold: bool = False  # else at their input and what was seen of the output
     decisions: DecisionLog | None = None  # None: none are kept
     forecaster: Forecaster | None = None  # None: nothing is foreseen
+    conversations: ConversationStore | None = None  # None: each request stands alone

@@ -29,6 +29,7 @@ def explanation(decision: Decision, request: Request) -> dict[str, Any]:
         "quality_loss_max": decision.quality_loss_max,
         "is_certified": decision.is_certified,
         "choice": None if first is None else first.name,
+        "conversation": _conversation(decision),
         "baseline": None if decision.baseline is None else decision.baseline.name,
         "candidates": sorted(shown, key=lambda one: one["place"] or len(shown) + 1),
     }
@@ -48,6 +49,17 @@ def _candidate(one: Deployment, place: int | None, decision: Decision, request: 
         "quality_high": foreseen.quality_high,
         "expected_cost": _cost(one, foreseen.expected_cost_nusd, request),
         "first_if": None,
+    }
+
+
+def _conversation(decision: Decision) -> dict[str, Any] | None:
+    """Who answered before in the conversation that the request goes on with, and what a change to the choice costs."""
+    if decision.turn is None or decision.turn.before is None:
+        return None
+    return {
+        "answered_by": decision.turn.before.deployment,
+        "is_kept": decision.stay.kept is not None,
+        "switching_usd": _usd(decision.stay.switching_nusd),
     }
 
 
@@ -87,6 +99,8 @@ def _text(told: dict[str, Any]) -> str:
     if told["quality_loss_max"] is not None:
         kind = "with 95 % confidence" if told["is_certified"] else "which is not certified here"
         lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost, {kind}.")
+    if (conversation := told["conversation"]) is not None:
+        lines.append(_of_conversation(conversation, told["choice"]))
     for one in told["candidates"]:
         head = "out" if one["place"] is None else f"{one['place']}."
         foreseen = ""
@@ -103,6 +117,15 @@ def _text(told: dict[str, Any]) -> str:
         said = f"{foreseen}{why}{unless}"
         lines.append(f"{head} {one['deployment']}{':' if said else ''}{said}")
     return "\n".join(lines)
+
+
+def _of_conversation(told: dict[str, Any], choice: str | None) -> str:
+    said = f"The conversation was answered by {told['answered_by']}"
+    if told["is_kept"]:
+        return f"{said}, which answers on: nothing better would be gained by a change."
+    if choice in {None, told["answered_by"]}:
+        return f"{said}."
+    return f"{said}; the change costs ${told['switching_usd']} for what is kept of the prompt there."
 
 
 def _usd(nusd: int) -> str:

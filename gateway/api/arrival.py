@@ -25,8 +25,10 @@ _SPELLED = frozenset(
 REGIONS_HEADER = "x-obol-regions"
 REQUIRED_TAGS_HEADER = "x-obol-require-tags"
 QUALITY_HEADER = "x-obol-quality"
+CONVERSATION_HEADER = "x-obol-conversation"
 LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
+_CONVERSATION_CHARS_MAX = 256
 
 
 def _any_name(model: str) -> bool:
@@ -88,6 +90,20 @@ def asked_loss(stated: Sequence[str] | None) -> float | None:
             f"Invalid '{QUALITY_HEADER}': expected {', '.join(LOSSES)}.", param=QUALITY_HEADER, code="invalid_value"
         )
     return loss
+
+
+def asked_conversation(stated: Sequence[str] | None) -> str | None:
+    """What the client calls its conversation, by its header; ``None`` if it did not send one. Raises BadRequest."""
+    if stated is None:
+        return None
+    name = ",".join(stated)
+    if not 0 < len(name) <= _CONVERSATION_CHARS_MAX:
+        raise BadRequest(
+            f"Invalid '{CONVERSATION_HEADER}': expected 1 to {_CONVERSATION_CHARS_MAX} characters.",
+            param=CONVERSATION_HEADER,
+            code="invalid_value",
+        )
+    return name
 
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:

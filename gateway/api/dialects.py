@@ -15,7 +15,7 @@ from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.question import question
 from gateway.api.translated import TranslatedReader
-from gateway.domain import Body, Call, Deployment, Endpoint, Request, Usage
+from gateway.domain import Body, Call, Deployment, Endpoint, Question, Request, Usage
 from gateway.ports import ReplyReader
 from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
@@ -87,6 +87,7 @@ class ClientDialect:
         self._keeps_text = keeps_text
         self._native = APIS[request.endpoint].native(request, keeps_text)
         self._translated: dict[str, _Translated] = {}
+        self._question: Question | None = None
 
     def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
         return self._towards(deployment, output_tokens_max).call(deployment, output_tokens_max)
@@ -100,8 +101,10 @@ class ClientDialect:
     def input_text(self) -> str:
         return self._native.input_text()
 
-    def question(self) -> str:
-        return question(self._request.body.fields)
+    def question(self) -> Question:
+        if self._question is None:
+            self._question = question(self._request)
+        return self._question
 
     def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)

@@ -30,7 +30,7 @@ def explain_router(services: Services, pipeline: Pipeline, body_bytes_max: int) 
         caller = await authenticate(request.scope, services.keys, services.trusted_proxies)
         data = await read_body(request.scope["headers"], request.receive, body_bytes_max)
         asked = read_request(services.catalog(), _endpoint_of(data), new_request_id(), request.scope, data)
-        return explanation(pipeline.weigh(asked, ClientDialect(asked), caller), asked)
+        return explanation(await pipeline.weigh(asked, ClientDialect(asked), caller), asked)
 
     return router
 

@@ -14,10 +14,12 @@ from urllib.parse import parse_qsl
 
 from gateway.answering import Answer
 from gateway.api.arrival import (
+    CONVERSATION_HEADER,
     QUALITY_HEADER,
     REGIONS_HEADER,
     REQUIRED_TAGS_HEADER,
     Arrival,
+    asked_conversation,
     asked_loss,
     asked_placement,
 )
@@ -59,8 +61,9 @@ _TRAVELLING = {
 _TRAVELLING_PARAMETERS = frozenset({"beta"})
 _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
 _REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
+_CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
 # Of words, with commas between them.
-_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER})
+_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER})
 
 
 class ModelCalls:
@@ -244,7 +247,10 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
     )
     request = APIS[endpoint].parse(arrival)
     loss_max = asked_loss(lists.get(_QUALITY_HEADER))
-    return request if loss_max is None else replace(request, quality_loss_max=loss_max)
+    conversation = asked_conversation(lists.get(_CONVERSATION_HEADER))
+    if loss_max is None and conversation is None:
+        return request
+    return replace(request, quality_loss_max=loss_max, conversation=conversation)
 
 
 def _travelling_query(query: bytes) -> Mapping[str, str]:

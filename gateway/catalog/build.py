@@ -16,10 +16,12 @@ from gateway.domain import (
     NANO,
     QUALITY_LOSS_MAX,
     Capability,
+    Conversations,
     Deployment,
     Endpoint,
     Meter,
     Placement,
+    PrefixCache,
     Provider,
     Route,
     Tariff,
@@ -266,6 +268,24 @@ def _provider(name: str, part: ProviderPart) -> Provider:
         litellm_provider=part.litellm_provider or "",
         discount_pct=float(part.discount_pct),
         timeouts=Timeouts(**part.timeouts.model_dump()),
+        prefix_cache=_prefix_cache(part),
+    )
+
+
+# What is not stated otherwise keeps nothing unless its usage says so: see PrefixCache.
+_PREFIX_CACHES: Mapping[str, PrefixCache] = {
+    "openai": PrefixCache(ttl_s=300, tokens_min=1024, is_automatic=True),
+    "azure": PrefixCache(ttl_s=300, tokens_min=1024, is_automatic=True),
+    "vllm": PrefixCache(ttl_s=600, tokens_min=16, is_automatic=True),
+}
+
+
+def _prefix_cache(part: ProviderPart) -> PrefixCache:
+    usual, stated = _PREFIX_CACHES.get(part.kind, PrefixCache()), part.prefix_cache
+    return PrefixCache(
+        ttl_s=usual.ttl_s if stated.ttl_s is None else stated.ttl_s,
+        tokens_min=usual.tokens_min if stated.tokens_min is None else stated.tokens_min,
+        is_automatic=usual.is_automatic if stated.automatic is None else stated.automatic,
     )
 
 
@@ -280,7 +300,16 @@ def _route(name: str, part: RoutePart) -> Route:
         placement=Placement(frozenset(part.regions or ()), frozenset(part.tags or ())),
         first_token_p95_s_max=part.first_token_p95_s_max,
         quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
+        conversations=_conversations(part),
     )
+
+
+def _conversations(part: RoutePart) -> Conversations:
+    """Where nothing is stated, what decides by the prompt keeps to its choice, and nothing else does."""
+    stated = part.conversations
+    if stated is None:
+        return Conversations(is_sticky=part.policy == "cheapest_adequate")
+    return Conversations(stated.sticky, stated.switching_share_max, stated.remembered_s)
 
 
 def _lacks(part: DeploymentPart, listed: ListedModel | None) -> frozenset[Capability]:

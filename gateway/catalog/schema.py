@@ -244,6 +244,12 @@ class TimeoutsPart(_Part):
     total_s: Seconds = 1800.0
 
 
+class PrefixCachePart(_Part):
+    ttl_s: Seconds | None = None
+    tokens_min: Limit | None = None
+    automatic: bool | None = None
+
+
 class ProviderPart(_Part):
     kind: Literal["openai", "openai_compatible", "azure", "vllm", "anthropic", "litellm", "simulator"]
     dialects: Annotated[tuple[Literal["chat", "responses", "messages"], ...], Field(min_length=1)] | None = None
@@ -254,6 +260,7 @@ class ProviderPart(_Part):
     litellm_provider: Name | None = None
     discount_pct: Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=100)] = Decimal(0)
     timeouts: TimeoutsPart = TimeoutsPart()
+    prefix_cache: PrefixCachePart = PrefixCachePart()
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> ProviderPart:
@@ -307,6 +314,12 @@ class DeploymentPart(LimitsPart):
         return self.model.endswith("*")
 
 
+class ConversationsPart(_Part):
+    sticky: bool = True
+    switching_share_max: Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)] = 0.0
+    remembered_s: Annotated[int, Field(ge=1, le=604_800)] = 3600
+
+
 class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
     policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate"] = "ordered"
@@ -317,6 +330,7 @@ class RoutePart(_Part):
     first_token_p95_s_max: Seconds | None = None
     baseline: Name | None = None
     output_tokens_max_default: Limit | None = None
+    conversations: ConversationsPart | None = None
 
     @model_validator(mode="after")
     def _states_a_loss_that_its_policy_can_keep(self) -> RoutePart:

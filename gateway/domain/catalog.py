@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.domain.conversations import NOT_STICKY, ON_REQUEST, Conversations, PrefixCache
 from gateway.domain.money import Tariff
 
 QUALITY_LOSS_MAX = 0.02
@@ -103,6 +104,7 @@ class Provider:
     litellm_provider: str = ""
     discount_pct: float = 0.0
     timeouts: Timeouts = Timeouts()
+    prefix_cache: PrefixCache = ON_REQUEST
 
 
 @dataclass(frozen=True, slots=True)
@@ -176,3 +178,4 @@ class Route:
     placement: Placement = ANYWHERE
     first_token_p95_s_max: float | None = None
     quality_loss_max: float = QUALITY_LOSS_MAX
+    conversations: Conversations = NOT_STICKY

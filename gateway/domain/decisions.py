@@ -33,7 +33,7 @@ class Forecast:
     ``cost_weight``: how much quality a nano-dollar is worth, where that is certified for the route. ``strongest``: the
     deployment that answers where the route was calibrated and nothing is certified. ``quality_loss_max``: the loss that
     is gone by; ``quality_loss_target``: the one that was asked for. ``is_certified``: it is kept with 95 % confidence.
-    ``features``: what the router saw. ``router_us``: the processor's time that it took.
+    ``features``: what the router saw. ``router_us``: the processor's time that it took. ``question_tokens``: estimated.
     """
 
     router_version: str
@@ -45,6 +45,7 @@ class Forecast:
     features: bytes = b""
     quality_loss_target: float | None = None
     router_us: int | None = None
+    question_tokens: int | None = None
 
 
 class Considered(msgspec.Struct, frozen=True, gc=False):
@@ -77,6 +78,10 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     What else the policy went by, so that it can be run again: ``draw`` in [0, 1); ``is_stream``; and of a router's
     forecast ``quality_loss_target``, which the client or its team asked for where ``is_loss_asked``, else the route,
     ``cost_weight``, ``strongest`` and ``is_certified``. ``router_us``: the processor's time that the forecast took.
+
+    Of the conversation that it goes on with: ``answered_before`` and, where that deployment ``is_kept`` though the
+    policy would have put another first; ``switching_nusd``: what is expected to be paid only because of the change.
+    ``question_tokens``: of the input, what the user said last; estimated, where a router was asked.
     """
 
     request_id: str
@@ -105,3 +110,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     strongest: str | None = None
     is_certified: bool = False
     router_us: int | None = None
+    question_tokens: int | None = None
+    answered_before: str | None = None
+    is_kept: bool = False
+    switching_nusd: int = 0

@@ -10,6 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 import msgspec
 
 from gateway.domain.catalog import ANYWHERE, Capability, Deployment, Endpoint, Placement
+from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Prediction
 from gateway.domain.money import Usage
 
@@ -98,6 +99,7 @@ class Request:
     media_bytes: int = 0
     placement: Placement = ANYWHERE  # what the client itself wants of where it is answered
     quality_loss_max: float | None = None  # ... and of how much quality it may lose; None: as its route says
+    conversation: str | None = None  # what the client itself calls its conversation
 
     @property
     def text_tokens(self) -> int:
@@ -184,3 +186,6 @@ class Decision:
     router_us: int | None = None  # the processor's time for the forecast
     draw: float = 0.0
     first_token_p95_s: Mapping[str, float] = field(default_factory=dict)  # by deployment name, of those measured
+    question_tokens: int | None = None  # of the input, estimated
+    turn: Turn | None = None
+    stay: Stay = NO_CONVERSATION

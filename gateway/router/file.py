@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -56,7 +56,12 @@ class RouterFile:
         self._router = router
 
     def forecast(
-        self, route: Route, candidates: Sequence[Deployment], request: Request, question: str
+        self,
+        route: Route,
+        candidates: Sequence[Deployment],
+        request: Request,
+        question: str,
+        cached_tokens: Mapping[str, int],
     ) -> Forecast | None:
         """What the router expects of them; ``None`` while there is none."""
         if self._router is None:
@@ -71,6 +76,7 @@ class RouterFile:
             candidates,
             question,
             input_tokens=request.text_tokens,
+            cached_tokens=cached_tokens,
             output_tokens_max=request.output_tokens_max,
             quality_loss_max=route.quality_loss_max if wished is None else wished,
         )

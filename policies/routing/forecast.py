@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
 
-from gateway.domain import NANO, Deployment, Forecast, Prediction, Route, Usage
-from policies.pricing import charge
+from gateway.domain import BYTES_PER_TOKEN, MILLION, NANO, Deployment, Forecast, Meter, Prediction, Route, Usage
+from policies.pricing import charge, rates_of
 from policies.routing.bands import Band
 from policies.routing.operating import LAMBDAS, STRONGEST, row_of
 from policies.routing.pool import Pool
@@ -18,15 +18,25 @@ from policies.routing.router import KnownPool, Router
 
 #: What an answer is taken to be long where nothing was learned of it: the mean of the public benchmarks, and some more.
 OUTPUT_TOKENS = 300
+# Of a request beside its question: names of fields and the like. What is beyond it was said before.
+_FRAME_TOKENS = 64
+_ANSWER_SHARE_MIN = 0.05  # of a predicted cost: whatever a question costs to read, its answer costs something
 _NO_ROUTE = ""
+_INPUT, _CACHED_INPUT = Meter.INPUT, Meter.CACHED_INPUT
 
 
 class Asked(NamedTuple):
-    """What else than its features counts of a question."""
+    """What else than its features counts of a question.
 
+    ``question_tokens``: its own; ``input_tokens``: of the whole prompt; ``cached_tokens``: of that, what each upstream
+    keeps, by deployment name.
+    """
+
+    question_tokens: int
     input_tokens: int
     output_tokens_max: int | None
     quality_loss_max: float
+    cached_tokens: Mapping[str, int]
 
 
 class _Told(NamedTuple):
@@ -34,6 +44,14 @@ class _Told(NamedTuple):
 
     predicted: Predicted
     band: Band | None
+
+
+class _Expected(NamedTuple):
+    """In nano-USD: what the question alone would cost, the whole prompt, and that less what an upstream keeps of it."""
+
+    alone: float
+    whole: float
+    left: float
 
 
 def forecast(
@@ -45,9 +63,11 @@ def forecast(
     input_tokens: int,
     output_tokens_max: int | None,
     quality_loss_max: float,
+    cached_tokens: Mapping[str, int],
 ) -> Forecast:
     """Quality and cost of each candidate. Of a route whose deployments were all calibrated, the certified point too."""
-    asked = Asked(input_tokens, output_tokens_max, quality_loss_max)
+    question_tokens = -(-len(question.encode(errors="replace")) // BYTES_PER_TOKEN)
+    asked = Asked(question_tokens, input_tokens, output_tokens_max, quality_loss_max, cached_tokens)
     return forecasts(router, route.name, candidates, router.features([question]), [asked])[0]
 
 
@@ -55,17 +75,17 @@ def forecasts(
     router: Router, route: str, candidates: Sequence[Deployment], features: Floats, asked: Sequence[Asked]
 ) -> list[Forecast]:
     """As ``forecast``, from features on: a row of them for each that is asked."""
-    names = tuple(one.name for one in candidates)
     known = router.known.get(route)
-    is_calibrated = known is not None and set(names) <= set(known.models)
-    if known is not None and is_calibrated:
+    names = {one.name for one in candidates}
+    if known is not None and names <= set(known.models):
         # What was learned of them says it all: neither prices nor lengths are looked at, so that one pool is for all.
         told = _told(router, features, _pool(route, candidates, asked[0]))
-        return [_calibrated(router, known, names, told, row, features[row], one) for row, one in enumerate(asked)]
+        return [_calibrated(router, known, candidates, told, row, features[row], one) for row, one in enumerate(asked)]
     found = []
     for row, one in enumerate(asked):
         told = _told(router, features[row : row + 1], _pool(_NO_ROUTE, candidates, one))
-        found.append(_foreseen(router, names, told, 0, features[row], one))
+        costs = _costs(candidates, told.predicted.cost[0], one)
+        found.append(_foreseen(router, candidates, told, 0, features[row], one, costs))
     return found
 
 
@@ -77,53 +97,89 @@ def _told(router: Router, features: Floats, pool: Pool) -> _Told:
 def _calibrated(
     router: Router,
     known: KnownPool,
-    names: tuple[str, ...],
+    candidates: Sequence[Deployment],
     told: _Told,
     row: int,
     features: Floats,
     asked: Asked,
 ) -> Forecast:
-    foreseen = _foreseen(router, names, told, row, features, asked)
-    weight = _certified_weight(known, float(told.predicted.familiarity[row]), asked.quality_loss_max)
+    costs = _costs(candidates, told.predicted.cost[row], asked)
+    foreseen = _foreseen(router, candidates, told, row, features, asked, costs)
+    weight = _certified_weight(known, float(told.predicted.familiarity[row]), asked.quality_loss_max, costs)
     if weight is None:
         return replace(foreseen, strongest=known.models[known.strongest], quality_loss_max=0.0)
     # What was certified is the choice among all of them.
-    return replace(foreseen, cost_weight=weight, is_certified=set(names) == set(known.models))
+    is_certified = {one.name for one in candidates} == set(known.models)
+    return replace(foreseen, cost_weight=weight, is_certified=is_certified)
 
 
 def _foreseen(
-    router: Router, names: tuple[str, ...], told: _Told, row: int, features: Floats, asked: Asked
+    router: Router,
+    candidates: Sequence[Deployment],
+    told: _Told,
+    row: int,
+    features: Floats,
+    asked: Asked,
+    costs: Sequence[_Expected],
 ) -> Forecast:
     band = told.band
     return Forecast(
         router_version=router.version,
         predictions={
-            name: Prediction(
+            one.name: Prediction(
                 quality=round(float(told.predicted.quality[row, place]), 4),
                 quality_low=None if band is None else round(float(band.low[row, place]), 4),
                 quality_high=None if band is None else round(float(band.high[row, place]), 4),
-                expected_cost_nusd=round(float(told.predicted.cost[row, place]) * NANO),
+                expected_cost_nusd=round(costs[place].left),
             )
-            for place, name in enumerate(names)
+            for place, one in enumerate(candidates)
         },
         quality_loss_max=asked.quality_loss_max,
         features=features.astype(np.float16).tobytes(),
         quality_loss_target=asked.quality_loss_max,
+        question_tokens=asked.question_tokens,
     )
 
 
-def _certified_weight(known: KnownPool, familiarity: float, loss_max: float) -> float | None:
-    """How much quality a nano-dollar is worth at the certified point; ``None`` where nothing is certified."""
+def _costs(candidates: Sequence[Deployment], usd: Floats, asked: Asked) -> Sequence[_Expected]:
+    """``usd``: what each is predicted to cost for the question alone."""
+    return [_expected(one, float(alone) * NANO, asked) for one, alone in zip(candidates, usd, strict=True)]
+
+
+def _expected(one: Deployment, alone: float, asked: Asked) -> _Expected:
+    """The question is priced as predicted; what was said before it, and what is kept of all that, at the list."""
+    earlier_tokens = max(0, asked.input_tokens - asked.question_tokens - _FRAME_TOKENS)
+    cached_tokens = asked.cached_tokens.get(one.name, 0)
+    if one.tariff is None or not (earlier_tokens or cached_tokens):
+        return _Expected(alone, alone, alone)
+    input_tokens = asked.question_tokens + earlier_tokens
+    rates = rates_of(one.tariff, input_tokens, None)
+    question = min(asked.question_tokens * rates[_INPUT] / MILLION, (1 - _ANSWER_SHARE_MIN) * alone)
+    whole = alone - question + input_tokens * rates[_INPUT] / MILLION
+    kept = min(cached_tokens, input_tokens) * (rates[_INPUT] - rates[_CACHED_INPUT]) / MILLION
+    return _Expected(alone, whole, whole - kept)
+
+
+def _certified_weight(
+    known: KnownPool, familiarity: float, loss_max: float, costs: Sequence[_Expected]
+) -> float | None:
+    """How much quality a nano-dollar is worth at the certified point; ``None`` where nothing is certified.
+
+    The point was certified for questions that stand alone. What was said before makes all answers dearer, by which none
+    becomes better or worse: so much less a nano-dollar counts.
+    """
     point = int(known.operating.certified[row_of(loss_max)])
     if point == STRONGEST:
         return None
-    return float(LAMBDAS[point] * familiarity / known.unit_usd / NANO)
+    whole = sum(one.whole for one in costs)
+    share = sum(one.alone for one in costs) / whole if whole > 0 else 1.0
+    return float(LAMBDAS[point] * familiarity / known.unit_usd / NANO) * share
 
 
 def _pool(track: str, candidates: Sequence[Deployment], asked: Asked) -> Pool:
     """The candidates as a pool: what their catalog says of their quality, and what an answer costs at their prices."""
     output_tokens = min(OUTPUT_TOKENS, asked.output_tokens_max or OUTPUT_TOKENS)
-    usage = Usage(input_tokens=asked.input_tokens, output_tokens=output_tokens)
+    usage = Usage(input_tokens=asked.question_tokens, output_tokens=output_tokens)
     usd = [0.0 if one.tariff is None else charge(one.tariff, usage, None).cost_nusd / NANO for one in candidates]
     quality = [np.nan if one.quality is None else one.quality for one in candidates]
     unknown = np.full(len(candidates), np.nan)

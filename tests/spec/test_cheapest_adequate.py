@@ -24,6 +24,7 @@ DEPLOYMENTS = {
     "medium": ((2.0, 4.0), (0.90, 0.60)),
     "large": ((8.0, 16.0), (0.90, 0.95)),
 }
+STRONG = {"medium", "large"}
 TOKENS_IN, TOKENS_OUT = 9, 8
 CATALOG = """
 providers:
@@ -66,6 +67,7 @@ def routing(
         f"  - {{name: {name}, provider: up, model: {name}, price: {{input: {i}, output: {o}}}}}"
         for name, ((i, o), _) in DEPLOYMENTS.items()
     ]
+    lines[0] = lines[0].replace("price", "tags: [near], price")  # tiny's
     lines.append("  - {name: stated, provider: up, model: stated, price: {input: 1, output: 1}, quality: 0.9}")
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url).replace("DEPLOYMENTS", "\n".join(lines))
     folder = tmp_path_factory.mktemp("routing")
@@ -211,3 +213,94 @@ def test_what_would_be_decided_is_explained_and_nothing_is_called(
     assert (by_name["route"], by_name["choice"]) == (None, "large")
     assert best["quality_loss_max"] == 0.0
     assert refused == [404, 400, 401]
+
+
+@pytest.fixture(scope="module")
+def easy_and_hard() -> tuple[str, str]:
+    texts, is_hard = prompts_of(20, seed=11)
+    easy, hard = (
+        next(text for text, one in zip(texts, is_hard, strict=True) if bool(one) is kind) for kind in (False, True)
+    )
+    return easy, hard
+
+
+def turns(*said: str) -> list[dict[str, str]]:
+    """What a user said, with an answer after each but the last."""
+    found: list[dict[str, str]] = [{"role": "system", "content": "Be short."}]
+    for text in said:
+        found += [{"role": "user", "content": text}, {"role": "assistant", "content": "Well."}]
+    return found[:-1]
+
+
+def converse(client: openai.OpenAI, *said: str, **options: Any) -> tuple[str, str]:
+    raw = client.chat.completions.with_raw_response.create(model="world", messages=turns(*said), **options)  # type: ignore[call-overload]
+    return raw.headers["x-obol-deployment"], raw.headers["x-request-id"]
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"user": "ann"}, {"prompt_cache_key": "c-1"}, {"extra_headers": {"x-obol-conversation": "c-1"}}],
+    ids=["first turns", "end user", "cache key", "header"],
+)
+def test_a_conversation_is_answered_on_by_who_answered_it(
+    routing: Gateway, client: openai.OpenAI, easy_and_hard: tuple[str, str], options: dict[str, Any]
+) -> None:
+    easy, hard = easy_and_hard
+    first, first_id = converse(client, hard, **options)
+    second, second_id = until(lambda: same(converse(client, hard, easy, **options), first), "the first turn counts")
+    assert first == second
+    assert first in STRONG
+    assert ask(client, easy)[0] in {"tiny", "small"}, "alone it is an easy question"
+    records = [until(lambda one=one: found(routing, one), "it is recorded") for one in (first_id, second_id)]
+    assert len({one["conversation"] for one in records}) == 1
+    assert records[0]["conversation"]
+    with openai.OpenAI(base_url=routing.base_url, api_key=routing.make_key()["key"], max_retries=0) as other:
+        assert converse(other, hard, easy, **options)[0] in {"tiny", "small"}, "another team's conversation is its own"
+
+
+def same(answered: tuple[str, str], name: str) -> tuple[str, str] | None:
+    return answered if answered[0] == name else None
+
+
+def test_a_conversation_goes_up_for_a_hard_question_and_stays_there(
+    client: openai.OpenAI, easy_and_hard: tuple[str, str]
+) -> None:
+    easy, hard = easy_and_hard
+    assert converse(client, easy, user="up")[0] in {"tiny", "small"}
+    assert converse(client, easy, hard, user="up")[0] in STRONG
+    until(lambda: converse(client, easy, hard, easy, user="up")[0] in STRONG, "it stays")
+
+
+def test_who_may_not_serve_is_changed_from(client: openai.OpenAI, easy_and_hard: tuple[str, str]) -> None:
+    easy, hard = easy_and_hard
+    assert converse(client, hard, user="forced")[0] in STRONG
+    until(lambda: converse(client, hard, easy, user="forced")[0] in STRONG, "it stays")
+    assert converse(client, hard, easy, user="forced", extra_headers={"x-obol-require-tags": "near"})[0] == "tiny"
+
+
+def test_that_a_conversation_keeps_to_who_answered_is_explained(
+    routing: Gateway, easy_and_hard: tuple[str, str]
+) -> None:
+    easy, hard = easy_and_hard
+    key = routing.make_key()["key"]
+    with httpx.Client(base_url=routing.url, headers={"authorization": f"Bearer {key}"}, timeout=30) as http:
+        first = {"model": "world", "messages": turns(hard)}
+        answered = http.post("/v1/chat/completions", json=first).headers["x-obol-deployment"]
+        assert answered in STRONG
+        asked = {"model": "world", "messages": turns(hard, easy)}
+
+        def told() -> dict[str, Any] | None:
+            found: dict[str, Any] = http.post("/v1/route/explain", json=asked).json()
+            return found if found["conversation"] else None
+
+        explained = until(told, "the first turn is remembered")
+    assert explained["conversation"] == {"answered_by": answered, "is_kept": True, "switching_usd": "0.000000000"}
+    assert (explained["choice"], explained["is_certified"]) == (answered, False), "certified was the policy's choice"
+    assert f"answered by {answered}, which answers on" in explained["text"]
+
+
+@pytest.mark.parametrize("name", ["", "x" * 257])
+def test_a_conversation_whose_name_cannot_be_kept_is_refused(client: openai.OpenAI, name: str) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        converse(client, "Why?", extra_headers={"x-obol-conversation": name})
+    assert refused.value.param == "x-obol-conversation"

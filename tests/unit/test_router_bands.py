@@ -93,6 +93,7 @@ def test_bands_are_kept_with_the_router_and_a_file_from_before_has_none(router):
         input_tokens=1,
         output_tokens_max=None,
         quality_loss_max=0.1,
+        cached_tokens={},
     )
     assert all(one.quality is not None and one.quality_low is None for one in told.predictions.values())
 
