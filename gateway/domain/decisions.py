@@ -82,6 +82,7 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     Of the conversation that it goes on with: ``answered_before`` and, where that deployment ``is_kept`` though the
     policy would have put another first; ``switching_nusd``: what is expected to be paid only because of the change.
     ``question_tokens``: of the input, what the user said last; estimated, where a router was asked.
+    ``cost_max_nusd``: what the call might be expected to cost at most, null without a cap.
     """
 
     request_id: str
@@ -114,3 +115,4 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     answered_before: str | None = None
     is_kept: bool = False
     switching_nusd: int = 0
+    cost_max_nusd: int | None = None

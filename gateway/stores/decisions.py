@@ -29,7 +29,8 @@ _INSERT = text("""
         request_id, created_at, organization_id, team_id, key_id, endpoint, route, policy, router_version,
         quality_loss_max, input_tokens, output_tokens_max, chosen, propensity, baseline, candidates,
         decode(features, 'base64'), conversation, draw, is_stream, quality_loss_target, is_loss_asked, cost_weight,
-        strongest, is_certified, router_us, question_tokens, answered_before, is_kept, switching_nusd
+        strongest, is_certified, router_us, question_tokens, answered_before, is_kept, switching_nusd,
+        cost_max_nusd
     FROM json_to_recordset(CAST(:records AS json)) AS record (
         request_id text, created_at timestamptz, organization_id text, team_id text, key_id text, endpoint text,
         route text, policy text, router_version text, quality_loss_max double precision, input_tokens bigint,
@@ -37,7 +38,7 @@ _INSERT = text("""
         features text, conversation text, draw double precision, is_stream boolean,
         quality_loss_target double precision, is_loss_asked boolean, cost_weight double precision, strongest text,
         is_certified boolean, router_us bigint, question_tokens bigint, answered_before text, is_kept boolean,
-        switching_nusd bigint
+        switching_nusd bigint, cost_max_nusd bigint
     )
     ON CONFLICT DO NOTHING
 """)

@@ -53,6 +53,8 @@ teams = Table(
     Column("deleted_at", _Instant),
     Column("contact", Text),
     Column("updated_at", _Instant, nullable=False, server_default=func.now()),
+    Column("quality_loss_max", Double),
+    Column("call_cost_max_nusd", BigInteger),
     # The name of a deleted team is free again; its row stays, because the ledger names it.
     Index("teams_live_name", "organization_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
@@ -302,6 +304,7 @@ route_decisions = Table(
     Column("answered_before", Text),
     Column("is_kept", Boolean, nullable=False, server_default=text("false")),
     Column("switching_nusd", BigInteger, nullable=False, server_default=text("0")),
+    Column("cost_max_nusd", BigInteger),
     Index("route_decisions_organization", "organization_id", "created_at"),
     Index("route_decisions_team", "team_id", "created_at"),
     Index("route_decisions_key", "key_id", "created_at"),

@@ -49,5 +49,6 @@ def made(created_at="2026-11-03T12:00:00.000000Z", **fields):
         "strongest": "big",
         "is_certified": True,
         "router_us": 700,
+        "cost_max_nusd": 2**60,
     }
     return DecisionRecord(**(values | fields))
