@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from gateway.domain import (
     NO_CONVERSATION,
@@ -34,6 +34,8 @@ from gateway.ports import Catalog
 from policies import cheapest_adequate, lowest_latency, ordered, weighted
 from policies.conversations import stay
 from policies.eligibility import LASTING, may_call, too_slow, why_not
+from policies.expected_cost import too_dear
+from policies.targets import Target, target_of
 from policies.view import Policy, Propensity, View
 
 _RETRY_AFTER_S = 5.0
@@ -92,9 +94,15 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
     candidates = [d for d in offered if d.name not in reasons]
     if route is None:
         return Decision(None, tuple(candidates), None, reasons)
+    target = target_of(route, request, caller)
+    foreseen = _foreseen(route, candidates, target, moment)
+    dear = too_dear(candidates, request, target.cost_max_nusd, foreseen.predictions if foreseen else {})
+    if dear:
+        reasons |= dear
+        candidates = [d for d in candidates if d.name not in dear]
+        foreseen = foreseen and replace(foreseen, is_certified=False)  # that was for the choice among all of them
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     slow = too_slow(candidates, route, measured)
-    foreseen = moment.forecast(route, candidates) if candidates and route.policy in FORESEEING else None
     view = View(route, moment.draw, measured, foreseen)
     tried = tuple(_in_order(candidates, request, view, slow)) if candidates else ()
     propensity = _propensity(tried, request, view, slow)
@@ -114,7 +122,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         policy=route.policy,
         propensity=propensity,
         router_version=foreseen.router_version if foreseen else None,
-        quality_loss_max=foreseen.quality_loss_max if foreseen else None,
+        quality_loss_max=foreseen.quality_loss_max if foreseen and not target.is_best_wanted else None,
         predictions=foreseen.predictions if foreseen else {},
         features=foreseen.features if foreseen else b"",
         cost_weight=foreseen.cost_weight if foreseen else None,
@@ -129,7 +137,20 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         question_tokens=foreseen.question_tokens if foreseen else None,
         turn=turn,
         stay=kept,
+        cost_max_nusd=target.cost_max_nusd,
     )
+
+
+def _foreseen(route: Route, candidates: Sequence[Deployment], target: Target, moment: Moment) -> Forecast | None:
+    """What a router expects, for policies that ask one, with what the target makes of it."""
+    if not candidates or route.policy not in FORESEEING:
+        return None
+    if target.quality_loss_max != route.quality_loss_max:
+        route = replace(route, quality_loss_max=target.quality_loss_max)
+    foreseen = moment.forecast(route, candidates)
+    if foreseen is None or not target.is_best_wanted:
+        return foreseen
+    return replace(foreseen, cost_weight=0.0, strongest=None, is_certified=False)
 
 
 def _in_order(
@@ -178,6 +199,13 @@ def nothing_left(model: str, reasons: Mapping[str, Reason]) -> GatewayError:
         return BadRequest(
             f"The prompt is too long: it exceeds the maximum context length of all deployments of '{model}': {listed}.",
             code="context_length_exceeded",
+        )
+    if Bar.PRICE_CAP in bars and bars <= LASTING:
+        cheapest, reason = next((name, one) for name, one in reasons.items() if one.bar is Bar.PRICE_CAP)
+        return BadRequest(
+            f"'{model}' cannot answer this within its price cap. The cheapest is {cheapest}: {reason.text}. Raise the "
+            f"cap (x-obol-cost-max-usd, the team's or the route's), or ask for a shorter answer. In all: {listed}.",
+            code="price_cap_exceeded",
         )
     if bars and bars <= LASTING:
         return BadRequest(f"'{model}' cannot serve this request: {listed}.", code="unsupported_model", param="model")

@@ -50,6 +50,7 @@ def record_of(
         answered_before=None if turn is None or turn.before is None else turn.before.deployment,
         is_kept=decision.stay.kept is not None,
         switching_nusd=decision.stay.switching_nusd,
+        cost_max_nusd=decision.cost_max_nusd,
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),

@@ -2,9 +2,10 @@
 
 Where the route's own deployments were calibrated, each is worth its predicted quality less what it is expected to cost,
 at the weight of cost that is certified for the route's loss of quality; the best comes first, the others follow by the
-same worth. Where they were calibrated and nothing is certified, the strongest comes first. Where they were not,
-adequate is what is predicted to be within the loss of the best: the cheapest of those comes first, then the dearer
-ones, then those that are not adequate, the best of them first. Without any forecast the catalog's order holds.
+same worth, the cheaper of equals first. Where they were calibrated and nothing is certified, the strongest comes first.
+Where they were not, adequate is what is predicted to be within the loss of the best: the cheapest of those comes first,
+then the dearer ones, then those that are not adequate, the best of them first. Where only the cost is capped
+(``policies/targets.py``), cost weighs nothing among those that fit. Without any forecast the catalog's order holds.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
     if forecast is None:
         return candidates
     if forecast.cost_weight is not None:
-        return sorted(candidates, key=lambda one: -_worth(one, forecast, forecast.cost_weight or 0.0))
+        weight = forecast.cost_weight
+        return sorted(candidates, key=lambda one: (-_worth(one, forecast, weight), _cost_nusd(one, forecast)))
     enough = (1 - forecast.quality_loss_max) * max(_quality(one, forecast) for one in candidates)
     adequate = [one for one in candidates if _quality(one, forecast) >= enough]
     others = [one for one in candidates if _quality(one, forecast) < enough]

@@ -43,7 +43,7 @@ _LACKING: Mapping[Capability, str] = {
     Capability.FILES: "reads no files",
 }
 #: What waiting does not change: the same request would be barred again.
-LASTING = frozenset({Bar.MODE, Bar.UNPRICED, Bar.CONTEXT, Bar.CAPABILITY, Bar.REGION, Bar.TAG})
+LASTING = frozenset({Bar.MODE, Bar.UNPRICED, Bar.CONTEXT, Bar.CAPABILITY, Bar.REGION, Bar.TAG, Bar.PRICE_CAP})
 LIMITED = Reason(Bar.LIMITS, "limits: the provider's limit for it is used up", retry_after_s=2.0)
 UNPRICED = Reason(Bar.UNPRICED, "unpriced: no price is known for its model")
 

@@ -28,6 +28,7 @@ def explanation(decision: Decision, request: Request) -> dict[str, Any]:
         "router_version": decision.router_version,
         "quality_loss_max": decision.quality_loss_max,
         "is_certified": decision.is_certified,
+        "cost_max_usd": None if decision.cost_max_nusd is None else _usd(decision.cost_max_nusd),
         "choice": None if first is None else first.name,
         "conversation": _conversation(decision),
         "baseline": None if decision.baseline is None else decision.baseline.name,
@@ -101,6 +102,8 @@ def _text(told: dict[str, Any]) -> str:
         lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost, {kind}.")
     if (conversation := told["conversation"]) is not None:
         lines.append(_of_conversation(conversation, told["choice"]))
+    if told["cost_max_usd"] is not None:
+        lines.append(f"A call may be expected to cost at most ${told['cost_max_usd']}.")
     for one in told["candidates"]:
         head = "out" if one["place"] is None else f"{one['place']}."
         foreseen = ""

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 import msgspec
 
 from gateway.api import wire
-from gateway.domain import ANYWHERE, END_USER_CHARACTERS_MAX, LABEL, Endpoint, Placement
+from gateway.domain import ANYWHERE, BUDGET_NUSD_MAX, END_USER_CHARACTERS_MAX, LABEL, NANO, Endpoint, Placement
 from gateway.errors import BadRequest
 
 _TAGS_MAX = 16
@@ -26,9 +28,11 @@ REGIONS_HEADER = "x-obol-regions"
 REQUIRED_TAGS_HEADER = "x-obol-require-tags"
 QUALITY_HEADER = "x-obol-quality"
 CONVERSATION_HEADER = "x-obol-conversation"
+COST_HEADER = "x-obol-cost-max-usd"
 LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
 _CONVERSATION_CHARS_MAX = 256
+_USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
 
 
 def _any_name(model: str) -> bool:
@@ -104,6 +108,21 @@ def asked_conversation(stated: Sequence[str] | None) -> str | None:
             code="invalid_value",
         )
     return name
+
+
+def asked_cost_max(stated: Sequence[str] | None) -> int | None:
+    """The most that the call may be expected to cost, in nano-dollars; ``None`` without header. Raises BadRequest."""
+    if stated is None:
+        return None
+    if len(stated) == 1 and _USD.fullmatch(stated[0]):
+        amount = Decimal(stated[0])
+        if 0 < amount <= BUDGET_NUSD_MAX // NANO:
+            return int(amount * NANO)
+    raise BadRequest(
+        f"Invalid '{COST_HEADER}': expected dollars such as 0.002, more than 0, to nine decimals.",
+        param=COST_HEADER,
+        code="invalid_value",
+    )
 
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:

@@ -15,11 +15,13 @@ from urllib.parse import parse_qsl
 from gateway.answering import Answer
 from gateway.api.arrival import (
     CONVERSATION_HEADER,
+    COST_HEADER,
     QUALITY_HEADER,
     REGIONS_HEADER,
     REQUIRED_TAGS_HEADER,
     Arrival,
     asked_conversation,
+    asked_cost_max,
     asked_loss,
     asked_placement,
 )
@@ -62,8 +64,11 @@ _TRAVELLING_PARAMETERS = frozenset({"beta"})
 _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
 _REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
 _CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
+_COST_HEADER = COST_HEADER.encode()
 # Of words, with commas between them.
-_LISTS = frozenset({_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER})
+_LISTS = frozenset(
+    {_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER, _COST_HEADER}
+)
 
 
 class ModelCalls:
@@ -246,11 +251,12 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
         is_route=lambda model: catalog.route(model) is not None,
     )
     request = APIS[endpoint].parse(arrival)
-    loss_max = asked_loss(lists.get(_QUALITY_HEADER))
-    conversation = asked_conversation(lists.get(_CONVERSATION_HEADER))
-    if loss_max is None and conversation is None:
-        return request
-    return replace(request, quality_loss_max=loss_max, conversation=conversation)
+    wished = {
+        "quality_loss_max": asked_loss(lists.get(_QUALITY_HEADER)),
+        "cost_max_nusd": asked_cost_max(lists.get(_COST_HEADER)),
+        "conversation": asked_conversation(lists.get(_CONVERSATION_HEADER)),
+    }
+    return request if set(wished.values()) == {None} else replace(request, **wished)  # type: ignore[arg-type]
 
 
 def _travelling_query(query: bytes) -> Mapping[str, str]:

@@ -301,6 +301,8 @@ def _route(name: str, part: RoutePart) -> Route:
         first_token_p95_s_max=part.first_token_p95_s_max,
         quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
         conversations=_conversations(part),
+        cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
+        is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
     )
 
 

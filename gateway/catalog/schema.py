@@ -23,7 +23,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway.catalog.text import CatalogError, Document, Problem
-from gateway.domain import LABEL, Capability, Meter
+from gateway.domain import BUDGET_NUSD_MAX, LABEL, NANO, Capability, Meter
 
 NAME_LENGTH_MAX = 200
 _ABOVE = re.compile(r"above_([1-9]\d{0,6})k\Z")
@@ -135,6 +135,7 @@ Mode = Literal[
 ImageSize = Annotated[str, AfterValidator(_is_image_size)]
 Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 Quality = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
+Cap = Annotated[Decimal, BeforeValidator(_no_bool), Field(gt=0, le=BUDGET_NUSD_MAX // NANO, decimal_places=9)]  # USD
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400)]
 
 
@@ -324,6 +325,7 @@ class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
     policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate"] = "ordered"
     quality_loss_max: Share | None = None
+    cost_max_usd: Cap | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None
     tags: Labels | None = None

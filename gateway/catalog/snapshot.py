@@ -129,6 +129,8 @@ def _conditions(route: Route) -> Iterator[str]:
     yield from (f"tagged {tag}" for tag in sorted(route.placement.tags))
     if route.first_token_p95_s_max is not None:
         yield f"first token p95 to be at most {route.first_token_p95_s_max:g} s"
+    if route.cost_max_nusd is not None:
+        yield f"a call to cost at most ${usd(route.cost_max_nusd)}"
 
 
 def _described(deployment: Deployment) -> str:
@@ -176,6 +178,7 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
             [
                 *(one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default),
                 *(one.weights, sorted(one.placement.regions), sorted(one.placement.tags), one.first_token_p95_s_max),
+                *(one.quality_loss_max, one.cost_max_nusd, one.is_best_wanted),
             ]
             for one in snapshot.routes.values()
         ],

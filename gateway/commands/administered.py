@@ -17,6 +17,14 @@ def whole(text: str) -> int:
     return int(text)
 
 
+def share(text: str) -> float:
+    """A number. Raises ValueError."""
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError("must be a number from 0 to below 1") from None
+
+
 def percentages(text: str) -> list[int]:
     """Whole numbers separated by commas. Raises ValueError."""
     return [whole(part) for part in listed(text)]
@@ -26,6 +34,10 @@ NAME = Field("name", "what people call it", is_positional=True)
 _NEW_NAME = Field("name", "what people call it")
 _CONTACT = Field("contact", "whom refusals tell people to ask")
 _ORGANIZATION = Field("organization", "id of an organization")
+_TARGETS = (
+    Field("quality_loss_max", "share of quality that routes may lose for its calls, such as 0.02", share),
+    Field("call_cost_max_usd", "dollars that a call of it may be expected to cost on routes, such as 0.01"),
+)
 _TEAM = Field("team", "id of a team")
 _EMAIL = Field("email", "address of the member")
 _MEMBER = Field("member", "id of the member that it is bound to")
@@ -50,8 +62,8 @@ TEAMS = Administered(
     noun="a team",
     path="/admin/teams",
     columns=("id", "name", "organization_id", "contact", "created_at"),
-    create=(NAME, _ORGANIZATION, _CONTACT),
-    update=(_NEW_NAME, _CONTACT),
+    create=(NAME, _ORGANIZATION, _CONTACT, *_TARGETS),
+    update=(_NEW_NAME, _CONTACT, *_TARGETS),
     filters=(_ORGANIZATION,),
     deletion="delete a team and revoke its keys; what it spent stays on the ledger",
 )

@@ -167,6 +167,8 @@ class Route:
     ``output_tokens_max_default`` is sent along where a client states no maximum of its own. ``weights``: the shares of
     the policy ``weighted``, 1 where none is stated. ``first_token_p95_s_max`` is a target: who is slower serves only
     where nobody else does. ``quality_loss_max``: the share of quality that the policy ``cheapest_adequate`` may lose.
+    ``cost_max_nusd``: the most that a call may be expected to cost; ``is_best_wanted``: the policy picks the best that
+    fits in it, and not the cheapest that is adequate.
     """
 
     name: str
@@ -179,3 +181,5 @@ class Route:
     first_token_p95_s_max: float | None = None
     quality_loss_max: float = QUALITY_LOSS_MAX
     conversations: Conversations = NOT_STICKY
+    cost_max_nusd: int | None = None
+    is_best_wanted: bool = False

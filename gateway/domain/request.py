@@ -39,6 +39,8 @@ class Caller:
     expires_at_s: float | None = None  # Unix time
     member_id: str | None = None  # the person the key is bound to, whatever ``user`` a client sends
     allowed_ips: tuple[IPv4Network | IPv6Network, ...] | None = None  # None: from anywhere
+    quality_loss_max: float | None = None  # its team's target on routes; None: as the route says
+    cost_max_nusd: int | None = None  # ... and the most that a call of the team may be expected to cost there
 
 
 class Body:
@@ -98,7 +100,8 @@ class Request:
     needs: frozenset[Capability] = frozenset()
     media_bytes: int = 0
     placement: Placement = ANYWHERE  # what the client itself wants of where it is answered
-    quality_loss_max: float | None = None  # ... and of how much quality it may lose; None: as its route says
+    quality_loss_max: float | None = None  # ... and of how much quality it may lose; None: as its team or route says
+    cost_max_nusd: int | None = None  # ... and the most that it may be expected to cost on a route
     conversation: str | None = None  # what the client itself calls its conversation
 
     @property
@@ -143,6 +146,7 @@ class Bar(StrEnum):
     CAPABILITY = "capability"
     REGION = "region"
     TAG = "tag"
+    PRICE_CAP = "price_cap"
     LATENCY = "latency"
     LIMITS = "limits"
     COOLDOWN = "cooldown"
@@ -180,6 +184,7 @@ class Decision:
     features: bytes = b""
     cost_weight: float | None = None  # of a nano-dollar in quality, where it was calibrated
     is_certified: bool = False
+    cost_max_nusd: int | None = None  # what it might be expected to cost at most
     strongest: str | None = None  # who answers where it was calibrated and nothing is certified
     quality_loss_target: float | None = None  # what was asked for, by the client where ``is_loss_asked``
     is_loss_asked: bool = False

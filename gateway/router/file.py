@@ -69,7 +69,6 @@ class RouterFile:
         from policies.routing.forecast import forecast  # noqa: PLC0415 - numpy
 
         began_ns = time.thread_time_ns()
-        wished = request.quality_loss_max
         foreseen = forecast(
             self._router,
             route,
@@ -78,7 +77,7 @@ class RouterFile:
             input_tokens=request.text_tokens,
             cached_tokens=cached_tokens,
             output_tokens_max=request.output_tokens_max,
-            quality_loss_max=route.quality_loss_max if wished is None else wished,
+            quality_loss_max=route.quality_loss_max,
         )
         return replace(foreseen, router_us=-(-(time.thread_time_ns() - began_ns) // 1000))
 

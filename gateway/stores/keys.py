@@ -123,6 +123,8 @@ _KNOWN = (
     keys.c.secret_sha256,
     keys.c.previous_sha256,
     teams.c.name.label("team_name"),
+    teams.c.quality_loss_max,
+    teams.c.call_cost_max_nusd,
 )
 
 
@@ -305,6 +307,8 @@ def _caller(row: Row[*tuple[Any, ...]], expires_at: datetime | None) -> Caller:
         expires_at_s=None if expires_at is None else expires_at.timestamp(),
         member_id=row.member_id,
         allowed_ips=None if row.allowed_ips is None else tuple(map(parse_network, row.allowed_ips)),
+        quality_loss_max=row.quality_loss_max,
+        cost_max_nusd=row.call_cost_max_nusd,
     )
 
 

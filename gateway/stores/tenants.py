@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, or_, select, update
+from sqlalchemy import Row, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,6 +19,7 @@ from gateway.stores.key_announcer import Announce, announce_nothing
 from gateway.stores.paging import filter_value
 from gateway.stores.records import Kind, Place, free_name, new_id
 from gateway.stores.tables import admin_keys, keys, members, organizations, teams
+from policies.refusal_text import dollars
 
 DEFAULT_ORGANIZATION = "org_default"
 DEFAULT_TEAM = "team_default"
@@ -35,12 +37,18 @@ class Organization:
 
 @dataclass(frozen=True, slots=True)
 class Team:
-    """Owns keys; what its keys spend is its spend. ``contact``: whom refusals tell people to ask."""
+    """Owns keys; what its keys spend is its spend. ``contact``: whom refusals tell people to ask.
+
+    Its targets on routes: ``quality_loss_max``, the share of quality that may be lost, and ``call_cost_max_usd``, the
+    most that a call may be expected to cost.
+    """
 
     id: str
     name: str
     organization_id: str
     contact: str | None
+    quality_loss_max: float | None
+    call_cost_max_usd: str | None
     created_at: datetime
 
 
@@ -54,6 +62,19 @@ class Member:
     team: str
     organization_id: str
     created_at: datetime
+
+
+def _read_team(row: Row[*tuple[Any, ...]]) -> Team:
+    cap_nusd = row.call_cost_max_nusd
+    return Team(
+        id=row.id,
+        name=row.name,
+        organization_id=row.organization_id,
+        contact=row.contact,
+        quality_loss_max=row.quality_loss_max,
+        call_cost_max_usd=None if cap_nusd is None else dollars(cap_nusd),
+        created_at=row.created_at,
+    )
 
 
 ORGANIZATION = Kind(
@@ -71,8 +92,16 @@ TEAM = Kind(
     name="team",
     table=teams,
     source=teams,
-    columns=(teams.c.id, teams.c.name, teams.c.organization_id, teams.c.contact, teams.c.created_at),
-    read=lambda row: Team(*row),
+    columns=(
+        teams.c.id,
+        teams.c.name,
+        teams.c.organization_id,
+        teams.c.contact,
+        teams.c.quality_loss_max,
+        teams.c.call_cost_max_nusd,
+        teams.c.created_at,
+    ),
+    read=_read_team,
     place=lambda team: Place(team.organization_id, team.id),
     organization=teams.c.organization_id,
     team=teams.c.id,
@@ -197,10 +226,24 @@ class TenantStore:
         return TEAM.read(row) if row else await self.create_team(actor, "default")
 
     async def create_team(
-        self, actor: Actor, name: str, organization_id: str = DEFAULT_ORGANIZATION, *, contact: str | None = None
+        self,
+        actor: Actor,
+        name: str,
+        organization_id: str = DEFAULT_ORGANIZATION,
+        *,
+        contact: str | None = None,
+        quality_loss_max: float | None = None,
+        call_cost_max_nusd: int | None = None,
     ) -> Team:
         """Raises Conflict when a live team of the organization has this name, NotFound for an unknown organization."""
-        values = {"id": new_id("team"), "name": name, "organization_id": organization_id, "contact": contact}
+        values = {
+            "id": new_id("team"),
+            "name": name,
+            "organization_id": organization_id,
+            "contact": contact,
+            "quality_loss_max": quality_loss_max,
+            "call_cost_max_nusd": call_cost_max_nusd,
+        }
         with free_name(TEAM, name):
             async with self._engine.begin() as connection:
                 if organization_id == DEFAULT_ORGANIZATION:
@@ -209,11 +252,11 @@ class TenantStore:
                 return await records.make(connection, actor, TEAM, values)
 
     async def update_team(self, actor: Actor, team_id: str, changes: Mapping[str, object]) -> Team:
-        """Set name or contact. Raises Conflict and NotFound."""
+        """Set name, contact or targets, as columns. Raises Conflict and NotFound."""
         with free_name(TEAM, changes.get("name")):
             async with self._engine.begin() as connection:
                 changed = await records.change(connection, actor, TEAM, team_id, changes)
-                digests = await _touch_keys(connection, team_id)  # every process knows keys with their team's name
+                digests = await _touch_keys(connection, team_id)  # every process knows keys with their team
         await self._announce(digests)
         return changed
 

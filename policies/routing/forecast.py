@@ -8,16 +8,15 @@ from typing import NamedTuple
 
 import numpy as np
 
-from gateway.domain import BYTES_PER_TOKEN, MILLION, NANO, Deployment, Forecast, Meter, Prediction, Route, Usage
-from policies.pricing import charge, rates_of
+from gateway.domain import BYTES_PER_TOKEN, MILLION, NANO, Deployment, Forecast, Meter, Prediction, Route
+from policies.expected_cost import list_cost_nusd
+from policies.pricing import rates_of
 from policies.routing.bands import Band
 from policies.routing.operating import LAMBDAS, STRONGEST, row_of
 from policies.routing.pool import Pool
 from policies.routing.predictor import Floats, Predicted
 from policies.routing.router import KnownPool, Router
 
-#: What an answer is taken to be long where nothing was learned of it: the mean of the public benchmarks, and some more.
-OUTPUT_TOKENS = 300
 # Of a request beside its question: names of fields and the like. What is beyond it was said before.
 _FRAME_TOKENS = 64
 _ANSWER_SHARE_MIN = 0.05  # of a predicted cost: whatever a question costs to read, its answer costs something
@@ -178,9 +177,7 @@ def _certified_weight(
 
 def _pool(track: str, candidates: Sequence[Deployment], asked: Asked) -> Pool:
     """The candidates as a pool: what their catalog says of their quality, and what an answer costs at their prices."""
-    output_tokens = min(OUTPUT_TOKENS, asked.output_tokens_max or OUTPUT_TOKENS)
-    usage = Usage(input_tokens=asked.question_tokens, output_tokens=output_tokens)
-    usd = [0.0 if one.tariff is None else charge(one.tariff, usage, None).cost_nusd / NANO for one in candidates]
+    usd = [list_cost_nusd(one, asked.question_tokens, asked.output_tokens_max) / NANO for one in candidates]
     quality = [np.nan if one.quality is None else one.quality for one in candidates]
     unknown = np.full(len(candidates), np.nan)
     return Pool(track, tuple(one.name for one in candidates), np.array(quality), np.array(usd), unknown, unknown)

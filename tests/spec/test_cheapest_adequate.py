@@ -151,6 +151,56 @@ def test_a_client_may_ask_for_the_best_and_for_economy(client: openai.OpenAI) ->
     assert refused.value.code == "invalid_value"
 
 
+def one_hard(seed: int) -> str:
+    return next(text for text, hard in zip(*prompts_of(20, seed=seed), strict=True) if hard)
+
+
+def test_under_a_price_cap_the_best_that_fits_answers_and_what_is_too_dear_is_told(
+    routing: Gateway, client: openai.OpenAI
+) -> None:
+    text = one_hard(11)
+    assert ask(client, text, extra_headers={"x-obol-quality": "best"})[0] == "large"
+    cap = Decimal(str(round(2 * usd("medium"), 9)))
+    name, request_id = ask(client, text, extra_headers={"x-obol-cost-max-usd": f"{cap:f}"})
+    record = until(lambda: found(routing, request_id), "the decision is recorded")
+    (entry,) = routing.ledger(request=request_id)
+    assert (name, entry["deployment"], record["chosen"]) == ("medium", "medium", "medium")
+    assert (record["cost_max_nusd"], record["quality_loss_max"]) == (int(cap * 10**9), None)
+    (large,) = (one for one in record["candidates"] if one["deployment"] == "large")
+    assert (large["place"], large["bar"]) == (None, "price_cap")
+    assert f"is above the cap ${cap:f}" in large["reason"]
+
+
+def test_a_price_cap_in_which_nothing_fits_is_refused_and_nothing_is_called(
+    client: openai.OpenAI, upstream: UpstreamProcess
+) -> None:
+    with pytest.raises(openai.BadRequestError) as refused:
+        ask(client, "x", user="capped", extra_headers={"x-obol-cost-max-usd": "0.000000001"})
+    assert refused.value.code == "price_cap_exceeded"
+    assert "The cheapest is tiny: price cap: expected cost $0.0000" in refused.value.message
+    assert upstream.calls("capped") == []
+    with pytest.raises(openai.BadRequestError, match="Invalid 'x-obol-cost-max-usd'"):
+        ask(client, "x", extra_headers={"x-obol-cost-max-usd": "-1"})
+
+
+def test_a_team_has_a_target_and_a_cap_of_its_own_and_the_request_has_the_last_word_on_quality(
+    routing: Gateway,
+) -> None:
+    key = routing.make_key()
+    text = one_hard(12)
+    with openai.OpenAI(base_url=routing.base_url, api_key=key["key"], max_retries=0) as client:
+        routing.admin("PATCH", f"teams/{key['team']}", json={"quality_loss_max": 0}).raise_for_status()
+        until(lambda: ask(client, text)[0] == "large", "the team's target is in force")
+        routing.admin("PATCH", f"teams/{key['team']}", json={"quality_loss_max": 0.9}).raise_for_status()
+        until(lambda: ask(client, text)[0] != "large", "the team's other target is in force")
+        assert ask(client, text, extra_headers={"x-obol-quality": "best"})[0] == "large"
+        changes = {"quality_loss_max": None, "call_cost_max_usd": str(round(2 * usd("medium"), 9))}
+        routing.admin("PATCH", f"teams/{key['team']}", json=changes).raise_for_status()
+        until(lambda: ask(client, text)[0] == "medium", "the team's cap is in force")
+        wished = {"x-obol-quality": "best", "x-obol-cost-max-usd": "5"}
+        assert ask(client, text, extra_headers=wished)[0] == "medium", "no request goes beyond its team's cap"
+
+
 def test_deployments_that_nobody_calibrated_are_judged_by_what_the_catalog_says_of_them(client: openai.OpenAI) -> None:
     """``large`` has no stated quality: it is taken to be as good as what is known, and so the cheaper one is enough."""
     assert ask(client, "What is the integral of the manifold?", model="strange")[0] == "stated"

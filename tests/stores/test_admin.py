@@ -80,7 +80,8 @@ async def test_a_team_is_made_listed_and_deleted(client):
     made = await client.post("/admin/teams", json={"name": f"  {name} "})
 
     assert made.status_code == 201
-    assert set(made.json()) == {"id", "name", "organization_id", "contact", "created_at"}
+    targets = {"quality_loss_max", "call_cost_max_usd"}
+    assert set(made.json()) == {"id", "name", "organization_id", "contact", "created_at"} | targets
     assert made.json()["name"] == name
     assert made.json() in (await client.get("/admin/teams")).json()["data"]
     deleted = await client.delete(f"/admin/teams/{made.json()['id']}")

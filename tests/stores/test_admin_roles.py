@@ -191,7 +191,15 @@ async def test_a_team_admin_runs_its_team(owner):
     member = await admin.post("members", name="Ada", team=team)
     key = await admin.post("keys", name="k", team=team, member=member["id"])
     await admin.delete(f"keys/{key['id']}")
-    await admin.patch(f"teams/{team}", contact="ask@example.com")
+    await admin.patch(f"teams/{team}", contact="ask@example.com", quality_loss_max=0.01)
+
+
+async def test_what_a_call_may_cost_is_not_for_the_team_itself_to_say(owner, organization_admin, team_admin, ours):
+    team = f"teams/{ours.ids['teams'][0]}"
+    assert await team_admin.refused("PATCH", team, {"call_cost_max_usd": 1}) == NOT_ALLOWED
+    assert (await organization_admin.patch(team, call_cost_max_usd="1.50"))["call_cost_max_usd"] == "1.50"
+    assert await team_admin.refused("PATCH", team, {"call_cost_max_usd": None}) == NOT_ALLOWED
+    await owner.patch(team, call_cost_max_usd=None)
 
 
 async def test_only_an_owner_makes_and_ends_organizations(organization_admin, team_admin, ours):

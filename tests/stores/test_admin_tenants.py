@@ -58,6 +58,33 @@ async def test_a_team_belongs_to_the_organization_it_was_made_for(owner, organiz
     assert await owner.listed("teams", organization=organization["id"]) == [team["id"]]
 
 
+async def test_the_path_knows_the_targets_of_a_keys_team(owner, keys, organization):
+    targets = {"quality_loss_max": 0.05, "call_cost_max_usd": "0.0025"}
+    made = await owner.post("teams", name="frugal", organization=organization["id"], **targets)
+    key = await owner.post("keys", name="k", team=made["id"])
+
+    caller = await keys.lookup(digest(key["key"]))
+
+    assert {name: made[name] for name in targets} == targets
+    assert (caller.quality_loss_max, caller.cost_max_nusd) == (0.05, 2_500_000)
+    bare = await owner.patch(f"teams/{made['id']}", quality_loss_max=None, call_cost_max_usd=None)
+    assert (bare["quality_loss_max"], bare["call_cost_max_usd"]) == (None, None)
+    caller = await keys.lookup(digest(key["key"]))
+    assert (caller.quality_loss_max, caller.cost_max_nusd) == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        *(("quality_loss_max", value) for value in (-0.1, 1, 1.5, "0.02", True)),
+        *(("call_cost_max_usd", value) for value in (0, -1, "1e-3", "0.0000000001", 9_000_001, True)),
+    ],
+)
+async def test_a_target_that_means_nothing_is_refused_by_its_name(owner, team, field, value):
+    for method, path, body in (("POST", "teams", {"name": uuid4().hex}), ("PATCH", f"teams/{team['id']}", {})):
+        assert await owner.refused(method, path, body | {field: value}) == (400, "invalid_value", field)
+
+
 async def test_a_team_of_no_stated_organization_belongs_to_the_default_one(owner):
     assert (await owner.post("teams", name=uuid4().hex))["organization_id"] == "org_default"
 
@@ -89,6 +116,7 @@ async def test_a_key_of_a_member_of_another_team_is_refused(owner, organization,
     [
         ("organizations", {"name": "renamed {}", "contact": "new@example.com"}),
         ("teams", {"name": "renamed {}", "contact": "new@example.com"}),
+        ("teams", {"quality_loss_max": 0.05, "call_cost_max_usd": "0.0025"}),
         ("members", {"name": "renamed {}", "email": "new@example.com"}),
         ("keys", {"name": "renamed {}", "models": ["auto"], "allowed_ips": ["192.0.2.0/24"]}),
         ("keys", {"expires_at": "2090-01-31T12:00:00Z"}),

@@ -22,7 +22,9 @@ routes:
   r:
     {deployments: [own, mini], policy: weighted, weights: {own: 3, mini: 0.5},
      regions: [eu, us], tags: [gdpr], first_token_p95_s_max: 1.5}
-  fast: {deployments: [own, mini], policy: lowest_latency}
+  fast: {deployments: [own, mini], policy: lowest_latency, cost_max_usd: 0.0025}
+  capped: {deployments: [own, mini], policy: cheapest_adequate, cost_max_usd: 0.0025}
+  bounded: {deployments: [own, mini], policy: cheapest_adequate, quality_loss_max: 0.1, cost_max_usd: 0.000000001}
 """
 
 
@@ -33,6 +35,17 @@ def test_a_route_says_how_it_picks_and_from_where():
     assert route.placement == Placement(frozenset({"eu", "us"}), frozenset({"gdpr"}))
     assert catalog.route("fast").policy == "lowest_latency"
     assert (catalog.deployment("own").region, catalog.deployment("own").tags) == ("eu", {"gdpr", "own"})
+
+
+def test_a_route_caps_what_a_call_may_cost_and_where_it_says_nothing_of_quality_the_best_is_wanted():
+    found = {name: snapshot(ROUTING).route(name) for name in ("fast", "capped", "bounded", "r")}
+    assert [one.cost_max_nusd for one in found.values()] == [2_500_000, 2_500_000, 1, None]
+    assert [one.is_best_wanted for one in found.values()] == [True, True, False, False]
+
+
+def test_another_target_is_another_catalog():
+    for changed in (("0.1", "0.2"), ("quality_loss_max: 0.1, ", ""), ("cost_max_usd: 0.000000001", "cost_max_usd: 1")):
+        assert snapshot(ROUTING).hash != snapshot(ROUTING.replace(*changed)).hash
 
 
 def test_a_deployment_without_its_capabilities_stated_lacks_what_the_price_list_knows_it_to_lack():
@@ -82,6 +95,9 @@ def test_silence_of_the_price_list_is_a_no_only_where_it_can_be_trusted(entry, l
         ("quality_loss_max: 0.1", "only policy: cheapest_adequate has a quality_loss_max"),
         ("policy: cheapest_adequate, quality_loss_max: 1", "less than 1"),
         ("policy: cheapest_adequate, quality_loss_max: -0.1", "greater than or equal to 0"),
+        ("cost_max_usd: 0", "greater than 0"),
+        ("cost_max_usd: 0.0000000001", "9 decimal places"),
+        ("cost_max_usd: true", "expected a number"),
         ("policy: lowest_latency, weights: {m: 1}", "only policy: weighted has weights"),
         ("policy: wieghted", "routes.r.policy"),
         ("regions: []", "routes.r.regions"),

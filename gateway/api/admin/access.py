@@ -64,6 +64,12 @@ def must_outrank(actor: Actor, organization_id: str, team_id: str | None, missin
         raise not_allowed(actor, "delete its own scope")
 
 
+def must_cap(actor: Actor) -> None:
+    """Raises Forbidden (403) for a team's admin: what a call of its team may cost is set above it."""
+    if actor.team_id is not None:
+        raise not_allowed(actor, "set what a call of its whole team may cost")
+
+
 def must_own(actor: Actor, what: str) -> None:
     """Raises Forbidden (403) for everyone but owners; ``what`` completes "may not ..."."""
     if actor.role is not Role.OWNER:

@@ -143,6 +143,17 @@ def _whole(value: object) -> object:
 WHOLE = BeforeValidator(_whole)
 
 
+def _number(value: object) -> object:
+    # "0.02" and true are no numbers in JSON, though Pydantic would take them.
+    if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
+        raise ValueError("must be a number")  # noqa: TRY004 - Pydantic names the field for a ValueError alone
+    return value
+
+
+# A part of a whole that is never all of it.
+Share = Annotated[float, Field(ge=0, lt=1), BeforeValidator(_number)]
+
+
 class Body(BaseModel):
     """A request's body: fields that we do not know are refused, so that a typing error is not a silent default."""
 

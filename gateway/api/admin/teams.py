@@ -6,8 +6,20 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from gateway.api.admin.access import must_outrank, must_read, must_write, visible
-from gateway.api.admin.fields import Body, ChangeBody, Deleted, FilterText, Name, Page, PageQuery, PathId, unchanged
+from gateway.api.admin.access import must_cap, must_outrank, must_read, must_write, visible
+from gateway.api.admin.amounts import Usd
+from gateway.api.admin.fields import (
+    Body,
+    ChangeBody,
+    Deleted,
+    FilterText,
+    Name,
+    Page,
+    PageQuery,
+    PathId,
+    Share,
+    unchanged,
+)
 from gateway.api.admin.guard import Sender
 from gateway.stores.tenants import DEFAULT_ORGANIZATION, ORGANIZATION, TEAM, Team, TenantStore
 
@@ -18,6 +30,8 @@ class TeamBody(Body):
     name: Name
     organization: Name | None = None
     contact: Name | None = None
+    quality_loss_max: Share | None = None
+    call_cost_max_usd: Usd | None = None
 
 
 class TeamChange(ChangeBody):
@@ -25,6 +39,15 @@ class TeamChange(ChangeBody):
 
     name: Name = unchanged()
     contact: Name | None = None
+    quality_loss_max: Share | None = None
+    call_cost_max_usd: Usd | None = None
+
+    def columns(self) -> dict[str, object]:
+        """What it sets, as columns."""
+        changes = self.changes()
+        if "call_cost_max_usd" in changes:
+            changes["call_cost_max_nusd"] = changes.pop("call_cost_max_usd")
+        return changes
 
 
 class TeamQuery(PageQuery):
@@ -40,7 +63,14 @@ def add_teams(router: APIRouter, tenants: TenantStore) -> None:
     async def create_team(body: TeamBody, actor: Sender) -> Team:
         organization_id = body.organization or actor.organization_id or DEFAULT_ORGANIZATION
         must_write(actor, organization_id, None, ORGANIZATION.missing(organization_id))
-        return await tenants.create_team(actor, body.name, organization_id, contact=body.contact)
+        return await tenants.create_team(
+            actor,
+            body.name,
+            organization_id,
+            contact=body.contact,
+            quality_loss_max=body.quality_loss_max,
+            call_cost_max_nusd=body.call_cost_max_usd,
+        )
 
     @router.get("/teams")
     async def list_teams(query: Annotated[TeamQuery, Query()], actor: Sender) -> Page[Team]:
@@ -59,7 +89,10 @@ def add_teams(router: APIRouter, tenants: TenantStore) -> None:
     async def change_team(team_id: PathId, body: TeamChange, actor: Sender) -> Team:
         team = await tenants.team(team_id)
         must_write(actor, team.organization_id, team.id, TEAM.missing(team_id))
-        return await tenants.update_team(actor, team_id, body.changes())
+        changes = body.columns()
+        if "call_cost_max_nusd" in changes:
+            must_cap(actor)
+        return await tenants.update_team(actor, team_id, changes)
 
     @router.delete("/teams/{team_id}")
     async def delete_team(team_id: PathId, actor: Sender) -> Deleted:
