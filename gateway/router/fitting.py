@@ -140,15 +140,18 @@ def _general_targets(lessons: Lessons) -> Floats:
 def out_of_fold(lessons: Lessons) -> Predicted:
     """What a predictor says of each prompt that was fitted without it and its like: for calibration."""
     quality, cost = np.zeros_like(lessons.score), np.zeros_like(lessons.cost)
-    familiarity = np.ones(len(lessons.score))
+    familiarity, kind = np.ones(len(lessons.score)), np.zeros(len(lessons.score), np.int64)
     folds = folds_of(lessons.groups)
+    kinds = np.unique(lessons.kinds)
     for fold in range(FOLDS):
         held = folds == fold
         if not held.any() or held.all():
             continue
-        found = fit(lessons.where(~held)).predict(lessons.features[held].astype(np.float32))
-        quality[held], cost[held], familiarity[held] = found
-    return Predicted(quality, cost, familiarity)
+        rest = lessons.where(~held)
+        found = fit(rest).predict(lessons.features[held].astype(np.float32))
+        quality[held], cost[held], familiarity[held] = found[:3]
+        kind[held] = np.searchsorted(kinds, np.unique(rest.kinds))[found.kind]  # a fold may lack a kind
+    return Predicted(quality, cost, familiarity, kind)
 
 
 def ridge(inputs: Floats, outputs: Floats) -> Floats:

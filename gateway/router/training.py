@@ -11,18 +11,33 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.router.artifact import Artifact, BadArtifact
+from gateway.router.calibrating import calibration
 from gateway.router.data import BadData, Outcomes, Prompts
 from gateway.router.fitting import Lessons, fit, fit_general, out_of_fold, rounded
 from policies.routing.bands import Bands, Beyond, GeneralBands, bands_of, general_bands_of
+from policies.routing.calibration import Calibration, Slice
 from policies.routing.features import features
 from policies.routing.general import GeneralPredictor
-from policies.routing.operating import OperatingTable, calibrated
+from policies.routing.operating import TARGETS, OperatingTable, calibrated
 from policies.routing.pool import Pool
 from policies.routing.predictor import PoolPredictor
 from policies.routing.router import KnownPool, Router
 from policies.routing.words import WordTable
 
 PROMPTS_MIN = 50  # fewer teach nothing
+_CALIBRATION = (
+    *("points", "caps", "loss", "saving", "slice_loss", "slice_loss_upper", "slice_saving"),
+    *("familiarity", "quality"),
+)
+
+
+class _Calibrated(msgspec.Struct):
+    """Of a Calibration what is no array."""
+
+    prompts: int
+    calibrated_at: float | None
+    slices: list[tuple[str, str, int]]
+    recognised: list[tuple[str, str]]
 
 
 class _About(msgspec.Struct):
@@ -31,6 +46,7 @@ class _About(msgspec.Struct):
     tracks: dict[str, list[str]]
     prompts: dict[str, int]
     sources: str = ""
+    calibrations: dict[str, _Calibrated] = {}  # by track
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,18 +85,28 @@ def tracks_of(
     return found
 
 
-def train(tracks: Sequence[Track], words: WordTable) -> Router:
-    """A router that knows these pools, and what can be said of others."""
+def train(tracks: Sequence[Track], words: WordTable, calibrated_at: float | None = None) -> Router:
+    """A router that knows these pools, and what can be said of others. ``calibrated_at``: Unix seconds, kept in it."""
     lessons = [track.lessons() for track in tracks]
-    known = {}
-    for track, lesson in zip(tracks, lessons, strict=True):
-        strongest = int(np.argmax(lesson.score.mean(axis=0)))
-        unit_usd = float(np.float32(lesson.cost[:, strongest].mean()))
-        unseen = out_of_fold(lesson)
-        operating = calibrated(unseen, lesson.score, lesson.cost, strongest, unit_usd)
-        bands = _stored_bands(bands_of(unseen, lesson.score, lesson.kinds))
-        known[track.pool.track] = KnownPool(track.pool.models, fit(lesson), operating, strongest, unit_usd, bands)
+    known = {track.pool.track: known_pool(track, calibrated_at) for track in tracks}
     return Router(words, known, fit_general(lessons), general_bands=_general_bands(tracks, lessons))
+
+
+def known_pool(track: Track, calibrated_at: float | None = None) -> KnownPool:
+    """What is learned of one pool alone."""
+    lessons = track.lessons()
+    strongest = int(np.argmax(lessons.score.mean(axis=0)))
+    unit_usd = float(np.float32(lessons.cost[:, strongest].mean()))
+    unseen = out_of_fold(lessons)
+    operating = calibrated(unseen, lessons.score, lessons.cost, strongest, unit_usd)
+    record = calibration(
+        *(unseen, lessons, track.prompts, operating),
+        strongest=strongest,
+        unit_usd=unit_usd,
+        calibrated_at=calibrated_at,
+    )
+    bands = _stored_bands(bands_of(unseen, lessons.score, lessons.kinds))
+    return KnownPool(track.pool.models, fit(lessons), operating, strongest, unit_usd, bands, record)
 
 
 def _stored_bands(bands: Bands) -> Bands:
@@ -114,6 +140,7 @@ def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") ->
     arrays |= {f"general/{name}": getattr(router.general, name) for name in GeneralPredictor.names()}
     arrays |= _named("general/bands", router.general_bands)
     tracks: dict[str, list[str]] = {}
+    calibrations: dict[str, _Calibrated] = {}
     for number, (track, pool) in enumerate(sorted(router.known.items())):
         tracks[track] = list(pool.models)
         arrays |= {f"{number}/{name}": getattr(pool.predictor, name) for name in PoolPredictor.names()}
@@ -121,7 +148,12 @@ def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") ->
         arrays[f"{number}/certified"] = pool.operating.certified
         arrays[f"{number}/unit"] = rounded(np.array([pool.strongest, pool.unit_usd]))
         arrays |= _named(f"{number}/bands", pool.bands)
-    return Artifact(msgspec.json.encode(_About(tracks, dict(counts), sources), order="sorted"), arrays)
+        if (record := pool.calibration) is not None:
+            slices = [(one.dimension, one.value, one.prompts) for one in record.slices]
+            calibrations[track] = _Calibrated(record.prompts, record.calibrated_at, slices, list(record.recognised))
+            arrays |= {f"{number}/calibration/{name}": getattr(record, name) for name in _CALIBRATION}
+    about = _About(tracks, dict(counts), sources, calibrations)
+    return Artifact(msgspec.json.encode(about, order="sorted"), arrays)
 
 
 def _named(prefix: str, bands: Bands | GeneralBands | None) -> dict[str, NDArray[Any]]:
@@ -137,7 +169,7 @@ def from_artifact(artifact: Artifact) -> Router:
         words = words_in(artifact)
         general = GeneralPredictor(*(arrays[f"general/{name}"] for name in GeneralPredictor.names()))
         known = {
-            track: _pool(arrays, str(number), tuple(models))
+            track: _pool(arrays, str(number), tuple(models), about.calibrations.get(track))
             for number, (track, models) in enumerate(sorted(about.tracks.items()))
         }
         general_bands = None
@@ -158,7 +190,9 @@ def words_in(artifact: Artifact) -> WordTable:
     )
 
 
-def _pool(arrays: Mapping[str, NDArray[Any]], prefix: str, models: tuple[str, ...]) -> KnownPool:
+def _pool(
+    arrays: Mapping[str, NDArray[Any]], prefix: str, models: tuple[str, ...], calibrated: _Calibrated | None
+) -> KnownPool:
     predictor = PoolPredictor(*(arrays[f"{prefix}/{name}"] for name in PoolPredictor.names()))
     operating = OperatingTable(arrays[f"{prefix}/aimed"], arrays[f"{prefix}/certified"])
     strongest, unit_usd = arrays[f"{prefix}/unit"]
@@ -169,7 +203,23 @@ def _pool(arrays: Mapping[str, NDArray[Any]], prefix: str, models: tuple[str, ..
         bands = Bands(*(arrays[f"{prefix}/bands/{one.name}"] for one in fields(Bands)))
         if {len(bands.edges), len(bands.familiar), len(bands.strange)} != {len(models)}:
             raise ValueError(f"{len(models)} models have bands for another number")
-    return KnownPool(models, predictor, operating, int(strongest), float(unit_usd), bands)
+    record = None if calibrated is None else _record(arrays, f"{prefix}/calibration", calibrated)
+    return KnownPool(models, predictor, operating, int(strongest), float(unit_usd), bands, record)
+
+
+def _record(arrays: Mapping[str, NDArray[Any]], prefix: str, calibrated: _Calibrated) -> Calibration:
+    record = Calibration(
+        calibrated.prompts,
+        calibrated.calibrated_at,
+        tuple(Slice(*one) for one in calibrated.slices),
+        tuple(calibrated.recognised),
+        *(arrays[f"{prefix}/{name}"] for name in _CALIBRATION),
+    )
+    targets, slices = len(TARGETS), len(record.slices)
+    shapes = [(targets,), (targets, len(record.recognised)), (targets,), (targets,), *[(targets, slices)] * 3]
+    if [getattr(record, name).shape for name in _CALIBRATION[: len(shapes)]] != shapes:
+        raise ValueError("the record of a calibration is not of all targets and slices")
+    return record
 
 
 def _check(router: Router) -> None:

@@ -32,7 +32,8 @@ _TELLING = hashes_of(_TELLING_WORDS)
 _TELLING_ORDER = np.argsort(_TELLING)
 _TELLING_SORTED = _TELLING[_TELLING_ORDER]
 _OPTION = re.compile(rb"\n\(?[A-J][.):] ?")  # of a multiple choice
-_TOOLS = b"\nTools: ["
+TOOLS_MARK = "\nTools: ["  # what stands between a question and its tools
+_TOOLS = TOOLS_MARK.encode()
 _CAPITALIZED = re.compile(rb"(?<=[a-z,] )[A-Z][a-z]+")
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
 _SENTENCE_END = re.compile(rb"[.?!] ")
@@ -44,6 +45,13 @@ _MATCHING_LENGTH = 8
 _TOOLS_LENGTH = 14
 SURFACE_LENGTH = 32 + len(_SIGNS) + len(_TELLING)
 MATCHING_LENGTH = _MATCHING_LENGTH + _TOOLS_LENGTH
+# Where some of them stand in a vector, for who reads it.
+AT_LOG_LENGTH, AT_LOG_TOKENS, AT_FOREIGN, AT_KOREAN = 0, 2, 8, 10
+AT_TOOLS = SURFACE_LENGTH + _MATCHING_LENGTH
+AT_ENGLISH = tuple(
+    SURFACE_LENGTH - len(_TELLING_WORDS) + _TELLING_WORDS.index(word)
+    for word in (b"the", b"of", b"and", b"is", b"what", b"which", b"how", b"not", b"if", b"you")
+)
 
 
 class _Prompt(NamedTuple):

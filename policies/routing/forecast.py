@@ -28,7 +28,7 @@ class Asked(NamedTuple):
     """What else than its features counts of a question.
 
     ``question_tokens``: its own; ``input_tokens``: of the whole prompt; ``cached_tokens``: of that, what each upstream
-    keeps, by deployment name.
+    keeps, by deployment name. ``is_shifted``: the route's questions are no longer like those of its calibration.
     """
 
     question_tokens: int
@@ -36,6 +36,7 @@ class Asked(NamedTuple):
     output_tokens_max: int | None
     quality_loss_max: float
     cached_tokens: Mapping[str, int]
+    is_shifted: bool = False
 
 
 class _Told(NamedTuple):
@@ -63,10 +64,11 @@ def forecast(
     output_tokens_max: int | None,
     quality_loss_max: float,
     cached_tokens: Mapping[str, int],
+    is_shifted: bool = False,
 ) -> Forecast:
     """Quality and cost of each candidate. Of a route whose deployments were all calibrated, the certified point too."""
     question_tokens = -(-len(question.encode(errors="replace")) // BYTES_PER_TOKEN)
-    asked = Asked(question_tokens, input_tokens, output_tokens_max, quality_loss_max, cached_tokens)
+    asked = Asked(question_tokens, input_tokens, output_tokens_max, quality_loss_max, cached_tokens, is_shifted)
     return forecasts(router, route.name, candidates, router.features([question]), [asked])[0]
 
 
@@ -104,12 +106,16 @@ def _calibrated(
 ) -> Forecast:
     costs = _costs(candidates, told.predicted.cost[row], asked)
     foreseen = _foreseen(router, candidates, told, row, features, asked, costs)
-    weight = _certified_weight(known, float(told.predicted.familiarity[row]), asked.quality_loss_max, costs)
-    if weight is None:
-        return replace(foreseen, strongest=known.models[known.strongest], quality_loss_max=0.0)
+    strongest, target = known.models[known.strongest], row_of(asked.quality_loss_max)
+    if asked.is_shifted or not known.is_kept(target):
+        return replace(foreseen, strongest=strongest, quality_loss_max=0.0)
     # What was certified is the choice among all of them.
-    is_certified = {one.name for one in candidates} == set(known.models)
-    return replace(foreseen, cost_weight=weight, is_certified=is_certified)
+    is_certified = known.calibration is not None and {one.name for one in candidates} == set(known.models)
+    point = known.point(target, features, int(told.predicted.kind[row]))
+    if point == STRONGEST:
+        return replace(foreseen, strongest=strongest, is_certified=is_certified)
+    weight = LAMBDAS[point] * float(told.predicted.familiarity[row]) / known.unit_usd / NANO
+    return replace(foreseen, cost_weight=float(weight) * _share_alone(costs), is_certified=is_certified)
 
 
 def _foreseen(
@@ -159,20 +165,14 @@ def _expected(one: Deployment, alone: float, asked: Asked) -> _Expected:
     return _Expected(alone, whole, whole - kept)
 
 
-def _certified_weight(
-    known: KnownPool, familiarity: float, loss_max: float, costs: Sequence[_Expected]
-) -> float | None:
-    """How much quality a nano-dollar is worth at the certified point; ``None`` where nothing is certified.
+def _share_alone(costs: Sequence[_Expected]) -> float:
+    """Which part of the costs is of the question alone, for which points are certified.
 
-    The point was certified for questions that stand alone. What was said before makes all answers dearer, by which none
-    becomes better or worse: so much less a nano-dollar counts.
+    What was said before it makes all answers dearer, by which none becomes better or worse: so much less a nano-dollar
+    counts.
     """
-    point = int(known.operating.certified[row_of(loss_max)])
-    if point == STRONGEST:
-        return None
     whole = sum(one.whole for one in costs)
-    share = sum(one.alone for one in costs) / whole if whole > 0 else 1.0
-    return float(LAMBDAS[point] * familiarity / known.unit_usd / NANO) * share
+    return sum(one.alone for one in costs) / whole if whole > 0 else 1.0
 
 
 def _pool(track: str, candidates: Sequence[Deployment], asked: Asked) -> Pool:

@@ -58,6 +58,7 @@ class GeneralPredictor:
             np.clip(quality + ease[:, None] + contrast[:, None] * better, 0, 1),
             usd * costs[:, None],
             familiarity.astype(np.float64),
+            np.zeros(len(known), np.int64),
         )
 
 

@@ -22,11 +22,15 @@ _LOG_COST_MAX = 4.0  # a call costs at most e^4 times its model's mean, and at l
 
 
 class Predicted(NamedTuple):
-    """For each prompt and model: the score (about 0..1) and the cost in USD; for each prompt: 1 familiar, 0 strange."""
+    """For each prompt and model: the score (about 0..1) and the cost in USD; for each prompt: 1 familiar, 0 strange.
+
+    ``kind``: which of the pool's kinds of prompts it is most like.
+    """
 
     quality: NDArray[np.float64]
     cost: NDArray[np.float64]
     familiarity: NDArray[np.float64]
+    kind: NDArray[np.int64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +83,9 @@ class PoolPredictor:
         quality = self.quality_mean + gate * (seen @ self.quality_weights)
         log_cost = np.clip(seen @ self.cost_weights, -_LOG_COST_MAX, _LOG_COST_MAX)
         cost = self.cost_mean * (np.exp(log_cost) * self.cost_at_centre / self.cost_mean) ** gate
-        return Predicted(quality.astype(np.float64), cost.astype(np.float64), familiarity.astype(np.float64))
+        return Predicted(
+            quality.astype(np.float64), cost.astype(np.float64), familiarity.astype(np.float64), scores.argmax(axis=1)
+        )
 
 
 def standardised(features: NDArray[Any], mean: Floats, spread: Floats, scale: Floats) -> NDArray[Any]:

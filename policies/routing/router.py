@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.routing.bands import Band, Bands, GeneralBands
+from policies.routing.calibration import Calibration
 from policies.routing.features import features
 from policies.routing.general import GeneralPredictor, completed
 from policies.routing.operating import STRONGEST, OperatingTable, choices, row_of
@@ -20,7 +21,10 @@ from policies.routing.words import WordTable
 
 @dataclass(frozen=True, slots=True)
 class KnownPool:
-    """A pool that the router was trained on; ``unit_usd``: what its strongest model costs on average."""
+    """A pool that the router was trained on; ``unit_usd``: what its strongest model costs on average.
+
+    ``calibration``: ``None`` in a router that was made before such records were kept.
+    """
 
     models: tuple[str, ...]
     predictor: PoolPredictor
@@ -28,6 +32,19 @@ class KnownPool:
     strongest: int
     unit_usd: float
     bands: Bands | None = None  # None: made before there were any
+    calibration: Calibration | None = None
+
+    def is_kept(self, target: int) -> bool:
+        """Whether the loss of that row of TARGETS is kept by any other choice than the strongest model."""
+        if self.calibration is not None:
+            return self.calibration.is_kept(target)
+        return int(self.operating.certified[target]) != STRONGEST
+
+    def point(self, target: int, features: Floats, kind: int) -> int:
+        """At which one question is answered within that loss, by its features and its kind."""
+        if self.calibration is not None:
+            return self.calibration.point(target, features, kind)
+        return int(self.operating.certified[target])
 
 
 class Chosen(NamedTuple):
@@ -67,7 +84,7 @@ class Router:
         for column, model in enumerate(pool.models):
             if (place := places.get(model)) is not None:
                 quality[:, column], cost[:, column] = learned.quality[:, place], learned.cost[:, place]
-        return Predicted(quality, cost, learned.familiarity)
+        return Predicted(quality, cost, learned.familiarity, learned.kind)
 
     def band(self, predicted: Predicted, pool: Pool) -> Band | None:
         """Where the mean scores of prompts that are predicted so lie; ``None`` where nothing is known of that."""
