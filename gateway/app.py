@@ -31,6 +31,7 @@ from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.decisions import add_decisions
 from gateway.api.admin.feedback import add_feedback
+from gateway.api.admin.guarantee import add_guarantee
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
@@ -269,6 +270,7 @@ async def _build(
     framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
     admin = _admin(settings, stores, flush)
     add_decisions(admin, stores.decisions, partial(writer.flush, FLUSH_S))
+    add_guarantee(admin, services.catalog, router.guarantee)
     framework.include_router(admin)
     framework.include_router(system_router(_readiness(catalog, stores)))
 

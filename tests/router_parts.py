@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from pathlib import Path
 
 import numpy as np
 
-from gateway.router.data import Outcomes, Prompts
+from gateway.router.data import Outcomes, Prompts, write_table
 from gateway.router.training import Track
 from policies.routing.features import features
 from policies.routing.pool import Pool
@@ -71,3 +72,25 @@ def a_track(
         vectors,
         Outcomes(score, cost, nothing, nothing),
     )
+
+
+def write_data(folder: Path, track: Track, *, has_outcomes: bool = True) -> Path:
+    """A track's prompts, outcomes and models as files."""
+    folder.mkdir(exist_ok=True)
+    prompts, pool, count = track.prompts, track.pool, len(track.prompts)
+    columns = {"pid": prompts.pids, "track": [prompts.track] * count, "prompt": prompts.texts}
+    write_table(folder / "prompts.parquet", columns | {"domain": prompts.labels["domain"]})
+    lines = [
+        f"{prompts.track},{model},{pool.quality[at]},{pool.usd[at] * 1000}" for at, model in enumerate(pool.models)
+    ]
+    header = "track,model,train_quality,train_usd_per_1k"
+    (folder / "models.csv").write_text("\n".join([header, *lines]) + "\n")
+    if has_outcomes:
+        outcomes = {
+            "pid": [pid for pid in prompts.pids for _ in pool.models],
+            "model": list(pool.models) * count,
+            "score": track.outcomes.score.ravel(),
+            "cost": track.outcomes.cost.ravel(),
+        }
+        write_table(folder / "outcomes.parquet", outcomes)
+    return folder

@@ -1,4 +1,4 @@
-"""`obol router train | eval | predict | decide`: routers are made, judged and asked without a gateway."""
+"""`obol router train | eval | predict | decide | guarantee`: routers are made, judged and asked without a gateway."""
 
 from __future__ import annotations
 
@@ -44,7 +44,11 @@ def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     for parser in (predict, decide):
         parser.add_argument("--artifact", type=Path, help="a trained router (the one that ships with the package)")
         parser.add_argument("--out", type=Path, required=True, metavar="FILE", help="the Parquet file to write")
-    for parser in (judge, decide):
+    told = add_command(routers, "guarantee", "recompute what is promised of a route from its data", _guarantee, ())
+    told.add_argument("--route", required=True, metavar="NAME", help="the route, and the data's track")
+    told.add_argument("--artifact", type=Path, help="a trained router (the one that ships with the package)")
+    told.add_argument("--json", action="store_true", help="as GET /admin/routes/{name}/guarantee has it")
+    for parser in (judge, decide, told):
         parser.add_argument(
             "--quality-loss-max",
             type=_share,
@@ -53,7 +57,7 @@ def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             help="of the strongest model's quality that may be lost (0.02)",
         )
     decide.add_argument("--certified", action="store_true", help="only what is certified with 95 %% confidence")
-    for parser in (train, judge, predict, decide):
+    for parser in (train, judge, predict, decide, told):
         parser.add_argument(
             "--data", type=Path, required=True, metavar="FOLDER", help="prompts.parquet, models.csv, outcomes.parquet"
         )
@@ -143,6 +147,15 @@ def _decide(options: argparse.Namespace, _settings: Settings) -> int:
             print(f"{track}: a loss of {options.quality_loss_max:.2%} is {said}")
         data.write_table(options.out, {"pid": pids, "model": models})
     print(f"router {router.version}: {len(pids):,} decisions in {options.out}")
+    return 0
+
+
+def _guarantee(options: argparse.Namespace, _settings: Settings) -> int:
+    from gateway.commands import guarantee  # noqa: PLC0415
+
+    with _failures():
+        router = _router(options.artifact)
+        print(guarantee.told(options, router, _tracks(options.data, router.words)))
     return 0
 
 

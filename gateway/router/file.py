@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.domain import Deployment, Forecast, Request, Route
+from gateway.domain.guarantee import Guarantee, Shift
 
 if TYPE_CHECKING:
     from policies.routing.router import Router
@@ -80,6 +81,13 @@ class RouterFile:
             quality_loss_max=route.quality_loss_max,
         )
         return replace(foreseen, router_us=-(-(time.thread_time_ns() - began_ns) // 1000))
+
+    def guarantee(self, route: Route, shift: Shift | None = None) -> Guarantee:
+        """What it promises of that route, and why nothing."""
+        from policies.routing.guarantee import guarantee  # noqa: PLC0415 - numpy
+
+        known = None if self._router is None else self._router.known
+        return guarantee(route, known, self.version, shift)
 
 
 def _state_of(path: Path) -> tuple[int, int]:

@@ -6,11 +6,11 @@ import json
 
 import numpy as np
 import pytest
-from router_parts import POOL, a_track, word_table
+from router_parts import POOL, a_track, word_table, write_data
 
 from gateway.cli import main
 from gateway.router import artifact
-from gateway.router.data import read_prompts, write_table
+from gateway.router.data import read_prompts
 from gateway.router.training import from_artifact, to_artifact, train
 
 WORDS = word_table()
@@ -18,23 +18,7 @@ WORDS = word_table()
 
 def written(folder, *, has_outcomes=True):
     """The world's prompts and outcomes as files."""
-    folder.mkdir(exist_ok=True)
-    track = a_track(500, words=WORDS)
-    count = len(track.prompts)
-    columns = {"pid": track.prompts.pids, "track": ["world"] * count, "prompt": track.prompts.texts}
-    write_table(folder / "prompts.parquet", columns | {"domain": track.prompts.labels["domain"]})
-    lines = [f"world,{model},{POOL.quality[at]},{POOL.usd[at] * 1000}" for at, model in enumerate(POOL.models)]
-    header = "track,model,train_quality,train_usd_per_1k"
-    (folder / "models.csv").write_text("\n".join([header, *lines]) + "\n")
-    if has_outcomes:
-        outcomes = {
-            "pid": [pid for pid in track.prompts.pids for _ in POOL.models],
-            "model": list(POOL.models) * count,
-            "score": track.outcomes.score.ravel(),
-            "cost": track.outcomes.cost.ravel(),
-        }
-        write_table(folder / "outcomes.parquet", outcomes)
-    return folder
+    return write_data(folder, a_track(500, words=WORDS), has_outcomes=has_outcomes)
 
 
 @pytest.fixture(scope="module")
@@ -102,9 +86,20 @@ def test_eval_tells_the_figures_as_a_table_and_as_json(tmp_path, words, trained,
     assert low <= found["macro"]["save@98"] <= high
 
 
-@pytest.mark.parametrize("command", ["train", "eval", "predict", "decide"])
+def test_what_is_promised_is_told_as_a_table_and_a_track_that_is_not_there_is_refused(tmp_path, trained, capsys):
+    data = written(tmp_path / "data")
+    command = ["router", "guarantee", "--artifact", str(trained), "--data", str(data), "--quality-loss-max", "0.2"]
+    assert main([*command, "--route", "world"]) == 0
+    told = capsys.readouterr().out
+    assert told.startswith("With 95% confidence world loses at most 20.0% of the quality of always asking large:")
+    assert "domain" in told
+    assert main([*command, "--route", "nowhere"]) == 1
+    assert "no track 'nowhere'" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["train", "eval", "predict", "decide", "guarantee"])
 def test_data_that_cannot_be_used_are_refused_in_a_line(tmp_path, command, capsys):
-    out = [] if command == "eval" else ["--out", str(tmp_path / "out")]
+    out = {"eval": [], "guarantee": ["--route", "world"]}.get(command, ["--out", str(tmp_path / "out")])
     assert main(["router", command, "--data", str(tmp_path), *out]) == 1
     assert "there is no such file" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
