@@ -180,4 +180,12 @@ def _pool(track: str, candidates: Sequence[Deployment], asked: Asked) -> Pool:
     usd = [list_cost_nusd(one, asked.question_tokens, asked.output_tokens_max) / NANO for one in candidates]
     quality = [np.nan if one.quality is None else one.quality for one in candidates]
     unknown = np.full(len(candidates), np.nan)
-    return Pool(track, tuple(one.name for one in candidates), np.array(quality), np.array(usd), unknown, unknown)
+    return Pool(
+        track,
+        tuple(one.name for one in candidates),
+        np.array(quality, dtype=np.float64),
+        np.array(usd),
+        unknown,
+        unknown,
+        tuple(one.model for one in candidates),
+    )

@@ -1,4 +1,4 @@
-"""What can be said of models that no router was trained on: from their averages and prices, and how hard the prompt is.
+"""What can be said of models that no router was trained on: from what they are, and how hard the prompt is.
 
 Learned over all pools together: how much better or worse than usual every model does on a prompt (``ease``), how much
 more the better models gain by it than the weaker ones (``contrast``), and how much more than usual it costs.
@@ -11,13 +11,13 @@ from dataclasses import dataclass, fields
 import numpy as np
 from numpy.typing import NDArray
 
+from policies.routing.descriptors import prior
 from policies.routing.pool import Pool
 from policies.routing.predictor import Floats, Predicted, opened, standardised, strangeness
 
 _LOG_COST_MAX = 3.0
 # A call of the public benchmarks, for pools of which only prices are known.
 _TOKENS_IN, _TOKENS_OUT = 150, 180
-_UNKNOWN_QUALITY = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,8 @@ class GeneralPredictor:
         better = quality - quality.mean()
         costs = np.exp(np.clip(log_cost, -_LOG_COST_MAX, _LOG_COST_MAX)) / float(self.cost_at_centre[0])
         return Predicted(
-            np.clip(quality + ease[:, None] + contrast[:, None] * better, 0, 1),
+            # A better model is never predicted to be the worse one: whoever chose that would be below the static hull.
+            np.clip(quality + ease[:, None] + np.maximum(contrast, -1.0)[:, None] * better, 0, 1),
             usd * costs[:, None],
             familiarity.astype(np.float64),
             np.zeros(len(known), np.int64),
@@ -63,20 +64,14 @@ class GeneralPredictor:
 
 
 def completed(pool: Pool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Mean quality and mean USD of every model: what is unknown follows from the prices of the pool."""
+    """Mean quality and mean USD of every model: what is unknown follows from its descriptors and prices."""
     priced = (_TOKENS_IN * pool.usd_in + _TOKENS_OUT * pool.usd_out) / 1e6
     usd = np.where(np.isnan(pool.usd), priced, pool.usd)
     usd = np.where(np.isnan(usd), _or(np.nanmax(usd) if not np.isnan(usd).all() else np.nan, 0.0), usd)
-    is_known = ~np.isnan(pool.quality)
-    if is_known.all():
+    stated = [None if np.isnan(one) else float(one) for one in pool.quality]
+    if None not in stated:
         return pool.quality, usd
-    if not is_known.any():
-        # Dearer models are taken for better ones, as most of them are.
-        order = np.argsort(np.argsort(usd, kind="stable"), kind="stable")
-        return _UNKNOWN_QUALITY + 0.3 * order / max(len(usd) - 1, 1), usd
-    ranked = np.argsort(usd[is_known], kind="stable")
-    guessed = np.interp(usd, usd[is_known][ranked], np.maximum.accumulate(pool.quality[is_known][ranked]))
-    return np.where(is_known, pool.quality, guessed), usd
+    return np.array(prior(pool.described_as or pool.models, usd.tolist(), stated)), usd
 
 
 def _or(value: float, otherwise: float) -> float:

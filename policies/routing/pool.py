@@ -15,6 +15,7 @@ class Pool:
     """The models that may answer the prompts of a track, with what is known of them beforehand; NaN: unknown.
 
     ``quality``: mean score, 0..1. ``usd``: mean cost of a call. ``usd_in``, ``usd_out``: per million tokens.
+    ``described_as``: what the models are publicly called, where ``models`` does not say it.
     """
 
     track: str
@@ -23,6 +24,7 @@ class Pool:
     usd: Floats
     usd_in: Floats
     usd_out: Floats
+    described_as: tuple[str, ...] | None = None
 
     @property
     def strongest(self) -> int:

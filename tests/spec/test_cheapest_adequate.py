@@ -37,7 +37,8 @@ routes:
     policy: cheapest_adequate
     quality_loss_max: 0.1
     baseline: large
-  strange: {deployments: [large, stated], policy: cheapest_adequate, baseline: large}
+  strange: {deployments: [dear, stated], policy: cheapest_adequate, baseline: dear}
+  described: {deployments: [known-weak, known-strong], policy: cheapest_adequate}
 """
 
 
@@ -69,6 +70,9 @@ def routing(
     ]
     lines[0] = lines[0].replace("price", "tags: [near], price")  # tiny's
     lines.append("  - {name: stated, provider: up, model: stated, price: {input: 1, output: 1}, quality: 0.9}")
+    lines.append("  - {name: dear, provider: up, model: large, price: {input: 8, output: 16}, quality: 0.9}")
+    for name, model, price in (("known-weak", "llama-3.1-8b-instruct", 3), ("known-strong", "gpt-4.1-2025", 2)):
+        lines.append(f"  - {{name: {name}, provider: up, model: {model}, price: {{input: {price}, output: {price}}}}}")
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url).replace("DEPLOYMENTS", "\n".join(lines))
     folder = tmp_path_factory.mktemp("routing")
     running = Gateway(folder, catalog, OBOL_ROUTER=str(router), **gateway.store_urls)
@@ -202,8 +206,19 @@ def test_a_team_has_a_target_and_a_cap_of_its_own_and_the_request_has_the_last_w
 
 
 def test_deployments_that_nobody_calibrated_are_judged_by_what_the_catalog_says_of_them(client: openai.OpenAI) -> None:
-    """``large`` has no stated quality: it is taken to be as good as what is known, and so the cheaper one is enough."""
     assert ask(client, "What is the integral of the manifold?", model="strange")[0] == "stated"
+
+
+def test_a_route_of_known_models_starts_from_what_is_publicly_known_of_them(
+    routing: Gateway, client: openai.OpenAI
+) -> None:
+    """The weak one is the dearer one: nobody who goes by prices alone would see that."""
+    name, request_id = ask(client, "What is the integral of the manifold?", model="described")
+    assert name == "known-strong"
+    record = until(lambda: found(routing, request_id), "the decision is recorded")
+    qualities = {one["deployment"]: one["quality"] for one in record["candidates"]}
+    assert qualities["known-strong"] > qualities["known-weak"] + 0.1
+    assert record["is_certified"] is False
 
 
 def test_a_damaged_router_changes_nothing(routing: Gateway, client: openai.OpenAI, router: Path) -> None:
