@@ -98,7 +98,7 @@ def _text(told: dict[str, Any]) -> str:
     by = told["policy"] + (f", router {told['router_version']}" if told["router_version"] else "")
     lines = [f"{told['route']} ({by}) would ask {told['choice'] or 'nobody'}."]
     if told["quality_loss_max"] is not None:
-        kind = "with 95 % confidence" if told["is_certified"] else "which is not certified here"
+        kind = "with 95 % confidence" if told["is_certified"] else "uncertified"
         lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost, {kind}.")
     if (conversation := told["conversation"]) is not None:
         lines.append(_of_conversation(conversation, told["choice"]))

@@ -10,7 +10,8 @@ localhost. What ``auto`` contains follows from the price list by this rule, for 
 5. of the rest the cheapest, the dearest and the one between them (nearest to their geometric mean).
 
 All providers' choices together are ordered from cheap to dear; a price is three parts input and one part output.
-The dearest is the baseline: among models of one generation, price is what the list knows of strength.
+The dearest is the baseline: among models of one generation, price is what the list knows of strength. The cheapest that
+is adequate answers, uncertified: of strength a router knows what the names of models tell (policies/routing/descriptors.py).
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from gateway.catalog.text import CatalogError, Problem
 from gateway.domain import NANO, Meter
 from gateway.settings import Settings
 
+POLICY = "cheapest_adequate"  # of ``auto``
 FOUND_NAME = "what was found here (no OBOL_CATALOG)"
 VLLM_URL = "http://127.0.0.1:8000"
 PROBE_TIMEOUT_S = 0.5
@@ -81,18 +83,21 @@ KNOWN_PROVIDERS = (
 
 SIMULATOR: Mapping[str, object] = {
     "providers": {"simulator": {"kind": "simulator"}},
+    # Qualities by which easy questions go to the small one and hard ones to the large one, as they would in earnest.
     "deployments": [
         {
             "name": "sim-small",
             "provider": "simulator",
             "model": "sim-small",
             "price": {"input": "0.10", "cached_input": "0.01", "output": "0.40"},
+            "quality": 0.932,
         },
         {
             "name": "sim-large",
             "provider": "simulator",
             "model": "sim-large",
             "price": {"input": "2", "cached_input": "0.20", "output": "8"},
+            "quality": 0.95,
         },
         {
             "name": "sim-embedding",
@@ -109,7 +114,7 @@ SIMULATOR: Mapping[str, object] = {
             "price": "free",
         },
     ],
-    "routes": {"auto": {"deployments": ["sim-small", "sim-large"], "policy": "ordered", "baseline": "sim-large"}},
+    "routes": {"auto": {"deployments": ["sim-small", "sim-large"], "policy": POLICY, "baseline": "sim-large"}},
     "defaults": {"moderations": "sim-moderation"},
 }
 
@@ -176,7 +181,7 @@ def discover(env: Mapping[str, str], prices: PriceList, vllm_models: Sequence[st
     data: dict[str, object] = {"providers": providers, "deployments": deployments}
     members = [*local, *(choice.name for choice in choices)]
     if members:
-        data["routes"] = {"auto": {"deployments": members, "policy": "ordered", "baseline": members[-1]}}
+        data["routes"] = {"auto": {"deployments": members, "policy": POLICY, "baseline": members[-1]}}
     if "omni-moderation-latest" in taken:
         data["defaults"] = {"moderations": "omni-moderation-latest"}
     return Found(data, tuple(notes))

@@ -81,7 +81,7 @@ def test_the_simulator_stands_in_and_says_so_loudly(tmp_path):
     catalog = served({}, tmp_path)
     assert catalog.uses_simulator
     assert catalog.route("auto").deployments == ("sim-small", "sim-large")
-    assert catalog.route("auto").baseline == "sim-large"
+    assert (catalog.route("auto").policy, catalog.route("auto").baseline) == ("cheapest_adequate", "sim-large")
     assert catalog.default_model(Endpoint.MODERATIONS) == "sim-moderation"
     assert catalog.deployment("sim-embedding").mode == "embedding"
     assert "SIMULATOR" in "\n".join(catalog.describe())
@@ -104,6 +104,7 @@ def test_each_known_provider_makes_a_catalog_that_loads(known, tmp_path):
         assert deployment.provider.api_key == "secret-key"
         assert deployment.tariff.cards["standard"].rates[Meter.OUTPUT] > 0
     assert catalog.route("auto").baseline == catalog.route("auto").deployments[-1]
+    assert catalog.route("auto").policy == "cheapest_adequate"
 
 
 def test_every_priced_model_of_a_found_provider_is_callable(tmp_path):
