@@ -10,8 +10,9 @@ localhost. What ``auto`` contains follows from the price list by this rule, for 
 5. of the rest the cheapest, the dearest and the one between them (nearest to their geometric mean).
 
 All providers' choices together are ordered from cheap to dear; a price is three parts input and one part output.
-The dearest is the baseline: among models of one generation, price is what the list knows of strength. The cheapest that
-is adequate answers, uncertified: of strength a router knows what the names of models tell (policies/routing/descriptors.py).
+The dearest is the baseline: among models of one generation, price is what the list knows of strength. The cheapest
+that is adequate answers, uncertified: of strength a router knows what names of models tell
+(policies/routing/descriptors.py).
 """
 
 from __future__ import annotations
