@@ -33,7 +33,7 @@ from gateway.errors import (
 from gateway.ports import Catalog
 from policies import cheapest_adequate, lowest_latency, ordered, weighted
 from policies.conversations import stay
-from policies.eligibility import LASTING, may_call, too_slow, why_not
+from policies.eligibility import LASTING, may_call, roomiest, too_slow, why_not
 from policies.expected_cost import too_dear
 from policies.targets import Target, target_of
 from policies.view import Policy, Propensity, View
@@ -94,6 +94,12 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
     candidates = [d for d in offered if d.name not in reasons]
     if route is None:
         return Decision(None, tuple(candidates), None, reasons)
+    if not candidates and (widest := roomiest(offered, request, reasons)) is not None:
+        if (reason := moment.why_unavailable(widest.name)) is None:
+            candidates = [widest]
+            del reasons[widest.name]
+        else:
+            reasons[widest.name] = reason
     target = target_of(route, request, caller)
     foreseen = _foreseen(route, candidates, target, moment)
     dear = too_dear(candidates, request, target.cost_max_nusd, foreseen.predictions if foreseen else {})

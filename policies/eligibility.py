@@ -44,6 +44,7 @@ _LACKING: Mapping[Capability, str] = {
 }
 #: What waiting does not change: the same request would be barred again.
 LASTING = frozenset({Bar.MODE, Bar.UNPRICED, Bar.CONTEXT, Bar.CAPABILITY, Bar.REGION, Bar.TAG, Bar.PRICE_CAP})
+_GUESS_OFF_BY = 2
 LIMITED = Reason(Bar.LIMITS, "limits: the provider's limit for it is used up", retry_after_s=2.0)
 UNPRICED = Reason(Bar.UNPRICED, "unpriced: no price is known for its model")
 
@@ -86,6 +87,21 @@ def _why_not_on(route: Route, deployment: Deployment, request: Request) -> Reaso
     if limit is not None and is_one_prompt and request.text_tokens > limit:
         return Reason(Bar.CONTEXT, f"context: takes {limit:,} tokens, and these are about {request.text_tokens:,}")
     return None
+
+
+def roomiest(offered: Sequence[Deployment], request: Request, reasons: Mapping[str, Reason]) -> Deployment | None:
+    """Where nothing is left, and waiting would not help: who may try a prompt that looks too long, but may not be.
+
+    How many tokens a text has is a guess by its bytes, right within a factor of two for most languages and code. So the
+    deployment with the most room tries where the guess is at most twice that; its upstream counts, and judges.
+    """
+    if any(reason.bar not in LASTING for reason in reasons.values()):
+        return None
+    tight = [one for one in offered if one.name in reasons and reasons[one.name].bar is Bar.CONTEXT]
+    widest = max(tight, key=lambda one: one.context_tokens_max or 0, default=None)
+    if widest is None or request.text_tokens > _GUESS_OFF_BY * (widest.context_tokens_max or 0):
+        return None
+    return widest
 
 
 def misplaced(deployment: Deployment, placement: Placement, who: str) -> Reason | None:

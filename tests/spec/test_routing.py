@@ -18,7 +18,7 @@ DATA = "iVBORw0KGgo" * 2000
 URL = f"data:image/png;base64,{DATA}"
 PICTURE = {"type": "image_url", "image_url": {"url": URL}}
 TEXT = {"type": "text", "text": "What is this?"}
-LONG = "word " * 1000  # 5,000 bytes, for a context of 1,000 tokens
+LONG = "word " * 2000  # 10,000 bytes, for a context of 1,000 tokens: too many, however they are counted
 MEASURED = 10  # observations that make a measure
 
 
@@ -88,10 +88,20 @@ def test_a_prompt_that_fits_nowhere_is_refused_as_upstreams_refuse_it(
     with pytest.raises(openai.BadRequestError) as caught:
         client.chat.completions.create(model="all-short", user=user, messages=messages)
     assert caught.value.code == "context_length_exceeded"
-    assert "short: context: takes 1,000 tokens, and these are about 1,2" in caught.value.message
+    assert "short: context: takes 1,000 tokens, and these are about 2,5" in caught.value.message
     with pytest.raises(anthropic.BadRequestError, match="prompt is too long"):
         claude.messages.create(model="all-short", max_tokens=9, messages=messages)
     assert upstream.calls(user) == []
+
+
+def test_a_prompt_that_may_fit_after_all_is_tried_where_there_is_most_room(
+    client: openai.OpenAI, upstream: UpstreamProcess, books: Books, user: str
+) -> None:
+    messages: Any = [{"role": "user", "content": "word " * 1000}]  # 1,000 tokens, which by their bytes look like 1,250
+    raw = client.chat.completions.with_raw_response.create(model="all-short", user=user, messages=messages)
+    assert asked_models(upstream, user) == ["short"]
+    entry = books.entry(raw.headers["x-request-id"])
+    assert (entry["deployment"], entry["status"]) == ("short", "succeeded")
 
 
 def test_how_long_a_prompt_is_can_be_asked_of_a_route_that_it_does_not_fit(http: httpx.Client) -> None:

@@ -16,6 +16,7 @@ from policies.first_token import MIN_OBSERVATIONS
 ASKED = request()[0]
 IMAGE = replace(ASKED, needs=frozenset({Capability.VISION}))
 LONG = replace(ASKED, body_bytes=4 * 1000 + 1)
+TOO_LONG = replace(ASKED, body_bytes=4 * 2000 + 1)
 BLIND = replace(SMALL, lacks=frozenset({Capability.VISION, Capability.FILES}))
 SHORT = replace(SMALL, context_tokens_max=1000)
 EU = replace(SMALL, region="eu", tags=frozenset({"own"}))
@@ -99,7 +100,7 @@ def test_a_client_narrows_what_the_route_allows_and_never_widens_it():
 
 def test_a_prompt_that_fits_nowhere_is_refused_in_the_words_that_clients_look_for():
     with pytest.raises(BadRequest) as caught:
-        decided(SHORT, replace(BIG, context_tokens_max=500), asked=LONG)
+        decided(SHORT, replace(BIG, context_tokens_max=500), asked=TOO_LONG)
     assert caught.value.code == "context_length_exceeded"
     assert "prompt is too long" in str(caught.value)
     assert "maximum context length" in str(caught.value)
@@ -107,9 +108,29 @@ def test_a_prompt_that_fits_nowhere_is_refused_in_the_words_that_clients_look_fo
     assert "big: context: takes 500 tokens" in str(caught.value)
 
 
+@pytest.mark.parametrize("tokens", [1001, 2000])
+def test_a_prompt_that_looks_too_long_for_all_is_tried_by_the_roomiest_while_the_guess_may_be_off(tokens):
+    asked = replace(ASKED, body_bytes=4 * tokens)
+    tight = replace(BIG, context_tokens_max=999)
+    found = decided(tight, SHORT, asked=asked)
+    assert (names(found), list(found.rejected)) == (["small"], ["big"])
+    blind = replace(BIG, lacks=BLIND.lacks)
+    assert names(decided(SHORT, blind, asked=replace(IMAGE, body_bytes=asked.body_bytes))) == ["small"]
+
+
+def test_a_prompt_that_looks_too_long_waits_for_whom_it_fits_and_for_whom_it_may_fit():
+    away = Reason(Bar.CIRCUIT, "circuit open", 7.0)
+    for moment in (Moment(why_unavailable=lambda name: away if name == "big" else None),
+                   Moment(why_unavailable=lambda _: away)):  # fmt: skip
+        with pytest.raises(NoDeployment):
+            decided(SHORT, BIG, asked=LONG, moment=moment)
+    with pytest.raises(NoDeployment):
+        decided(SHORT, asked=LONG, moment=Moment(why_unavailable=lambda _: away))
+
+
 def test_a_prompt_that_fits_one_which_cannot_see_is_refused_as_unsupported():
     with pytest.raises(BadRequest) as caught:
-        decided(SHORT, replace(BIG, lacks=BLIND.lacks), asked=replace(IMAGE, body_bytes=LONG.body_bytes))
+        decided(SHORT, replace(BIG, lacks=BLIND.lacks), asked=replace(IMAGE, body_bytes=TOO_LONG.body_bytes))
     assert caught.value.code == "unsupported_model"
     assert "big: capability: sees no images" in str(caught.value)
 
