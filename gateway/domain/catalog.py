@@ -161,6 +161,36 @@ class Deployment:
 
 
 @dataclass(frozen=True, slots=True)
+class Cascade:
+    """When the answer of a cheap deployment is good enough: all gates that are stated must accept it.
+
+    ``logprob_min``: the least geometric mean of its tokens' probabilities. ``checks_schema``: it keeps to the form that
+    the request asks for. ``samples``: so many answers of the same deployment, of which ``share_min`` must agree with
+    it. ``verifier``: the deployment that gives it a score from 0 to 1, of ``score_min`` at least. ``steps_max``:
+    the most deployments that are asked one after the other, the last of them without a gate.
+    """
+
+    logprob_min: float | None = None
+    checks_schema: bool = False
+    samples: int = 1
+    share_min: float = 0.0
+    verifier: str | None = None
+    score_min: float = 0.0
+    steps_max: int = 2
+
+    @property
+    def gates(self) -> tuple[str, ...]:
+        """What they are, for a human."""
+        stated = {
+            "logprob": self.logprob_min is not None,
+            "schema": self.checks_schema,
+            "agreement": self.samples > 1,
+            f"verifier {self.verifier}": self.verifier is not None,
+        }
+        return tuple(name for name, is_stated in stated.items() if is_stated)
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A public alias: deployments in order, the policy that picks, and the reference model for savings.
 
@@ -169,6 +199,7 @@ class Route:
     where nobody else does. ``quality_loss_max``: the share of quality that the policy ``cheapest_adequate`` may lose.
     ``cost_max_nusd``: the most that a call may be expected to cost; ``is_best_wanted``: the policy picks the best that
     fits in it, and not the cheapest that is adequate.
+    ``cascade``: the gates of the policy of that name.
     """
 
     name: str
@@ -183,3 +214,4 @@ class Route:
     conversations: Conversations = NOT_STICKY
     cost_max_nusd: int | None = None
     is_best_wanted: bool = False
+    cascade: Cascade | None = None
