@@ -14,6 +14,7 @@ from gateway.domain import (
     Deployment,
     Endpoint,
     OnExhausted,
+    Purpose,
     Request,
 )
 from gateway.entries import Attempt, estimated_input_tokens, intent
@@ -53,7 +54,7 @@ class Admissions:
             return None
         return default if deployment.output_tokens_max is None else min(default, deployment.output_tokens_max)
 
-    def attempt(self, deployment: Deployment, number: int) -> Attempt:
+    def attempt(self, deployment: Deployment, number: int, purpose: Purpose = Purpose.ANSWER) -> Attempt:
         """An attempt at that deployment with its intent; ``is_affordable`` says whether to try."""
         services, decision = self._services, self._decision
         created_at = rfc3339(services.clock.unix_s())
@@ -69,6 +70,7 @@ class Admissions:
             route=decision.route,
             deployment=deployment,
             baseline=decision.baseline,
+            purpose=purpose,
             held=self._hold(deployment) if is_at_hold else None,
         )
         claims = services.rules.claims(entry, created_ms)

@@ -35,6 +35,8 @@ class Answer:
         decision: Decision,
     ) -> None:
         self.room = NO_ROOM_TOLD  # what limits of ours leave
+        self.steps = 0  # of a cascade: how many deployments were asked for it
+        self.cost_besides_nusd = 0  # what else was spent on it
         self._services = services
         self._settlement = settlement
         self._progress = progress
@@ -58,6 +60,10 @@ class Answer:
     def deployment(self) -> str:
         return self._attempt.deployment.name
 
+    def is_of(self, attempt: Attempt) -> bool:
+        """Whether it is what became of that attempt."""
+        return attempt is self._attempt
+
     @property
     def is_unpriced(self) -> bool:
         """Charged nothing because nobody stated a price, by the operator's leave."""
@@ -70,8 +76,9 @@ class Answer:
 
     @property
     def cost_nusd(self) -> int | None:
-        """The charge, once it is known: for a whole answer from the start."""
-        return self._attempt.settled.cost_nusd if self._attempt.settled else None
+        """The charge, with all that its cascade spent, once it is known: for a whole answer from the start."""
+        settled = self._attempt.settled
+        return settled.cost_nusd + self.cost_besides_nusd if settled else None
 
     async def begin(self, reply: Reply) -> None:
         """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
@@ -80,13 +87,58 @@ class Answer:
         self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
         self._settlement.began(self._attempt)
         await self._remember()
+        if not self._reader.is_ended:
+            self._progress.begin(self._seen, len(self._ready))
+
+    async def hold(self, reply: Reply) -> None:
+        """As ``begin``, but wait for all of it: it is judged before any of it is shown. Raises UpstreamError."""
+        await self.begin(reply)
+        reader = self._reader
+        while not reader.is_ended:
+            if reader.error is not None:
+                raise reader.error
+            block = await reply.next()
+            shown = _read(reader, block)
+            self._ready += shown
+            self._seen.shown_bytes += len(shown)
+            if block is None and not reader.is_ended:
+                if reader.error is None and not reader.is_complete:
+                    raise UpstreamInterrupted("The upstream broke off in the middle of its answer.")
+                break
+        if reader.error is not None:
+            raise reader.error
+        self._progress.begin(self._seen, len(self._ready))  # it may be judged for a while
+
+    @property
+    def held(self) -> bytes:
+        """What its client would be shown."""
+        return self._ready
+
+    async def show(self) -> None:
+        """It goes to its client. A whole answer is charged now."""
         if self._reader.is_ended:
             await self.settle()
-        else:
-            self._progress.begin(self._seen, len(self._ready))
+
+    async def accept(self, shown: bytes) -> None:
+        """What was held goes to its client, as ``shown``."""
+        self._ready = shown
+        await self.settle()
+
+    async def reject(self, why: str) -> None:
+        """What was held is charged, and goes to nobody."""
+        self._progress.end(self._seen)
+        await self._settlement.reject(self._attempt, why, self._reader, self._dialect)
+        self._reply.finish()
+
+    async def keep(self) -> None:
+        """What was held is charged, and was for ourselves."""
+        self._progress.end(self._seen)
+        await self._settlement.succeed(self._attempt, self._reader, self._dialect, is_last=False)
+        self._reply.finish()
 
     async def fail(self, error: UpstreamError) -> None:
         """Nothing was shown, and nothing will be: end the attempt so that another may answer."""
+        self._progress.end(self._seen)
         self._reply.close()
         hide_secrets(error, self._attempt.deployment)
         await self._settlement.fail(self._attempt, error, self._reader, self._dialect, is_last=False)

@@ -19,6 +19,7 @@ from gateway.domain import (
     Reason,
     Request,
     Route,
+    Stay,
     Turn,
 )
 from gateway.errors import (
@@ -31,12 +32,12 @@ from gateway.errors import (
     UnpricedModel,
 )
 from gateway.ports import Catalog
-from policies import cheapest_adequate, lowest_latency, ordered, weighted
+from policies import cascade, cheapest_adequate, lowest_latency, ordered, weighted
 from policies.conversations import stay
 from policies.eligibility import LASTING, may_call, roomiest, too_slow, why_not
 from policies.expected_cost import too_dear
 from policies.targets import Target, target_of
-from policies.view import Policy, Propensity, View
+from policies.view import Policy, Propensity, Steps, View
 
 _RETRY_AFTER_S = 5.0
 
@@ -45,17 +46,23 @@ POLICIES: Mapping[str, Policy] = {
     "weighted": weighted.order,
     "lowest_latency": lowest_latency.order,
     "cheapest_adequate": cheapest_adequate.order,
+    "cascade": cascade.order,
 }
 PROPENSITIES: Mapping[str, Propensity] = {
     "weighted": weighted.propensity,
     "lowest_latency": lowest_latency.propensity,
 }
+STEPS: Mapping[str, Steps] = {"cascade": cascade.steps}
 #: Those that want to know what a router expects.
-FORESEEING = frozenset({"cheapest_adequate"})
+FORESEEING = frozenset({"cheapest_adequate", "cascade"})
 
 
 def _nothing(name: str) -> None:
     del name
+
+
+def _unjudged(route: str, name: str) -> None:
+    del route, name
 
 
 def _unforeseen(route: Route, candidates: Sequence[Deployment]) -> None:
@@ -72,6 +79,7 @@ class Moment:
     why_unavailable: Callable[[str], Reason | None] = _nothing
     first_token_p95_s: Callable[[str], float | None] = _nothing
     forecast: Callable[[Route, Sequence[Deployment]], Forecast | None] = _unforeseen
+    accepted_share: Callable[[str, str], float | None] = _unjudged  # by route and deployment
     turn: Turn | None = None
     draw: float = 0.0
 
@@ -109,26 +117,31 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         foreseen = foreseen and replace(foreseen, is_certified=False)  # that was for the choice among all of them
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     slow = too_slow(candidates, route, measured)
-    view = View(route, moment.draw, measured, foreseen)
+    view = _judged(View(route, moment.draw, measured, foreseen), candidates, catalog, request, moment)
     tried = tuple(_in_order(candidates, request, view, slow)) if candidates else ()
     propensity = _propensity(tried, request, view, slow)
-    turn, kept = moment.turn, NO_CONVERSATION
-    if turn is not None and turn.before is not None and tried:
-        kept = stay(tried, foreseen, turn.rules, turn.before, request.text_tokens)
+    steps = _steps(tried, request, view, slow)
+    kept = _kept(tried, steps, request, view, moment.turn)
     if kept.kept is not None:
-        tried, propensity = tuple(sorted(tried, key=lambda one: one.name != kept.kept)), 1.0
+        tried, propensity, steps = tuple(sorted(tried, key=lambda one: one.name != kept.kept)), 1.0, 0
     return Decision(
         route.name,
         tried,
         catalog.reference(route.baseline) if route.baseline else None,
         {**reasons, **slow},
+        cascade=route.cascade,
+        steps=steps,
+        verifier=view.verifier,
         rungs=tuple(d for d in offered if d.name not in reasons or reasons[d.name].bar not in LASTING),
         output_tokens_max_default=route.output_tokens_max_default,
         offered=tuple(offered),
         policy=route.policy,
         propensity=propensity,
         router_version=foreseen.router_version if foreseen else None,
-        quality_loss_max=foreseen.quality_loss_max if foreseen and not target.is_best_wanted else None,
+        # What a router was asked to keep is no promise where somebody else goes by its figures.
+        quality_loss_max=foreseen.quality_loss_max
+        if foreseen and not target.is_best_wanted and route.cascade is None
+        else None,
         predictions=foreseen.predictions if foreseen else {},
         features=foreseen.features if foreseen else b"",
         cost_weight=foreseen.cost_weight if foreseen else None,
@@ -141,7 +154,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         # What was certified is the policy's own choice.
         is_certified=foreseen is not None and foreseen.is_certified and kept.kept is None,
         question_tokens=foreseen.question_tokens if foreseen else None,
-        turn=turn,
+        turn=moment.turn,
         stay=kept,
         cost_max_nusd=target.cost_max_nusd,
     )
@@ -157,6 +170,34 @@ def _foreseen(route: Route, candidates: Sequence[Deployment], target: Target, mo
     if foreseen is None or not target.is_best_wanted:
         return foreseen
     return replace(foreseen, cost_weight=0.0, strongest=None, is_certified=False)
+
+
+def _judged(view: View, candidates: Sequence[Deployment], catalog: Catalog, request: Request, moment: Moment) -> View:
+    """What the gates of a cascade make of the candidates lately, and whom they can ask now."""
+    cascade = view.route.cascade
+    if cascade is None:
+        return view
+    name = view.route.name
+    shares = {one.name: share for one in candidates if (share := moment.accepted_share(name, one.name)) is not None}
+    verifier = catalog.deployment(cascade.verifier) if cascade.verifier is not None else None
+    asked = replace(request, needs=frozenset())  # it reads what was said, and calls no tools
+    if verifier is not None and why_not(verifier, asked, view.route, moment.why_unavailable) is not None:
+        verifier = None
+    return replace(view, accepted_share=shares, verifier=verifier)
+
+
+def _steps(tried: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason]) -> int:
+    steps = STEPS.get(view.route.policy)
+    return 0 if steps is None else steps([one for one in tried if one.name not in slow], request, view)
+
+
+def _kept(tried: Sequence[Deployment], steps: int, request: Request, view: View, turn: Turn | None) -> Stay:
+    """Who answers on in a conversation. In a cascade only the strongest does: of others each answer is judged."""
+    if turn is None or turn.before is None or not tried:
+        return NO_CONVERSATION
+    kept = stay(tried, view.forecast, turn.rules, turn.before, request.text_tokens)
+    is_judged = view.route.cascade is not None and kept.kept != tried[max(steps, 1) - 1].name
+    return NO_CONVERSATION if kept.kept is not None and is_judged else kept
 
 
 def _in_order(

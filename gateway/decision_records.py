@@ -79,6 +79,7 @@ def _considered(
         told.expected_cost_nusd,
         rates,
         decision.first_token_p95_s.get(name),
+        place if place is not None and place <= decision.steps else None,
     )
 
 

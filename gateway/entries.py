@@ -15,6 +15,7 @@ from gateway.domain import (
     Meter,
     MeterReading,
     Outcome,
+    Purpose,
     Request,
     Usage,
 )
@@ -97,6 +98,7 @@ def intent(
     route: str | None,
     deployment: Deployment,
     baseline: Deployment | None,
+    purpose: Purpose = Purpose.ANSWER,
     held: Charge | None = None,
 ) -> LedgerEntry:
     """The entry that stands if the process dies during the call: orphaned, charged for its estimated input.
@@ -126,6 +128,7 @@ def intent(
         provider=deployment.provider.name,
         model_asked=request.model,
         model=deployment.model,
+        purpose=purpose,
         basis=Basis.ORPHANED,
         status=Outcome.ORPHANED,
         service_tier=request.service_tier,
@@ -133,7 +136,7 @@ def intent(
         output_tokens=usage.output_tokens,
         meters=_readings(charged),
         cost_nusd=charged.cost_nusd,
-        baseline_nusd=price(baseline, usage, request.service_tier).cost_nusd if baseline else charged.cost_nusd,
+        baseline_nusd=_baseline_nusd(purpose, baseline, usage, request.service_tier, charged),
         is_baseline_estimated=True,
         tags=request.tags,
     )
@@ -148,7 +151,6 @@ def seen_entry(attempt: Attempt, usage: Usage, service_tier: str | None) -> Ledg
     """The intent renewed by what was seen of its answer so far: it stands if the process dies now."""
     tier = service_tier or attempt.intent.service_tier
     charged = price(attempt.deployment, usage, tier)
-    baseline = attempt.baseline
     return msgspec.structs.replace(
         attempt.intent,
         service_tier=tier,
@@ -160,8 +162,17 @@ def seen_entry(attempt: Attempt, usage: Usage, service_tier: str | None) -> Ledg
         reasoning_tokens=usage.reasoning_tokens,
         meters=_readings(charged),
         cost_nusd=charged.cost_nusd,
-        baseline_nusd=price(baseline, usage, tier).cost_nusd if baseline else charged.cost_nusd,
+        baseline_nusd=_baseline_nusd(attempt.intent.purpose, attempt.baseline, usage, tier, charged),
     )
+
+
+def _baseline_nusd(
+    purpose: str, baseline: Deployment | None, usage: Usage, service_tier: str | None, charged: Charge
+) -> int:
+    """What the reference model would have cost; nothing for calls that it would not have needed."""
+    if purpose != Purpose.ANSWER:
+        return 0
+    return charged.cost_nusd if baseline is None else price(baseline, usage, service_tier).cost_nusd
 
 
 def charged_entry(
@@ -175,23 +186,23 @@ def charged_entry(
     model_answered: str | None = None,
     finish_reason: str | None = None,
     error: GatewayError | None = None,
+    error_code: str | None = None,
     content: dict[str, str] | None = None,
 ) -> LedgerEntry:
-    """The charge that replaces the attempt's intent."""
+    """The charge that replaces the attempt's intent. ``error_code``: why it was rejected; an error has its own."""
     tier = service_tier or attempt.intent.service_tier  # what was asked may not be what was served
     charged = price(attempt.deployment, usage, tier)
-    if attempt.baseline is None:
-        baseline_nusd = charged.cost_nusd
-    elif outcome is Outcome.FAILED:
-        baseline_nusd = 0  # no answer: the attempt that gives it carries the baseline, or it would count twice
-    else:
-        baseline_nusd = price(attempt.baseline, usage, tier).cost_nusd
+    # No answer: the attempt that gives it carries the baseline, or it would count twice.
+    is_no_answer = outcome is Outcome.REJECTED or (outcome is Outcome.FAILED and attempt.baseline is not None)
+    baseline_nusd = (
+        0 if is_no_answer else _baseline_nusd(attempt.intent.purpose, attempt.baseline, usage, tier, charged)
+    )
     return msgspec.structs.replace(
         attempt.intent,
         basis=basis,
         status=outcome,
         http_status=attempt.http_status,
-        error_code=error.code if error else None,
+        error_code=error.code if error else error_code,
         finish_reason=finish_reason,
         service_tier=tier,
         model_answered=model_answered,

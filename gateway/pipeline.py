@@ -16,11 +16,12 @@ from random import Random
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
+from gateway.attempting import Attempts, Path
+from gateway.cascading import Climb
 from gateway.conversing import turn_of
 from gateway.decide import Moment, nothing_left, weigh
 from gateway.decision_records import record_of
 from gateway.domain import (
-    Call,
     Caller,
     Decision,
     Deployment,
@@ -29,27 +30,21 @@ from gateway.domain import (
     Route,
     Turn,
 )
-from gateway.entries import Attempt
 from gateway.errors import (
-    BadRequest,
-    BudgetExceeded,
-    BudgetsUnavailable,
     RateLimited,
     UnpricedModel,
-    UpstreamError,
 )
 from gateway.following import at_origin
 from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
 from gateway.settlement import Settlement
+from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
 from policies.conversations import kept_tokens
-from policies.eligibility import LIMITED
 from policies.first_token import FirstTokenBoard
 
 _log = logging.getLogger("obol.path")
-_TRIES_PER_DEPLOYMENT = 2  # SDKs retry as well, and the two multiply
 
 
 class Pipeline:
@@ -61,8 +56,10 @@ class Pipeline:
         self._random = random or Random()  # noqa: S311 - it shares requests out, it keeps no secret
         self.health = HealthBoard()  # of this process: each replica finds out for itself
         self.first_tokens = FirstTokenBoard()  # likewise
+        self.acceptance = AcceptanceBoard()  # likewise
         self.progress = Progress(services.journal)
         self._settlement = Settlement(services, self.health, self.first_tokens)
+        self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
@@ -111,7 +108,12 @@ class Pipeline:
         services = self._services
         admissions = Admissions(services, request, caller, decision)
         try:
-            answer = await self._first_answer(request, dialect, decision, admissions)
+            attempts = Attempts(self._path, request, dialect, decision, admissions)
+            if decision.steps and decision.cascade is not None:
+                climb = Climb(self._path, request, dialect, caller, decision, attempts)
+                answer = await climb.answer(decision.cascade)
+            else:
+                answer = await attempts.first_of(decision.candidates)
         except BaseException:  # a cancellation too: its place is given back
             if admissions.has_place:
                 self._settlement.leave(request.id, caller.organization_id)
@@ -136,62 +138,6 @@ class Pipeline:
             forecast=forecast,
             why_unavailable=lambda name: self.health.why_unavailable(name, now_s),
             first_token_p95_s=lambda name: self.first_tokens.p95_s(name, now_s),
+            accepted_share=lambda route, name: self.acceptance.share(route, name, now_s),
             draw=self._random.random(),
         )
-
-    async def _first_answer(
-        self, request: Request, dialect: Dialect, decision: Decision, admissions: Admissions
-    ) -> Answer:
-        """Try the candidates in their order. Raises GatewayError when none gives an answer."""
-        rejected = dict(decision.rejected)
-        failure: UpstreamError | None = None
-        refusal: BadRequest | None = None
-        number = 0
-        for deployment in decision.candidates:
-            for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
-                attempt = admissions.attempt(deployment, number + 1)
-                if not admissions.may_fit(attempt):
-                    break
-                try:
-                    call = dialect.call(deployment, admissions.output_tokens_max(deployment))
-                    answer = Answer(self._services, self._settlement, self.progress, attempt, dialect, decision)
-                except BadRequest as exc:  # something in it cannot be said to this one
-                    refusal = refusal or exc
-                    break
-                try:
-                    if not await admissions.open(attempt, self._settlement):
-                        rejected[deployment.name] = LIMITED
-                        break
-                except (BudgetExceeded, BudgetsUnavailable):
-                    break  # a cheaper one may fit
-                number += 1
-                try:
-                    await self._begin(attempt, call, answer, admissions)
-                    return answer
-                except UpstreamError as exc:
-                    failure = exc
-                    if not (exc.can_retry and tries_left):
-                        break
-                    await self._services.clock.pause(exc.retry_after_s)
-            if failure is not None and not failure.can_fall_back:
-                break
-        if failure is None:
-            raise admissions.refusal or refusal or nothing_left(request.model, rejected)
-        if number > 1 and failure.should_retry is None:
-            failure.should_retry = False  # we have tried again already; SDKs would multiply that by three
-        raise failure
-
-    async def _begin(self, attempt: Attempt, call: Call, answer: Answer, admissions: Admissions) -> None:
-        """Call, and wait until there is something to show. Raises UpstreamError."""
-        backend = self._services.backends[attempt.deployment.provider.kind]
-        self.health.started(attempt.deployment.name, attempt.started_s)
-        try:
-            try:
-                await answer.begin(await backend.open(call))
-            except UpstreamError as exc:
-                await answer.fail(exc)
-                raise
-        except BaseException:  # mostly a cancellation, the client is gone; whatever it is, no intent may stay open
-            if answer.abandon():
-                admissions.has_place = False  # the charge, which is still to come, gives it back
-            raise

@@ -184,6 +184,9 @@ class Dialect(Protocol):
     def question(self) -> Question:
         """What is asked, for whoever judges how hard it is, and the conversation that it belongs to."""
 
+    def of(self, request: Request) -> Dialect:
+        """The same API with another request: what a gate of a cascade asks in the client's name."""
+
 
 class Forecaster(Protocol):
     """Expects how good the answers of deployments will be, and what they cost."""

@@ -52,9 +52,14 @@ class Settlement:
         """The request ends without an answer: give its parallel place back, in the background."""
         self._services.background.spawn(self._services.journal.leave(request_id, organization_id))
 
-    async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect) -> None:
-        """Charge a complete answer."""
-        await self._charge(attempt, Outcome.SUCCEEDED, reader, dialect, None)
+    async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect, *, is_last: bool = True) -> None:
+        """Charge a complete answer. ``is_last`` false: it was for ourselves, and the request goes on."""
+        await self._charge(attempt, Outcome.SUCCEEDED, reader, dialect, None, is_last=is_last)
+        self._health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
+
+    async def reject(self, attempt: Attempt, why: str, reader: ReplyReader, dialect: Dialect) -> None:
+        """Charge a complete answer that nobody is shown; another one follows, so the request keeps its place."""
+        await self._charge(attempt, Outcome.REJECTED, reader, dialect, None, error_code=why, is_last=False)
         self._health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
 
     async def interrupt(self, attempt: Attempt, error: GatewayError, reader: ReplyReader, dialect: Dialect) -> None:
@@ -115,6 +120,7 @@ class Settlement:
         dialect: Dialect,
         error: GatewayError | None,
         *,
+        error_code: str | None = None,
         is_last: bool = True,
     ) -> None:
         usage, basis = reader.usage, Basis.REPORTED
@@ -139,6 +145,7 @@ class Settlement:
             model_answered=reader.model_answered,
             finish_reason=reader.finish_reason,
             error=error,
+            error_code=error_code,
             content=_content(reader, dialect) if self._services.is_content_logged else None,
         )
         await self._settle(attempt, entry, is_last=is_last)

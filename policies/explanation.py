@@ -16,7 +16,7 @@ def explanation(decision: Decision, request: Request) -> dict[str, Any]:
     places = {one.name: place for place, one in enumerate(decision.candidates, 1)}
     offered = decision.offered or decision.candidates
     shown = [_candidate(one, places.get(one.name), decision, request) for one in offered]
-    if first is not None:
+    if first is not None and decision.cascade is None:  # a cascade asks first who saves most, by figures of many
         for one in shown:
             if one["place"] != 1:
                 one["first_if"] = _first_if(one["deployment"], first.name, decision)
@@ -29,12 +29,21 @@ def explanation(decision: Decision, request: Request) -> dict[str, Any]:
         "quality_loss_max": decision.quality_loss_max,
         "is_certified": decision.is_certified,
         "cost_max_usd": None if decision.cost_max_nusd is None else _usd(decision.cost_max_nusd),
+        "cascade": _cascade(decision),
         "choice": None if first is None else first.name,
         "conversation": _conversation(decision),
         "baseline": None if decision.baseline is None else decision.baseline.name,
         "candidates": sorted(shown, key=lambda one: one["place"] or len(shown) + 1),
     }
     return told | {"text": _text(told)}
+
+
+def _cascade(decision: Decision) -> dict[str, Any] | None:
+    """Who would be asked one after the other, and what accepts an answer; no steps: the choice is asked alone."""
+    if decision.cascade is None:
+        return None
+    steps = [one.name for one in decision.candidates[: decision.steps]]
+    return {"steps": steps, "gates": list(decision.cascade.gates)}
 
 
 def _candidate(one: Deployment, place: int | None, decision: Decision, request: Request) -> dict[str, Any]:
@@ -104,6 +113,8 @@ def _text(told: dict[str, Any]) -> str:
         lines.append(_of_conversation(conversation, told["choice"]))
     if told["cost_max_usd"] is not None:
         lines.append(f"A call may be expected to cost at most ${told['cost_max_usd']}.")
+    if (cascade := told["cascade"]) is not None:
+        lines.append(_cascade_text(cascade["steps"], ", ".join(cascade["gates"])))
     for one in told["candidates"]:
         head = "out" if one["place"] is None else f"{one['place']}."
         foreseen = ""
@@ -129,6 +140,13 @@ def _of_conversation(told: dict[str, Any], choice: str | None) -> str:
     if choice in {None, told["answered_by"]}:
         return f"{said}."
     return f"{said}; the change costs ${told['switching_usd']} for what is kept of the prompt there."
+
+
+def _cascade_text(steps: list[str], gates: str) -> str:
+    if not steps:
+        return f"It is asked alone: a cascade would cost more on average, or its gates ({gates}) cannot judge."
+    asked = ", then of ".join(steps[:-1])
+    return f"A cascade: the answer of {asked} stands if its gates ({gates}) accept it; else {steps[-1]} answers."
 
 
 def _usd(nusd: int) -> str:

@@ -101,6 +101,9 @@ class ClientDialect:
     def input_text(self) -> str:
         return self._native.input_text()
 
+    def of(self, request: Request) -> ClientDialect:
+        return ClientDialect(request, keeps_text=self._keeps_text)
+
     def question(self) -> Question:
         if self._question is None:
             self._question = question(self._request)

@@ -180,6 +180,8 @@ class _Exchange:
     async def begin(self, request: Request, answer: Answer) -> None:
         headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
         headers += self._of_limits(answer.room)
+        if answer.steps:
+            headers.append((b"x-obol-cascade", b"%d" % answer.steps))
         if request.is_stream:
             headers += _STREAMED  # the cost is not known yet: the usage chunk tells it
         else:

@@ -9,13 +9,23 @@ from urllib.parse import urlsplit
 
 from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
 from gateway.catalog.pricelist import SERVED_MODES, TEXT_MODES, ListedModel, PriceList, PriceListError
-from gateway.catalog.schema import CatalogPart, DeploymentPart, Price, ProviderPart, RoutePart, TierPrice, did_you_mean
+from gateway.catalog.schema import (
+    CascadePart,
+    CatalogPart,
+    DeploymentPart,
+    Price,
+    ProviderPart,
+    RoutePart,
+    TierPrice,
+    did_you_mean,
+)
 from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
 from gateway.domain import (
     NANO,
     QUALITY_LOSS_MAX,
     Capability,
+    Cascade,
     Conversations,
     Deployment,
     Endpoint,
@@ -227,6 +237,7 @@ class _Builder:
                     near = did_you_mean(member, route.deployments)
                     self.refuse(("routes", name, "weights", member), f"the route has no deployment {member!r}{near}")
             self._check_placement(snapshot, route)
+            self._check_verifier(snapshot, route, deployments)
             if route.baseline is not None:
                 self._check_baseline(snapshot, route, route.baseline, deployments)
         moderations = self.part.defaults.moderations
@@ -244,6 +255,18 @@ class _Builder:
         if known and len(reasons) == len(known):
             listed = "; ".join(f"{one.name}: {reason.text}" for one, reason in zip(known, reasons, strict=True))
             self.refuse(("routes", route.name), f"no deployment is where the route wants it: {listed}")
+
+    def _check_verifier(self, snapshot: CatalogSnapshot, route: Route, known: Iterable[str]) -> None:
+        """Refuse a verifier that is none, or to which the route's questions may not go."""
+        name = route.cascade.verifier if route.cascade is not None else None
+        if name is None:
+            return
+        path: Path = ("routes", route.name, "cascade", "gate", "verifier", "deployment")
+        verifier = snapshot.reference(name)
+        if verifier is None:
+            self.refuse(path, f"there is no deployment {name!r}{did_you_mean(name, known)}")
+        elif reason := misplaced(verifier, route.placement, "the route"):
+            self.refuse(path, f"{name!r} is not where the route wants its questions: {reason.text}")
 
     def _check_baseline(self, snapshot: CatalogSnapshot, route: Route, baseline: str, known: Iterable[str]) -> None:
         path: Path = ("routes", route.name, "baseline")
@@ -289,6 +312,19 @@ def _prefix_cache(part: ProviderPart) -> PrefixCache:
     )
 
 
+def _cascade(part: CascadePart) -> Cascade:
+    agreement, verifier = part.gate.agreement, part.gate.verifier
+    return Cascade(
+        logprob_min=part.gate.logprob_min,
+        checks_schema=part.gate.schema_,
+        samples=1 if agreement is None else agreement.samples,
+        share_min=0.0 if agreement is None else agreement.share_min,
+        verifier=None if verifier is None else verifier.deployment,
+        score_min=0.0 if verifier is None else verifier.score_min,
+        steps_max=part.steps_max,
+    )
+
+
 def _route(name: str, part: RoutePart) -> Route:
     return Route(
         name=name,
@@ -300,6 +336,7 @@ def _route(name: str, part: RoutePart) -> Route:
         placement=Placement(frozenset(part.regions or ()), frozenset(part.tags or ())),
         first_token_p95_s_max=part.first_token_p95_s_max,
         quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
+        cascade=None if part.cascade is None else _cascade(part.cascade),
         conversations=_conversations(part),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,

@@ -44,9 +44,10 @@ class _Part(BaseModel):
         """Name the unknown key and the nearest known one, which ``extra="forbid"`` alone would not."""
         if not isinstance(data, dict):
             raise PydanticCustomError("no_mapping", "expected keys and values")
+        known = [field.alias or name for name, field in cls.model_fields.items()]
         for key in data:
-            if key not in cls.model_fields and not cls._allows(key):
-                near = did_you_mean(key, cls.model_fields)
+            if key not in known and not cls._allows(key):
+                near = did_you_mean(key, known)
                 raise PydanticCustomError("unknown_key", "unknown key {key}{near}", {"key": key, "near": near})
         return data
 
@@ -137,6 +138,7 @@ Share = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, lt=1)]
 Quality = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1)]
 Cap = Annotated[Decimal, BeforeValidator(_no_bool), Field(gt=0, le=BUDGET_NUSD_MAX // NANO, decimal_places=9)]  # USD
 Seconds = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=86400)]
+Least = Annotated[float, BeforeValidator(_no_bool), Field(gt=0, le=1)]
 
 
 class Rates(_Part):
@@ -321,11 +323,42 @@ class ConversationsPart(_Part):
     remembered_s: Annotated[int, Field(ge=1, le=604_800)] = 3600
 
 
+class AgreementPart(_Part):
+    samples: Annotated[int, BeforeValidator(_no_bool), Field(ge=2, le=10)]
+    share_min: Least
+
+
+class VerifierPart(_Part):
+    deployment: Name
+    score_min: Least
+
+
+class GatePart(_Part):
+    """What an answer must pass, all of it."""
+
+    logprob_min: Least | None = None
+    schema_: Annotated[bool, Field(alias="schema")] = False  # pydantic has a use of its own for the name
+    agreement: AgreementPart | None = None
+    verifier: VerifierPart | None = None
+
+    @model_validator(mode="after")
+    def _has_one(self) -> GatePart:
+        if not self.schema_ and self.logprob_min is None and self.agreement is None and self.verifier is None:
+            raise PydanticCustomError("no_gate", "state at least one of logprob_min, schema, agreement, verifier")
+        return self
+
+
+class CascadePart(_Part):
+    gate: GatePart
+    steps_max: Annotated[int, BeforeValidator(_no_bool), Field(ge=2, le=5)] = 2
+
+
 class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
-    policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate"] = "ordered"
+    policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate", "cascade"] = "ordered"
     quality_loss_max: Share | None = None
     cost_max_usd: Cap | None = None
+    cascade: CascadePart | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None
     tags: Labels | None = None
@@ -338,6 +371,14 @@ class RoutePart(_Part):
     def _states_a_loss_that_its_policy_can_keep(self) -> RoutePart:
         if self.quality_loss_max is not None and self.policy != "cheapest_adequate":
             raise PydanticCustomError("idle_loss", "only policy: cheapest_adequate has a quality_loss_max")
+        return self
+
+    @model_validator(mode="after")
+    def _has_gates_where_it_cascades(self) -> RoutePart:
+        if self.cascade is not None and self.policy != "cascade":
+            raise PydanticCustomError("idle_cascade", "only policy: cascade has a cascade")
+        if self.cascade is None and self.policy == "cascade":
+            raise PydanticCustomError("no_cascade", "policy: cascade needs a cascade with its gate")
         return self
 
     @model_validator(mode="after")

@@ -123,7 +123,8 @@ class CatalogSnapshot:
 def _conditions(route: Route) -> Iterator[str]:
     """How a route picks, and what it asks of its deployments."""
     shares = " : ".join(f"{route.weights.get(name, 1):g}" for name in route.deployments)
-    yield f"{route.policy} {shares}" if route.weights else route.policy
+    gates = f"cascade by {', '.join(route.cascade.gates)}" if route.cascade is not None else route.policy
+    yield f"{route.policy} {shares}" if route.weights else gates
     if route.placement.regions:
         yield f"in {' or '.join(sorted(route.placement.regions))}"
     yield from (f"tagged {tag}" for tag in sorted(route.placement.tags))

@@ -53,6 +53,7 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
 
     ``bar`` and ``reason`` say why; both are ``None`` for one that the policy itself left out. ``rates`` is ``None``
     where nobody stated a price. What no policy predicts is ``None``. ``first_token_p95_s``: as it was measured then.
+    ``step``: its turn in a cascade, from 1 on.
     """
 
     deployment: str
@@ -66,6 +67,7 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
     expected_cost_nusd: int | None = None
     rates: Rates | None = None
     first_token_p95_s: float | None = None
+    step: int | None = None
 
 
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):

@@ -43,6 +43,7 @@ class Outcome(StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"  # refused or broken before the first byte: unbilled, unless it had generated text
     INTERRUPTED = "interrupted"  # the upstream broke off after the first byte
+    REJECTED = "rejected"  # whole, but no gate of a cascade let it through: ``error_code`` says which
     CANCELLED = "cancelled"  # the client went away
     ORPHANED = "orphaned"  # the process that made the call died
     VOIDED = "voided"  # the call was never made: takes back what stands as orphaned, and is nothing else

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
-from gateway.domain.catalog import ANYWHERE, Capability, Deployment, Endpoint, Placement
+from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Prediction
 from gateway.domain.money import Usage
@@ -165,6 +165,9 @@ class Reason(msgspec.Struct, frozen=True):
 class Decision:
     """Which deployments to try, in order, and why others are out, or last for being slow (by deployment name).
 
+    ``cascade`` and ``steps``: so many of the first candidates are asked one after the other, and all but the last of
+    them answer only if its gates accept what they say; ``verifier`` is who one of them asks. Without: the first that
+    answers is it.
     ``rungs``: all of the route that could serve the request if they were well, for budgets that downgrade.
     ``offered``: all of the route that there are. What follows it is for the record: how the policy came to its order.
     """
@@ -173,6 +176,9 @@ class Decision:
     candidates: tuple[Deployment, ...]
     baseline: Deployment | None
     rejected: Mapping[str, Reason] = field(default_factory=dict)
+    cascade: Cascade | None = None
+    steps: int = 0
+    verifier: Deployment | None = None
     rungs: tuple[Deployment, ...] = ()
     output_tokens_max_default: int | None = None
     offered: tuple[Deployment, ...] = ()

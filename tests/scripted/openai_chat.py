@@ -33,7 +33,7 @@ def whole_answer(endpoint: str, body: dict[str, Any], script: Script) -> dict[st
             "object": "chat.completion" if is_chat else "text_completion",
             "created": CREATED,
             "model": model,
-            "choices": [_whole_choice(script, index, is_chat=is_chat) for index in range(body.get("n") or 1)],
+            "choices": [_whole_choice(script, index, body, is_chat=is_chat) for index in range(body.get("n") or 1)],
         }
         usage = usage_of(script, len(pieces_of(script.text)) * (body.get("n") or 1))
     if not script.no_usage:
@@ -41,11 +41,24 @@ def whole_answer(endpoint: str, body: dict[str, Any], script: Script) -> dict[st
     return {**answer, **script.extra}
 
 
-def _whole_choice(script: Script, index: int, *, is_chat: bool) -> dict[str, Any]:
-    choice: dict[str, Any] = {"index": index, "logprobs": None, "finish_reason": _finish_reason(script)}
+def _logprobs(script: Script, body: dict[str, Any], text: str) -> dict[str, Any] | None:
+    if script.logprob is None or not body.get("logprobs"):
+        return None
+    token = {"logprob": script.logprob, "bytes": None, "top_logprobs": []}
+    return {"content": [{"token": piece, **token} for piece in pieces_of(text)], "refusal": None}
+
+
+def _text(script: Script, body: dict[str, Any]) -> str:
+    return script.text if script.text_drawn is None or "temperature" not in body else script.text_drawn
+
+
+def _whole_choice(script: Script, index: int, body: dict[str, Any], *, is_chat: bool) -> dict[str, Any]:
+    text = _text(script, body)
+    logprobs = _logprobs(script, body, text)
+    choice: dict[str, Any] = {"index": index, "logprobs": logprobs, "finish_reason": _finish_reason(script)}
     if not is_chat:
         return {**choice, "text": script.text}
-    message: dict[str, Any] = {"role": "assistant", "content": script.text, "refusal": script.refusal}
+    message: dict[str, Any] = {"role": "assistant", "content": text, "refusal": script.refusal}
     if script.reasoning is not None:
         message["reasoning_content"] = script.reasoning
     if script.refusal is not None or script.tool_calls:
@@ -90,7 +103,8 @@ def stream_events(endpoint: str, body: dict[str, Any], script: Script) -> Iterat
         for delta, finish_reason in _deltas(script, is_chat=is_chat):
             said += bool(delta.get("content") or delta.get("text"))
             inner = {"delta": delta} if is_chat else {"text": delta.get("text", "")}
-            choice = {"index": index, **inner, "logprobs": None, "finish_reason": finish_reason}
+            logprobs = _logprobs(script, body, delta.get("content") or "") if delta.get("content") else None
+            choice = {"index": index, **inner, "logprobs": logprobs, "finish_reason": finish_reason}
             running = {"prompt_tokens": 9, "completion_tokens": said, "total_tokens": 9 + said}
             yield chunk([choice], running if is_continuous else None)
     if has_usage:

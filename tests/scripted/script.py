@@ -14,6 +14,8 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
 
     # The answer
     text: str = "Hello from the scripted upstream, word by word."
+    text_drawn: str | None = None  # chat only: the text instead where the request states a temperature
+    logprob: float | None = None  # chat only: of each token, told where it is asked for
     reasoning: str | None = None  # thought before the answer: reasoning item, thinking block, reasoning_content
     usage: dict[str, Any] | None = None  # the usage object, exactly; None: 9 input tokens, one per word of the text
     no_usage: bool = False  # report none, asked or not
@@ -90,6 +92,8 @@ PRESETS: dict[str, Script] = {
     "drop": Script(drop_connection=True),
     "no-done": Script(omit_done=True),
     "no-usage": Script(no_usage=True),
+    "grades-high": Script(text='{"score": 0.9}'),
+    "grades-low": Script(text='{"score": 0.1}'),
     "failed": Script(failure={"code": "server_error", "message": "oops"}),
 }  # fmt: skip
 
@@ -115,12 +119,15 @@ MESSAGES_PRESETS: dict[str, Script] = PRESETS | {
 
 
 def script_of(endpoint: str, body: dict[str, Any]) -> Script:
-    """The wish of a request: its field ``script``, else the preset that its model names, else a good answer.
+    """The wish of a request: its field ``script``, else what its field ``scripts`` has for its model, else the preset
+    that its model names, else a good answer.
 
     What follows a ``~`` in the name only tells models apart, whose circuit breakers shall not be shared.
     """
     if "script" in body:
         return msgspec.convert(body["script"], Script)
+    if str(body.get("model")) in body.get("scripts", {}):
+        return msgspec.convert(body["scripts"][body["model"]], Script)
     presets = MESSAGES_PRESETS if endpoint.startswith("messages") else PRESETS
     return presets.get(str(body.get("model")).partition("~")[0], Script())
 

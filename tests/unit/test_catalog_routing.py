@@ -9,7 +9,7 @@ from catalog_parts import ISSUE_EXAMPLE, refusal, snapshot, with_deployment
 from pricelist_parts import chat, listing
 
 from gateway.catalog.show import main_show
-from gateway.domain import Capability, Placement
+from gateway.domain import Capability, Cascade, Placement
 from gateway.settings import Settings
 
 TOOLS, SCHEMA, VISION, AUDIO, FILES = Capability
@@ -92,6 +92,23 @@ def test_silence_of_the_price_list_is_a_no_only_where_it_can_be_trusted(entry, l
         ("policy: weighted, weights: {m: 0, n: 0}", "all weights are 0"),
         ("policy: weighted, weights: {}", "routes.r.weights"),
         ("weights: {m: 1}", "only policy: weighted has weights"),
+        ("cascade: {gate: {schema: true}}", "only policy: cascade has a cascade"),
+        ("policy: cascade", "policy: cascade needs a cascade with its gate"),
+        ("policy: cascade, cascade: {steps_max: 2}", "cascade.gate: is missing"),
+        ("policy: cascade, cascade: {gate: {}}", "state at least one of logprob_min, schema, agreement, verifier"),
+        ("policy: cascade, cascade: {gate: {schema: false}}", "state at least one"),
+        ("policy: cascade, cascade: {gate: {logprob: 0.8}}", "unknown key logprob (did you mean logprob_min?)"),
+        ("policy: cascade, cascade: {gate: {schemas: true}}", "unknown key schemas (did you mean schema?)"),
+        ("policy: cascade, cascade: {gate: {logprob_min: 0}}", "greater than 0"),
+        ("policy: cascade, cascade: {gate: {logprob_min: 1.1}}", "less than or equal to 1"),
+        ("policy: cascade, cascade: {gate: {schema: true}, steps_max: 1}", "greater than or equal to 2"),
+        ("policy: cascade, cascade: {gate: {agreement: {samples: 1, share_min: 0.6}}}", "greater than or equal to 2"),
+        ("policy: cascade, cascade: {gate: {verifier: {deployment: mm, score_min: 0.7}}}", "no deployment 'mm' (did"),
+        (
+            "regions: [eu], policy: cascade, cascade: {gate: {verifier: {deployment: n, score_min: 0.7}}}",
+            "'n' is not where the route wants its questions: region: not stated, where the route wants eu",
+        ),
+        ("policy: cascade, cascade: {gate: {schema: true}}, quality_loss_max: 0.1", "only policy: cheapest_adequate"),
         ("quality_loss_max: 0.1", "only policy: cheapest_adequate has a quality_loss_max"),
         ("policy: cheapest_adequate, quality_loss_max: 1", "less than 1"),
         ("policy: cheapest_adequate, quality_loss_max: -0.1", "greater than or equal to 0"),
@@ -120,6 +137,15 @@ def test_a_route_that_makes_no_sense_is_refused_on_its_line(route, reason):
     )
     assert "catalog.yaml:4: " in text
     assert reason in text
+
+
+def test_a_cascade_says_by_which_gates_it_accepts():
+    judges = "agreement: {samples: 3, share_min: 0.67}, verifier: {deployment: mini, score_min: 0.7}"
+    gates = f"{{logprob_min: 0.8, schema: true, {judges}}}"
+    catalog = snapshot(f"{ROUTING}  c: {{deployments: [own, mini], policy: cascade, cascade: {{gate: {gates}}}}}\n")
+    assert catalog.route("c").cascade == Cascade(0.8, True, 3, 0.67, "mini", 0.7, steps_max=2)
+    assert catalog.route("r").cascade is None
+    assert "c: cascade by logprob, schema, agreement, verifier mini, baseline none" in "\n".join(catalog.describe())
 
 
 def test_weights_of_deployments_that_do_not_state_any_are_one():
