@@ -39,6 +39,7 @@ from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
+from gateway.api.admin.routes import add_routes
 from gateway.api.admin.teams import add_teams
 from gateway.api.explain import explain_router
 from gateway.api.feedback import feedback_router
@@ -271,6 +272,7 @@ async def _build(
     admin = _admin(settings, stores, flush)
     add_decisions(admin, stores.decisions, partial(writer.flush, FLUSH_S))
     add_guarantee(admin, services.catalog, router.guarantee)
+    add_routes(admin, services.catalog)
     framework.include_router(admin)
     framework.include_router(system_router(_readiness(catalog, stores)))
 
