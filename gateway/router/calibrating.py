@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from gateway.router.data import Prompts
 from gateway.router.fitting import Lessons
 from policies.routing.calibration import HELD_MIN, SLICE_LOSS_RATIO, TOLD_MIN, Calibration, Slice
-from policies.routing.certificate import CONFIDENCE, p_values
-from policies.routing.operating import LAMBDAS, STRONGEST, TARGETS, OperatingTable, choices
+from policies.routing.certificate import CONFIDENCE, certify, certify_judged
+from policies.routing.operating import LAMBDAS, STRONGEST, TARGETS, Judged, OperatingTable, choices
 from policies.routing.predictor import Predicted
 from policies.routing.slices import BY_SELF, DOMAIN, KIND, seen_in, slices_of
 
@@ -37,7 +37,8 @@ class _Evidence:
 
     ``slices`` are told of, those of ``held`` keep their limit; ``recognised`` of a question. ``seen_by``: for each
     slice, the places in ``recognised`` by which its prompts are known. ``is_as_next`` (points,): the next bolder point
-    chooses the same.
+    chooses the same. ``told``: losses as ``lost``, and ``told_base``, as a judge has them; it is measured where
+    ``judged`` says.
     """
 
     lost: Floats
@@ -48,6 +49,9 @@ class _Evidence:
     held: tuple[tuple[str, str], ...]
     seen_by: dict[tuple[str, str], list[int]]
     is_as_next: Mask
+    judged: Judged | None
+    told: Floats
+    told_base: Floats
 
     def points(self, point: int, caps: NDArray[np.int64]) -> NDArray[np.int64]:
         """Of each prompt."""
@@ -61,6 +65,16 @@ class _Evidence:
         rows = np.flatnonzero(mask)
         return float(self.lost[points[rows], rows].sum() / max(self.base[rows].sum(), _TINY))
 
+    def passes(self, points: NDArray[np.int64], target: float) -> bool:
+        """Whether these choices pass the test that operating points are certified by."""
+        rows = np.arange(len(points))
+        losses = self.lost[points, rows] - target * self.base
+        if self.judged is None:
+            return certify(losses[None], 0.0, CONFIDENCE, 1 - target).point == 0
+        errors = losses - (self.told[points, rows] - target * self.told_base)
+        measured = errors[None, self.judged.measured]
+        return certify_judged(losses[None], measured, self.judged.is_judged, CONFIDENCE, 1 - target).point == 0
+
 
 def calibration(
     predicted: Predicted,
@@ -71,9 +85,10 @@ def calibration(
     strongest: int,
     unit_usd: float,
     calibrated_at: float | None,
+    judged: Judged | None = None,
 ) -> Calibration:
     """The record of what was predicted out of fold of these prompts, held against their outcomes."""
-    evidence = _evidence(predicted, lessons, prompts, strongest, unit_usd)
+    evidence = _evidence(predicted, lessons, prompts, strongest, unit_usd, judged)
     kept = [
         _kept(evidence, float(target), int(point)) for target, point in zip(TARGETS, operating.certified, strict=True)
     ]
@@ -98,10 +113,13 @@ def calibration(
     )
 
 
-def _evidence(predicted: Predicted, lessons: Lessons, prompts: Prompts, strongest: int, unit_usd: float) -> _Evidence:
+def _evidence(
+    predicted: Predicted, lessons: Lessons, prompts: Prompts, strongest: int, unit_usd: float, judged: Judged | None
+) -> _Evidence:
     rows = np.arange(len(prompts))
     picks = [choices(predicted, point, strongest, unit_usd) for point in [*range(len(LAMBDAS)), STRONGEST]]
     base = lessons.score[:, strongest]
+    told = lessons.score if judged is None else judged.score
     slices = _by_value([slices_of(text) for text in prompts.texts])
     domains = prompts.label(DOMAIN)
     slices |= {(DOMAIN, str(value)): domains == value for value in np.unique(domains) if value}
@@ -124,6 +142,9 @@ def _evidence(predicted: Predicted, lessons: Lessons, prompts: Prompts, stronges
         tuple(name for name, mask in slices.items() if mask.sum() >= HELD_MIN),
         seen_by,
         np.array([(one == other).all() for one, other in pairwise(picks[:-1])] + [False]),
+        judged,
+        np.array([told[:, strongest] - told[rows, pick] for pick in picks]),
+        told[:, strongest],
     )
 
 
@@ -147,11 +168,8 @@ def _kept(evidence: _Evidence, target: float, certified: int) -> tuple[int, NDAr
         if point < certified and evidence.is_as_next[point]:
             continue
         caps = _caps(evidence, point, SLICE_LOSS_RATIO * target)
-        if caps is not None:
-            points = evidence.points(point, caps)
-            losses = evidence.lost[points, np.arange(len(points))] - target * evidence.base
-            if p_values(losses[None], 0.0, 1 - target)[0] <= 1 - CONFIDENCE:
-                return point, caps
+        if caps is not None and evidence.passes(evidence.points(point, caps), target):
+            return point, caps
     return STRONGEST, np.full(len(evidence.recognised), STRONGEST)
 
 

@@ -1,8 +1,9 @@
 """What a router learns from: prompts, what each model of their pool made of them, and the models. Parquet and CSV.
 
 Columns: ``prompts.parquet`` pid, track (which fixes the pool), prompt, and where there are benchmark, domain, group
-(near-duplicates) and split; ``outcomes.parquet`` pid, model, score (0..1), cost (USD), and where there are in_tok and
-out_tok; ``models.csv`` track, model, train_quality, train_usd_per_1k, price_in_per_M, price_out_per_M.
+(near-duplicates), split and scored_by; ``outcomes.parquet`` pid, model, score (0..1), cost (USD), and where there are
+in_tok, out_tok and judge (what a judge gave, whether or not it is the score); ``models.csv`` track, model,
+train_quality, train_usd_per_1k, price_in_per_M, price_out_per_M.
 """
 
 from __future__ import annotations
@@ -18,6 +19,9 @@ from numpy.typing import NDArray
 from policies.routing.pool import Pool
 
 Floats = NDArray[np.float64]
+
+JUDGE = "judge"  # in the column scored_by: the scores of the prompt are a judge's word, and nothing surer
+_OUTCOMES = ("score", "cost", "in_tok", "out_tok", "judge")
 
 
 class BadData(ValueError):
@@ -52,12 +56,16 @@ class Prompts:
 
 @dataclass(frozen=True, slots=True)
 class Outcomes:
-    """What each model of a pool made of each prompt: (prompts, models), NaN where nobody asked it."""
+    """What each model of a pool made of each prompt: (prompts, models), NaN where nobody asked it.
+
+    ``judge``: what a judge gave, also where the score is surer than that; ``None``: there was no judge.
+    """
 
     score: Floats
     cost: Floats
     input_tokens: Floats
     output_tokens: Floats
+    judge: Floats | None = None
 
     @property
     def is_complete(self) -> NDArray[np.bool_]:
@@ -65,7 +73,8 @@ class Outcomes:
         return np.asarray(~(np.isnan(self.score) | np.isnan(self.cost)).any(axis=1), dtype=np.bool_)
 
     def where(self, mask: NDArray[np.bool_]) -> Outcomes:
-        return Outcomes(self.score[mask], self.cost[mask], self.input_tokens[mask], self.output_tokens[mask])
+        judge = None if self.judge is None else self.judge[mask]
+        return Outcomes(self.score[mask], self.cost[mask], self.input_tokens[mask], self.output_tokens[mask], judge)
 
 
 def read_pools(folder: Path) -> dict[str, Pool]:
@@ -113,20 +122,21 @@ def read_outcomes(folder: Path, prompts: Mapping[str, Prompts], pools: Mapping[s
     place = {pid: (track, row) for track, part in prompts.items() for row, pid in enumerate(part.pids)}
     column_of = {(track, model): at for track, pool in pools.items() for at, model in enumerate(pool.models)}
     found = {
-        track: Outcomes(*(np.full((len(part), len(pools[track].models)), np.nan) for _ in range(4)))
+        track: Outcomes(*(np.full((len(part), len(pools[track].models)), np.nan) for _ in _OUTCOMES))
         for track, part in prompts.items()
         if track in pools
     }
     rows = range(len(columns["pid"]))
-    names = ("score", "cost", "in_tok", "out_tok")
-    values = {name: _numbers(columns, name, rows) for name in names}
+    values = {name: _numbers(columns, name, rows) for name in _OUTCOMES}
     for row, (pid, model) in enumerate(zip(columns["pid"], columns["model"], strict=True)):
         track, at = place.get(pid, ("", 0))
         column = column_of.get((track, model))
         if column is not None:
             into = found[track]
-            for array, name in zip((into.score, into.cost, into.input_tokens, into.output_tokens), names, strict=True):
-                array[at, column] = values[name][row]
+            arrays = (into.score, into.cost, into.input_tokens, into.output_tokens, into.judge)
+            for array, name in zip(arrays, _OUTCOMES, strict=True):
+                if array is not None:
+                    array[at, column] = values[name][row]
     return found
 
 

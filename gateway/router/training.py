@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from gateway.router.artifact import Artifact, BadArtifact
 from gateway.router.calibrating import calibration
-from gateway.router.data import BadData, Outcomes, Prompts
+from gateway.router.data import JUDGE, BadData, Outcomes, Prompts
 from gateway.router.fitting import Lessons, fit, fit_general, out_of_fold, rounded
 from policies.routing.bands import Bands, Beyond, GeneralBands, bands_of, general_bands_of
 from policies.routing.calibration import Calibration, Slice
 from policies.routing.features import features
 from policies.routing.general import GeneralPredictor
-from policies.routing.operating import TARGETS, OperatingTable, calibrated
+from policies.routing.operating import TARGETS, Judged, OperatingTable, calibrated
 from policies.routing.pool import Pool
 from policies.routing.predictor import PoolPredictor
 from policies.routing.router import KnownPool, Router
@@ -67,6 +67,14 @@ class Track:
         groups = self.prompts.labels.get("group", self.prompts.pids)
         return Lessons(self.features.astype(np.float64), self.outcomes.score, self.outcomes.cost, kinds, groups)
 
+    def judged(self) -> Judged | None:
+        """Which scores are a judge's word, and what it said elsewhere; ``None`` where every score is sure."""
+        is_judged = self.prompts.label("scored_by") == JUDGE
+        if not is_judged.any():
+            return None
+        told = self.outcomes.judge
+        return Judged(is_judged, np.full_like(self.outcomes.score, np.nan) if told is None else told)
+
 
 def tracks_of(
     pools: Mapping[str, Pool], prompts: Mapping[str, Prompts], outcomes: Mapping[str, Outcomes], words: WordTable
@@ -98,12 +106,14 @@ def known_pool(track: Track, calibrated_at: float | None = None) -> KnownPool:
     strongest = int(np.argmax(lessons.score.mean(axis=0)))
     unit_usd = float(np.float32(lessons.cost[:, strongest].mean()))
     unseen = out_of_fold(lessons)
-    operating = calibrated(unseen, lessons.score, lessons.cost, strongest, unit_usd)
+    judged = track.judged()
+    operating = calibrated(unseen, lessons.score, lessons.cost, strongest, unit_usd, judged)
     record = calibration(
         *(unseen, lessons, track.prompts, operating),
         strongest=strongest,
         unit_usd=unit_usd,
         calibrated_at=calibrated_at,
+        judged=judged,
     )
     bands = _stored_bands(bands_of(unseen, lessons.score, lessons.kinds))
     return KnownPool(track.pool.models, fit(lessons), operating, strongest, unit_usd, bands, record)
@@ -127,6 +137,14 @@ def _general_bands(tracks: Sequence[Track], lessons: Sequence[Lessons]) -> Gener
             found.append(Beyond(lesson.score - predicted.quality, lesson.kinds))
     bands = general_bands_of(stated, guessed)
     return GeneralBands(rounded(bands.stated), rounded(bands.guessed))
+
+
+def with_track(base: Artifact, track: str, pool: KnownPool, prompts: int) -> Artifact:
+    """The router of an artifact with one track added or replaced, all else as it was. Raises BadArtifact."""
+    router = from_artifact(base)
+    about = msgspec.json.decode(base.about, type=_About)
+    counts = {**about.prompts, track: prompts}
+    return to_artifact(replace(router, known={**router.known, track: pool}), counts, about.sources)
 
 
 def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") -> Artifact:

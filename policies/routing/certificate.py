@@ -14,8 +14,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
+Flags = NDArray[np.bool_]
 
 CONFIDENCE = 0.95
+_BOUNDS = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 40)])  # that the mean error of a judge is looked for among
 _BET_MAX = 0.75  # of what would ruin the gambler at the worst loss, as the source advises
 
 
@@ -60,3 +62,35 @@ def certify(losses: Floats, target: float, confidence: float = CONFIDENCE, worst
     if len(failed) == 0:
         return Certified(len(losses) - 1, len(losses))
     return Certified(int(failed[0]) - 1, int(failed[0]) + 1)
+
+
+def upper_bound(values: Floats, confidence: float, worst: float) -> float:
+    """What the mean of the values is below with that confidence, and at least 0; infinite where they cannot say.
+
+    ``values``: (prompts,), in order of observation, each at most ``worst`` and as far below zero as it likes.
+    """
+    rejected = p_values(values[None] - _BOUNDS[:, None], 0.0, worst) <= 1 - confidence
+    kept = np.flatnonzero(~rejected)
+    least = int(kept[-1]) + 1 if len(kept) else 0  # whatever is above the greatest mean that may be is out
+    return float(_BOUNDS[least]) if least < len(_BOUNDS) else float("inf")
+
+
+def certify_judged(
+    losses: Floats, errors: Floats, is_judged: Flags, confidence: float = CONFIDENCE, worst: float = 1.0
+) -> Certified:
+    """As ``certify`` against a target of 0, where the losses of some prompts are only what a judge says.
+
+    ``errors``: (points, measured prompts), the true loss less the judge's, where both are known. Half of the doubt goes
+    to the judge: what its losses fall short of the true ones by is bounded at each point, and added to them before they
+    are tested with the other half. This is prediction-powered inference (Angelopoulos, Bates, Fannjiang, Jordan and
+    Zrnic 2023, arXiv:2301.09633), and holds if the judge errs on the prompts it scores as on those it was measured by.
+    """
+    half = 1 - (1 - confidence) / 2
+    for point in range(len(losses)):
+        bound = upper_bound(errors[point], half, 1 + worst) if errors.shape[1] else float("inf")
+        if bound == float("inf"):
+            return Certified(point - 1, point + 1)
+        widened = losses[point] + np.where(is_judged, bound, 0.0)
+        if p_values(widened[None], 0.0, worst + bound)[0] > 1 - half:
+            return Certified(point - 1, point + 1)
+    return Certified(len(losses) - 1, len(losses))

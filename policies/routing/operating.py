@@ -8,11 +8,12 @@ quality: at a loss of 0.02 the mean score is 98 % of what always asking the stro
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from policies.routing.certificate import CONFIDENCE, certify
+from policies.routing.certificate import CONFIDENCE, certify, certify_judged
 from policies.routing.predictor import Predicted
 
 Floats = NDArray[np.float64]
@@ -37,6 +38,18 @@ class OperatingTable:
     certified: NDArray[np.int16]
 
 
+class Judged(NamedTuple):
+    """Which prompts (n,) only a judge has scored, and what it gave (n, models), NaN where it was not asked."""
+
+    is_judged: NDArray[np.bool_]
+    score: Floats
+
+    @property
+    def measured(self) -> NDArray[np.bool_]:
+        """The prompts that the judge is measured by: it was asked, and the score is surer than its word."""
+        return np.asarray(~self.is_judged & ~np.isnan(self.score).any(axis=1))
+
+
 def row_of(loss_max: float) -> int:
     """The target that is nearest to what was asked for, and no looser."""
     return max(0, int(np.searchsorted(TARGETS, loss_max + 1e-9, side="right")) - 1)
@@ -50,8 +63,13 @@ def choices(predicted: Predicted, point: int, strongest: int, unit_usd: float) -
     return np.asarray(np.argmax(predicted.quality - weight * predicted.cost / unit_usd, axis=1), dtype=np.int64)
 
 
-def calibrated(predicted: Predicted, score: Floats, cost: Floats, strongest: int, unit_usd: float) -> OperatingTable:
-    """The points for every target, by prompts whose outcomes are known and which no prediction was fitted to."""
+def calibrated(
+    predicted: Predicted, score: Floats, cost: Floats, strongest: int, unit_usd: float, judged: Judged | None = None
+) -> OperatingTable:
+    """The points for every target, by prompts whose outcomes are known and which no prediction was fitted to.
+
+    What only a judge has scored is certified as far as the judge was measured, and not at all where it never was.
+    """
     rows = np.arange(len(score))
     picks = [choices(predicted, point, strongest, unit_usd) for point in range(len(LAMBDAS))]
     scores = np.array([score[rows, pick] for pick in picks])
@@ -64,5 +82,10 @@ def calibrated(predicted: Predicted, score: Floats, cost: Floats, strongest: int
         is_within = losses.mean(axis=1) + _MARGIN * error <= 0
         best = int(np.argmin(np.where(is_within, costs, np.inf)))
         aimed.append(best if is_within[best] and costs[best] < cost[:, strongest].mean() else STRONGEST)
-        certified.append(certify(losses, 0.0, CONFIDENCE, 1 - float(target)).point)
+        if judged is None:
+            certified.append(certify(losses, 0.0, CONFIDENCE, 1 - float(target)).point)
+        else:
+            told = np.array([judged.score[rows, pick] for pick in picks])
+            errors = (losses - ((1 - target) * judged.score[:, strongest] - told))[:, judged.measured]
+            certified.append(certify_judged(losses, errors, judged.is_judged, CONFIDENCE, 1 - float(target)).point)
     return OperatingTable(np.array(aimed, np.int16), np.array(certified, np.int16))
