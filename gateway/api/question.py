@@ -28,10 +28,7 @@ def question(request: Request) -> Question:
     fields = request.body.fields
     name = next((name for name in _CONVERSATIONS if name in fields), None)
     said = decoded_or_text(fields[name]) if name is not None else ""
-    text = _last_said(said)
-    tools = bytes(fields.get("tools", _NULL))
-    if tools not in {_NULL, b"[]"}:
-        text = f"{text}\nTools: {tools.decode(errors='replace')}"  # as routers know tools
+    text = _asked(said, fields)
     turns = _turns(said) if name != "prompt" else []
     begun = next((place for place, turn in enumerate(turns) if not _is_clients(turn)), len(turns))
     named = _named(request)
@@ -40,6 +37,20 @@ def question(request: Request) -> Question:
     if not turns:
         return Question(text)
     return Question(text, _first_turns(fields, turns[:begun], request.end_user), begun < len(turns))
+
+
+def asked_text(fields: Mapping[str, msgspec.Raw]) -> str:
+    """The text of the question alone, as a router would see it in a body of these fields."""
+    name = next((name for name in _CONVERSATIONS if name in fields), None)
+    return _asked(decoded_or_text(fields[name]) if name is not None else "", fields)
+
+
+def _asked(conversation: object, fields: Mapping[str, msgspec.Raw]) -> str:
+    said = _last_said(conversation)
+    tools = bytes(fields.get("tools", _NULL))
+    if tools in {_NULL, b"[]"}:
+        return said
+    return f"{said}\nTools: {tools.decode(errors='replace')}"  # as routers know tools
 
 
 def _turns(conversation: object) -> Sequence[object]:

@@ -27,25 +27,41 @@ class Answer:
     content: object
 
 
+class Refused(CommandFailed):
+    """The gateway's own refusal: its status, the error's code, and the headers, names in lower case."""
+
+    def __init__(self, status: int, content: object, headers: Mapping[str, str]) -> None:
+        super().__init__(f"{status}: {_error_message(content)}")
+        error = content.get("error") if isinstance(content, dict) else None
+        self.status, self.headers = status, headers
+        self.code = error.get("code") if isinstance(error, dict) else None
+
+
 class GatewayClient:
     """The gateway that serves from this data folder, or the one at ``url``."""
 
-    def __init__(self, settings: Settings, url: str | None) -> None:
+    def __init__(self, settings: Settings, url: str | None, key: str | None = None) -> None:
+        """``key``: the virtual key to ask with, else the first one that was made."""
         self._settings = settings
+        self._key = key
         self._url = (url or _published(settings.data_dir) or f"http://{settings.host}:{settings.port}").rstrip("/")
 
-    def ask(self, body: Mapping[str, object], *, timeout_s: float = 600.0) -> Answer:
-        """One chat completion with the first key. Raises CommandFailed."""
-        return self._call("POST", "/v1/chat/completions", self._first_key(), timeout_s=timeout_s, body=body)
+    def ask(self, body: Mapping[str, object], *, timeout_s: float = 600.0, tags: str = "") -> Answer:
+        """One chat completion; ``tags``: for its ledger entry. Raises CommandFailed."""
+        further = {"x-obol-tags": tags} if tags else {}
+        key = self._virtual_key()
+        return self._call("POST", "/v1/chat/completions", key, timeout_s=timeout_s, body=body, further=further)
 
     def explain(self, body: Mapping[str, object]) -> Mapping[str, Any]:
         """What would be decided for a chat completion with the first key. Raises CommandFailed."""
-        told = self._call("POST", "/v1/route/explain", self._first_key(), timeout_s=30.0, body=body).content
+        told = self._call("POST", "/v1/route/explain", self._virtual_key(), timeout_s=30.0, body=body).content
         if not isinstance(told, dict) or "text" not in told:
             raise CommandFailed(f"{self._url} answers, but not as a gateway does")
         return told
 
-    def _first_key(self) -> str:
+    def _virtual_key(self) -> str:
+        if self._key:
+            return self._key
         path = secret_files.first_key_file(self._settings.data_dir)
         key = secret_files.read(path)
         if not key:
@@ -63,9 +79,9 @@ class GatewayClient:
     def report(self, name: str, query: Mapping[str, str]) -> str:
         """A report as its own text, JSON or CSV. Raises CommandFailed."""
         path = f"/admin/reports/{name}?{urlencode(query)}"
-        status, _, raw = self._send("GET", path, self._admin_key(), timeout_s=60.0)
+        status, headers, raw = self._send("GET", path, self._admin_key(), timeout_s=60.0)
         if status not in _GOOD:
-            self._content(path, status, raw)
+            self._content(path, status, raw, headers)
         return raw.decode()
 
     def admin(
@@ -88,13 +104,27 @@ class GatewayClient:
         return key
 
     def _call(
-        self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        key: str,
+        *,
+        timeout_s: float,
+        body: Mapping[str, object] | None = None,
+        further: Mapping[str, str] | None = None,
     ) -> Answer:
-        status, headers, raw = self._send(method, path, key, timeout_s=timeout_s, body=body)
-        return Answer(headers, self._content(path, status, raw))
+        status, headers, raw = self._send(method, path, key, timeout_s=timeout_s, body=body, further=further)
+        return Answer(headers, self._content(path, status, raw, headers))
 
     def _send(
-        self, method: str, path: str, key: str, *, timeout_s: float, body: Mapping[str, object] | None = None
+        self,
+        method: str,
+        path: str,
+        key: str,
+        *,
+        timeout_s: float,
+        body: Mapping[str, object] | None = None,
+        further: Mapping[str, str] | None = None,
     ) -> tuple[int, Mapping[str, str], bytes]:
         """Status, headers and body of whatever answers."""
         try:
@@ -108,7 +138,7 @@ class GatewayClient:
                 method,
                 parts.path + path,
                 body=None if body is None else json.dumps(body),
-                headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json"},
+                headers={"Authorization": f"Bearer {key}", "Content-Type": "application/json", **(further or {})},
             )
             response = connection.getresponse()
             headers = {name.lower(): value for name, value in response.getheaders()}
@@ -118,14 +148,14 @@ class GatewayClient:
         finally:
             connection.close()
 
-    def _content(self, path: str, status: int, raw: bytes) -> object:
-        """The JSON of an answer. Raises CommandFailed for what is none, and for a refusal."""
+    def _content(self, path: str, status: int, raw: bytes, headers: Mapping[str, str]) -> object:
+        """The JSON of an answer. Raises CommandFailed for what is none, and Refused."""
         try:
             content = json.loads(raw)
         except ValueError as exc:
             raise CommandFailed(f"{self._url}{path} answered {status} without JSON") from exc
         if status not in _GOOD:
-            raise CommandFailed(f"{status}: {_error_message(content)}")
+            raise Refused(status, content, headers)
         return content
 
 

@@ -1,4 +1,4 @@
-"""`obol router train | eval | predict | decide | guarantee`: routers are made, judged and asked without a gateway."""
+"""`obol router train | eval | predict | decide | guarantee | calibrate`: routers are made, judged and asked."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.commands import CommandFailed
-from gateway.commands.arguments import add_command
+from gateway.commands.arguments import CLIENT_FLAGS, add_command
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 DEFAULT_LOSS_MAX = 0.02
 _DRAWS = 200
+_TOKENS_MAX = 10**6
 
 
 def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -61,6 +62,33 @@ def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         parser.add_argument(
             "--data", type=Path, required=True, metavar="FOLDER", help="prompts.parquet, models.csv, outcomes.parquet"
         )
+    _add_calibrate(routers)
+
+
+def _add_calibrate(routers: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    parser = add_command(
+        routers,
+        "calibrate",
+        "run a route's deployments on prompts of your own, then fit and certify a router for it",
+        _calibrate,
+        (*CLIENT_FLAGS, "router"),
+    )
+    parser.add_argument("--route", required=True, help="the route, such as auto")
+    parser.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="JSON lines: docs/calibration.md")
+    parser.add_argument("--judge", metavar="DEPLOYMENT", help="scores the answers that nothing surer can score")
+    parser.add_argument("--run-tests", action="store_true", help="allow lines with tests: code of models is run here")
+    parser.add_argument("--yes", action="store_true", help="spend without asking")
+    parser.add_argument("--out", type=Path, metavar="ARTIFACT", help="the file to write (that of OBOL_ROUTER)")
+    parser.add_argument("--data", type=Path, metavar="FOLDER", help="answers and outcomes (in the data folder)")
+    parser.add_argument("--output-tokens", type=_tokens, metavar="N", help="expected length of an answer (300)")
+    parser.add_argument("--key", metavar="KEY", help="the virtual key that pays (the first key)")
+    parser.add_argument("--url", help="the gateway's address (that of the data folder)")
+
+
+def _tokens(text: str) -> int:
+    if not text.isdigit() or not 0 < int(text) <= _TOKENS_MAX:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to {_TOKENS_MAX}")
+    return int(text)
 
 
 def _share(text: str) -> float:
@@ -157,6 +185,12 @@ def _guarantee(options: argparse.Namespace, _settings: Settings) -> int:
         router = _router(options.artifact)
         print(guarantee.told(options, router, _tracks(options.data, router.words)))
     return 0
+
+
+def _calibrate(options: argparse.Namespace, settings: Settings) -> int:
+    from gateway.commands.calibrate import calibrate  # noqa: PLC0415
+
+    return calibrate(options, settings)
 
 
 class _failures:  # noqa: N801 - reads as what it is for
