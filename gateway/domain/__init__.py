@@ -45,7 +45,7 @@ from gateway.domain.conversations import (
     Stay,
     Turn,
 )
-from gateway.domain.decisions import Considered, DecisionRecord, Forecast, Prediction, Rates
+from gateway.domain.decisions import Considered, DecisionRecord, Forecast, KeptPrompt, Prediction, Rates
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 from gateway.domain.request import (
@@ -100,6 +100,7 @@ __all__ = [
     "Dimension",
     "Endpoint",
     "Forecast",
+    "KeptPrompt",
     "LedgerEntry",
     "Limit",
     "LimitClaim",

@@ -70,6 +70,18 @@ class Considered(msgspec.Struct, frozen=True, gc=False):
     step: int | None = None
 
 
+class KeptPrompt(msgspec.Struct, frozen=True, kw_only=True):
+    """What was asked of a route that keeps it: no part of the record, and gone on its date. Times are RFC 3339."""
+
+    request_id: str
+    created_at: str
+    organization_id: str
+    team_id: str
+    route: str
+    text: str
+    expires_at: str
+
+
 class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     """One decision of a route. ``created_at``: RFC 3339 in UTC, when it was taken, by the clock of the ledger.
 

@@ -312,6 +312,21 @@ route_decisions = Table(
     postgresql_partition_by="RANGE (created_at)",
 )
 
+# What was asked of routes that keep it, each until a date of its own.
+route_prompts = Table(
+    "route_prompts",
+    metadata,
+    Column("request_id", Text, primary_key=True),
+    Column("created_at", _Instant, nullable=False),
+    Column("organization_id", Text, nullable=False),
+    Column("team_id", Text, nullable=False),
+    Column("route", Text, nullable=False),
+    Column("text", Text, nullable=False),
+    Column("expires_at", _Instant, nullable=False),
+    Index("route_prompts_expiry", "expires_at"),
+    Index("route_prompts_team", "team_id"),
+)
+
 # What clients say of their answers. The same said twice by the same key is one row.
 feedback = Table(
     "feedback",
