@@ -96,6 +96,7 @@ from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
+from gateway.stores.route_prompts import PromptStore
 from gateway.stores.rule_cache import REFRESH_INTERVAL_S, RuleCache
 from gateway.stores.rule_source import RuleSource
 from gateway.stores.rules import redis_announcer as rules_announcer
@@ -150,6 +151,7 @@ class _Stores:
     key_cache: KeyCache
     stored: StoredResponseStore
     decisions: DecisionStore
+    prompts: PromptStore
     shipper: Shipper
     limits: RedisUpstreamAdmission
     outbox: AlertOutbox
@@ -203,6 +205,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
         key_cache=KeyCache(keys, unix_s=clock.unix_s),
         stored=stored,
         decisions=DecisionStore(engine),
+        prompts=PromptStore(engine),
         shipper=Shipper(journal, ledger),
         limits=RedisUpstreamAdmission(link, instance),
         outbox=outbox,
@@ -236,7 +239,7 @@ async def _build(
     stack.callback(tokens.close)
     background = Tasks()
     unix_s = stores.journal.clock.unix_s
-    writer = DecisionWriter(stores.decisions, on_dropped=metrics.decisions_dropped.inc)
+    writer = DecisionWriter(stores.decisions, stores.prompts, on_dropped=metrics.decisions_dropped.inc)
     router = RouterFile(settings.router, lambda: not FORESEEING.isdisjoint(catalog.current.policies))
     await router.refresh()
     unpriced = UnpricedModels(stores.outbox, background, unix_s=unix_s, announce=stores.alerts.announce)
@@ -270,7 +273,7 @@ async def _build(
     framework.include_router(me_router(services, accounts, flush))
     framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
     admin = _admin(settings, stores, flush)
-    add_decisions(admin, stores.decisions, partial(writer.flush, FLUSH_S))
+    add_decisions(admin, stores.decisions, stores.prompts, partial(writer.flush, FLUSH_S))
     add_guarantee(admin, services.catalog, router.guarantee)
     add_routes(admin, services.catalog)
     framework.include_router(admin)
@@ -343,7 +346,9 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
 
     async def forget_decisions() -> None:
         now = datetime.fromtimestamp(stores.journal.clock.unix_s(), UTC)
-        await stores.decisions.purge(now - timedelta(days=settings.decisions_days))
+        before = now - timedelta(days=settings.decisions_days)
+        await stores.decisions.purge(before)
+        await stores.prompts.purge(now, before)
 
     return [
         Job("heartbeat", 2, stores.journal.beat),

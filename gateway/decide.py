@@ -157,6 +157,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         turn=moment.turn,
         stay=kept,
         cost_max_nusd=target.cost_max_nusd,
+        keep_prompts_days=route.keep_prompts_days,
     )
 
 

@@ -2,14 +2,28 @@
 
 from __future__ import annotations
 
-from gateway.domain import Caller, Considered, Decision, DecisionRecord, Deployment, Meter, Prediction, Rates, Request
+from gateway.domain import (
+    Caller,
+    Considered,
+    Decision,
+    DecisionRecord,
+    Deployment,
+    KeptPrompt,
+    Meter,
+    Prediction,
+    Rates,
+    Request,
+)
 from gateway.entries import estimated_input_tokens
+from gateway.ids import rfc3339
 from policies.pricing import rates_of
 
 # As in policies.pricing: an attribute of an enum class costs a lookup in its metaclass each time.
 _INPUT, _CACHED_INPUT, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHED_INPUT, Meter.OUTPUT, Meter.REASONING
 _NOTHING = Prediction()
 _ORIGIN = "origin"
+_PROMPT_BYTES_MAX = 65_536
+_DAY_S = 86_400
 _NOT_KNOWN_THERE = "origin: the response that the request goes on from is not known there"
 
 
@@ -54,6 +68,20 @@ def record_of(
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),
+    )
+
+
+def kept_prompt(record: DecisionRecord, text: str, days: int, created_s: float) -> KeptPrompt:
+    """What a router sees of the request, cut to 64 kB, for that many days. Postgres holds no NUL and no half a pair."""
+    data = text.replace("\0", "\ufffd").encode(errors="replace")[:_PROMPT_BYTES_MAX]
+    return KeptPrompt(
+        request_id=record.request_id,
+        created_at=record.created_at,
+        organization_id=record.organization_id,
+        team_id=record.team_id,
+        route=record.route,
+        text=data.decode(errors="ignore"),
+        expires_at=rfc3339(created_s + days * _DAY_S),
     )
 
 

@@ -20,7 +20,7 @@ from gateway.attempting import Attempts, Path
 from gateway.cascading import Climb
 from gateway.conversing import turn_of
 from gateway.decide import Moment, nothing_left, weigh
-from gateway.decision_records import record_of
+from gateway.decision_records import kept_prompt, record_of
 from gateway.domain import (
     Caller,
     Decision,
@@ -72,9 +72,9 @@ class Pipeline:
         except BaseException as exc:  # whatever ends it, a cancellation too: it was decided, and that is recorded
             is_limited = isinstance(exc, RateLimited) and exc.details  # by us: whoever floods us fills no table
             if not is_limited:
-                self._record(request, caller, decision, None, decided_s)
+                self._record(request, dialect, caller, decision, None, decided_s)
             raise
-        self._record(request, caller, decision, answer.deployment, decided_s)
+        self._record(request, dialect, caller, decision, answer.deployment, decided_s)
         return answer
 
     async def weigh(self, request: Request, dialect: Dialect, caller: Caller) -> Decision:
@@ -93,13 +93,22 @@ class Pipeline:
         return decision if request.continues is None else await at_origin(services, request, caller, decision)
 
     def _record(
-        self, request: Request, caller: Caller, decision: Decision, chosen: str | None, decided_s: float
+        self,
+        request: Request,
+        dialect: Dialect,
+        caller: Caller,
+        decision: Decision,
+        chosen: str | None,
+        decided_s: float,
     ) -> None:
         log = self._services.decisions
         if log is None or decision.route is None:
             return
         try:
-            log.record(record_of(request, caller, decision, chosen, rfc3339(decided_s)))
+            record = record_of(request, caller, decision, chosen, rfc3339(decided_s))
+            days = decision.keep_prompts_days
+            prompt = None if days is None else kept_prompt(record, dialect.question().text, days, decided_s)
+            log.record(record, prompt)
         except Exception:  # noqa: BLE001 - whatever is wrong with a record, the answer must reach its client
             _log.exception("the decision of request %s is not recorded", request.id)
 

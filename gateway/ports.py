@@ -20,6 +20,7 @@ from gateway.domain import (
     Deployment,
     Endpoint,
     Forecast,
+    KeptPrompt,
     LedgerEntry,
     Question,
     Request,
@@ -279,8 +280,8 @@ class LedgerSink(Protocol):
 class DecisionLog(Protocol):
     """Where the decisions of routes are kept, for trying other policies on them."""
 
-    def record(self, record: DecisionRecord) -> None:
-        """Keep it if that can be: it may be lost. Never blocks, never raises."""
+    def record(self, record: DecisionRecord, prompt: KeptPrompt | None = None) -> None:
+        """Keep it if that can be: it may be lost. Never blocks, never raises. ``prompt``: of a route that keeps it."""
 
 
 class UpstreamAdmission(Protocol):

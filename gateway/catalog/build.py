@@ -339,6 +339,7 @@ def _route(name: str, part: RoutePart) -> Route:
         cascade=None if part.cascade is None else _cascade(part.cascade),
         conversations=_conversations(part),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
+        keep_prompts_days=part.keep_prompts_days,
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
     )
 

@@ -120,6 +120,7 @@ HeaderValue = Annotated[str, AfterValidator(_is_header_value)]
 Rate = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 UnitPrice = Annotated[Decimal, BeforeValidator(_no_bool), Field(ge=0, le=1000)]  # USD per one unit
 Limit = Annotated[int, BeforeValidator(_no_bool), Field(ge=1)]
+Days = Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=3650)]
 Weight = Annotated[float, BeforeValidator(_no_bool), Field(ge=0, le=1_000_000)]
 Mode = Literal[
     "chat",
@@ -359,6 +360,7 @@ class RoutePart(_Part):
     quality_loss_max: Share | None = None
     cost_max_usd: Cap | None = None
     cascade: CascadePart | None = None
+    keep_prompts_days: Days | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None
     tags: Labels | None = None

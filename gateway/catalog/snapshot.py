@@ -132,6 +132,8 @@ def _conditions(route: Route) -> Iterator[str]:
         yield f"first token p95 to be at most {route.first_token_p95_s_max:g} s"
     if route.cost_max_nusd is not None:
         yield f"a call to cost at most ${usd(route.cost_max_nusd)}"
+    if route.keep_prompts_days is not None:
+        yield f"prompts kept for {route.keep_prompts_days} days"
 
 
 def _described(deployment: Deployment) -> str:
@@ -179,7 +181,7 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
             [
                 *(one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default),
                 *(one.weights, sorted(one.placement.regions), sorted(one.placement.tags), one.first_token_p95_s_max),
-                *(one.quality_loss_max, one.cost_max_nusd, one.is_best_wanted),
+                *(one.quality_loss_max, one.cost_max_nusd, one.is_best_wanted, one.keep_prompts_days),
             ]
             for one in snapshot.routes.values()
         ],

@@ -215,3 +215,4 @@ class Route:
     cost_max_nusd: int | None = None
     is_best_wanted: bool = False
     cascade: Cascade | None = None
+    keep_prompts_days: int | None = None  # None: never

@@ -191,6 +191,7 @@ class Decision:
     cost_weight: float | None = None  # of a nano-dollar in quality, where it was calibrated
     is_certified: bool = False
     cost_max_nusd: int | None = None  # what it might be expected to cost at most
+    keep_prompts_days: int | None = None  # for how long its route keeps what was asked; None: not at all
     strongest: str | None = None  # who answers where it was calibrated and nothing is certified
     quality_loss_target: float | None = None  # what was asked for, by the client where ``is_loss_asked``
     is_loss_asked: bool = False

@@ -7,14 +7,15 @@ import contextlib
 import logging
 from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
-from gateway.domain import DecisionRecord
+from gateway.domain import DecisionRecord, KeptPrompt
 from gateway.errors import StoreUnavailable
 
 _log = logging.getLogger("obol.decisions")
 
 WAITING_MAX = 20_000  # some 20 MB of four deployments each; beyond that the oldest are dropped, since they are no money
+PROMPTS_CHARACTERS_MAX = 32_000_000  # of prompts that wait, since one may have 64 kB
 BATCH_MAX = 250
 LINGER_S = 0.5  # so that a busy second costs a few inserts; readers flush
 BACKOFF_S_MIN = 0.1
@@ -28,12 +29,25 @@ class DecisionSink(Protocol):
         """Write them all or raise StoreUnavailable; return how many were refused for good."""
 
 
+class PromptSink(Protocol):
+    """Where the prompts come to rest that routes keep."""
+
+    async def write(self, prompts: Sequence[KeptPrompt]) -> None:
+        """Write them all or raise StoreUnavailable."""
+
+
+class _Decided(NamedTuple):
+    record: DecisionRecord
+    prompt: KeptPrompt | None
+
+
 class DecisionWriter:
     """The DecisionLog of one process (ports.DecisionLog). What waits here when the process dies is lost."""
 
     def __init__(
         self,
         sink: DecisionSink,
+        prompts: PromptSink | None = None,
         *,
         on_dropped: Callable[[int], None] = lambda _: None,
         waiting_max: int = WAITING_MAX,
@@ -42,12 +56,14 @@ class DecisionWriter:
         sleep: Callable[[float], Awaitable[None]] = asyncio.sleep,
     ) -> None:
         self._sink = sink
+        self._prompts = prompts
         self._on_dropped = on_dropped
         self._waiting_max = waiting_max
         self._batch_max = batch_max
         self._linger_s = linger_s
         self._sleep = sleep
-        self._waiting: deque[DecisionRecord] = deque()
+        self._waiting: deque[_Decided] = deque()
+        self._prompts_characters = 0  # of those that wait
         self._being_written = 0
         self._dropped = 0  # since Postgres took the last batch
         self._arrival = asyncio.Event()
@@ -61,12 +77,18 @@ class DecisionWriter:
         """How many records are not written yet."""
         return len(self._waiting) + self._being_written
 
-    def record(self, record: DecisionRecord) -> None:
-        """Keep it until it is written; beyond the bound the oldest that waits makes room."""
+    def record(self, record: DecisionRecord, prompt: KeptPrompt | None = None) -> None:
+        """Keep it until it is written; beyond the bound the oldest that waits makes room.
+
+        A prompt beyond the bound of all that wait is not kept; its record is.
+        """
         if len(self._waiting) + self._being_written >= self._waiting_max and self._waiting:
-            self._waiting.popleft()
+            self._taken(self._waiting.popleft())
             self._drop(1)
-        self._waiting.append(record)
+        if prompt is not None and self._prompts_characters + len(prompt.text) > PROMPTS_CHARACTERS_MAX:
+            prompt = None
+        self._prompts_characters += 0 if prompt is None else len(prompt.text)
+        self._waiting.append(_Decided(record, prompt))
         if not self._arrival.is_set():
             self._arrival.set()
             self._idle.clear()
@@ -98,6 +120,7 @@ class DecisionWriter:
                 await task
         lost = len(self._waiting)
         self._waiting.clear()
+        self._prompts_characters = 0
         if lost:
             self._drop(lost)
         self._tell_dropped()
@@ -135,7 +158,10 @@ class DecisionWriter:
         batch = [self._waiting.popleft() for _ in range(min(self._batch_max, len(self._waiting)))]
         self._being_written = len(batch)
         try:
-            refused = await self._sink.write(batch)
+            refused = await self._sink.write([one.record for one in batch])
+            prompts = [one.prompt for one in batch if one.prompt is not None]
+            if prompts and self._prompts is not None:
+                await self._prompts.write(prompts)
         except (StoreUnavailable, asyncio.CancelledError):  # whether it was written or not, once more does no harm
             self._waiting.extendleft(reversed(batch))
             raise
@@ -144,8 +170,14 @@ class DecisionWriter:
             refused = len(batch)
         finally:
             self._being_written = 0
+        for one in batch:
+            self._taken(one)
         if refused:
             self._on_dropped(refused)
+
+    def _taken(self, decided: _Decided) -> None:
+        """It waits no more, written or not."""
+        self._prompts_characters -= 0 if decided.prompt is None else len(decided.prompt.text)
 
     def _drop(self, count: int) -> None:
         self._dropped += count

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, func, or_, select, update
+from sqlalchemy import Row, delete, func, or_, select, update
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -18,7 +18,7 @@ from gateway.stores.database import translated
 from gateway.stores.key_announcer import Announce, announce_nothing
 from gateway.stores.paging import filter_value
 from gateway.stores.records import Kind, Place, free_name, new_id
-from gateway.stores.tables import admin_keys, keys, members, organizations, teams
+from gateway.stores.tables import admin_keys, keys, members, organizations, route_prompts, teams
 from policies.refusal_text import dollars
 
 DEFAULT_ORGANIZATION = "org_default"
@@ -261,7 +261,7 @@ class TenantStore:
         return changed
 
     async def delete_team(self, actor: Actor, team_id: str) -> None:
-        """Delete a team with its members, revoke its keys; its ledger entries stay. Raises NotFound."""
+        """Delete a team with its members and kept prompts, revoke its keys; its ledger stays. Raises NotFound."""
         with translated():
             async with self._engine.begin() as connection:
                 team = await records.end(connection, actor, TEAM, team_id)
@@ -271,6 +271,7 @@ class TenantStore:
                     .values(deleted_at=func.now(), updated_at=func.clock_timestamp())
                 )
                 await _revoke_admin_keys(connection, Place(team.organization_id, team_id))
+                await connection.execute(delete(route_prompts).where(route_prompts.c.team_id == team_id))
                 digests = await _revoke_keys(connection, team_id=team_id)
         await self._announce(digests)
 

@@ -122,6 +122,7 @@ deployments:
     + "routes:\n"
     + "".join(f"  {name}: {{deployments: [{', '.join(names)}]}}\n" for name, names in ROUTES.items())
     + "  with-baseline: {deployments: [a/cheap-one], baseline: dear}\n"
+    + "  keeping: {deployments: [a/good], keep_prompts_days: 30}\n"
     + "  with-a-maximum: {deployments: [a/limited], output_tokens_max_default: 33}\n"
     + "  blind-first: {deployments: [blind, any/sees]}\n"
     + "  all-blind: {deployments: [blind]}\n"

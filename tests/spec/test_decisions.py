@@ -82,6 +82,21 @@ def test_no_record_holds_a_word_of_the_prompt(gateway: Gateway, client: openai.O
     assert user not in told
 
 
+def test_a_route_that_keeps_prompts_keeps_what_the_user_asked_and_forgets_it_with_the_team(
+    gateway: Gateway, books: Books
+) -> None:
+    key = gateway.make_key()
+    asked = question("keeping")
+    asked["messages"] = [{"role": "system", "content": "Be short."}, {"role": "user", "content": "abracadabra"}]
+    with openai.OpenAI(base_url=gateway.base_url, api_key=key["key"], max_retries=0) as client:
+        request_id = client.chat.completions.with_raw_response.create(**asked).headers["x-request-id"]
+    assert decision_of(gateway, request_id)["prompt"] == "abracadabra"
+    assert books.entry(request_id)["route"] == "keeping"
+
+    gateway.admin("DELETE", f"teams/{key['team']}").raise_for_status()
+    assert decision_of(gateway, request_id)["prompt"] is None
+
+
 @contextmanager
 def serving(folder: Path, upstream: UpstreamProcess, days: int) -> Iterator[Gateway]:
     """One gateway after the other in the same folder, on the same stores."""

@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from gateway.api.admin import admin_router
 from gateway.api.admin.decisions import add_decisions
 from gateway.api.surface import install_errors
-from gateway.domain import Actor, Role
+from gateway.domain import Actor, KeptPrompt, Role
 from gateway.stores.decisions import DecisionStore
+from gateway.stores.route_prompts import PromptStore
 
 
 @pytest.fixture
@@ -46,7 +47,7 @@ def admin(engine, place, flushes):
 
     app, router = FastAPI(), admin_router(find)
     install_errors(app)
-    add_decisions(router, DecisionStore(engine), flush)
+    add_decisions(router, DecisionStore(engine), PromptStore(engine), flush)
     app.include_router(router)
     return lambda who: Admin(app, who)
 
@@ -70,9 +71,28 @@ def told(*records):
 
 async def test_a_decision_is_told_as_it_was_recorded_once_all_is_written(admin, records, flushes):
     owner = admin("owner")
-    assert await owner.get(f"decisions/{records[0].request_id}") == told(records[0])[0]
+    assert await owner.get(f"decisions/{records[0].request_id}") == told(records[0])[0] | {"prompt": None}
     assert (await owner.get("decisions", request=records[2].request_id))["data"] == told(records[2])
     assert flushes == [True, True]
+
+
+async def test_a_kept_prompt_is_told_with_its_decision_alone_and_to_no_viewer(admin, engine, records):
+    mine = records[0]
+    kept = KeptPrompt(
+        request_id=mine.request_id,
+        created_at=mine.created_at,
+        organization_id=mine.organization_id,
+        team_id=mine.team_id,
+        route=mine.route,
+        text="Why?",
+        expires_at="2999-01-01T00:00:00Z",
+    )
+    await PromptStore(engine).write([kept])
+    path = f"decisions/{mine.request_id}"
+    told = [(await admin(who).get(path))["prompt"] for who in ("owner", "team", "organization")]
+    assert told == ["Why?", "Why?", None]
+    (listed,) = (await admin("owner").get("decisions", request=mine.request_id))["data"]
+    assert "prompt" not in listed
 
 
 @pytest.mark.parametrize(("who", "count"), [("owner", 3), ("organization", 2), ("team", 1)])

@@ -22,7 +22,7 @@ routes:
   r:
     {deployments: [own, mini], policy: weighted, weights: {own: 3, mini: 0.5},
      regions: [eu, us], tags: [gdpr], first_token_p95_s_max: 1.5}
-  fast: {deployments: [own, mini], policy: lowest_latency, cost_max_usd: 0.0025}
+  fast: {deployments: [own, mini], policy: lowest_latency, cost_max_usd: 0.0025, keep_prompts_days: 30}
   capped: {deployments: [own, mini], policy: cheapest_adequate, cost_max_usd: 0.0025}
   bounded: {deployments: [own, mini], policy: cheapest_adequate, quality_loss_max: 0.1, cost_max_usd: 0.000000001}
 """
@@ -41,6 +41,14 @@ def test_a_route_caps_what_a_call_may_cost_and_where_it_says_nothing_of_quality_
     found = {name: snapshot(ROUTING).route(name) for name in ("fast", "capped", "bounded", "r")}
     assert [one.cost_max_nusd for one in found.values()] == [2_500_000, 2_500_000, 1, None]
     assert [one.is_best_wanted for one in found.values()] == [True, True, False, False]
+
+
+def test_a_route_keeps_prompts_only_where_it_says_for_how_long():
+    catalog = snapshot(ROUTING)
+    assert [catalog.route(name).keep_prompts_days for name in ("fast", "r")] == [30, None]
+    assert "  fast: lowest_latency, a call to cost at most $0.0025, prompts kept for 30 days" in "\n".join(
+        catalog.describe()
+    )
 
 
 def test_another_target_is_another_catalog():
@@ -112,6 +120,9 @@ def test_silence_of_the_price_list_is_a_no_only_where_it_can_be_trusted(entry, l
         ("quality_loss_max: 0.1", "only policy: cheapest_adequate has a quality_loss_max"),
         ("policy: cheapest_adequate, quality_loss_max: 1", "less than 1"),
         ("policy: cheapest_adequate, quality_loss_max: -0.1", "greater than or equal to 0"),
+        ("keep_prompts_days: 0", "greater than or equal to 1"),
+        ("keep_prompts_days: 3651", "less than or equal to 3650"),
+        ("keep_prompts_days: true", "expected a number"),
         ("cost_max_usd: 0", "greater than 0"),
         ("cost_max_usd: 0.0000000001", "9 decimal places"),
         ("cost_max_usd: true", "expected a number"),

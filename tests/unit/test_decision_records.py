@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import datetime, timedelta
 
 import msgspec
 import pytest
 from pipeline_parts import BIG, CALLER, SMALL, STREAM, WHOLE, Backend, deployment, path, request, walk
 
-from gateway.decision_records import record_of
+from gateway.decision_records import kept_prompt, record_of
 from gateway.domain import Bar, Decision, Meter, Prediction, Rates, Reason, Tariff
 from gateway.errors import NoDeployment, RateLimited, UnpricedModel, UpstreamUnreachable
 from policies.pricing import make_rate_card
@@ -20,10 +21,11 @@ CREATED_AT = "2023-11-14T22:13:20.000000Z"  # the clock of the path in these tes
 
 class Log:
     def __init__(self):
-        self.records = []
+        self.records, self.prompts = [], []
 
-    def record(self, record):
+    def record(self, record, prompt=None):
         self.records.append(record)
+        self.prompts.append(prompt)
 
     @property
     def only(self):
@@ -147,12 +149,33 @@ async def test_who_is_refused_by_a_limit_of_ours_leaves_no_record(refusal, count
 
 async def test_a_log_that_breaks_takes_no_answer_with_it():
     class Broken:
-        def record(self, record):
-            raise ValueError(record)
+        def record(self, record, prompt=None):
+            raise ValueError(record, prompt)
 
     pipeline, journal, _ = path(Backend(WHOLE), decisions=Broken())
     assert await walk(pipeline, *request()) == WHOLE[0]
     assert len(journal.settled) == 1
+
+
+async def test_what_was_asked_is_kept_where_the_route_says_so_and_nowhere_else():
+    log = Log()
+    for days in (None, 7):
+        pipeline, _, _ = path(Backend(WHOLE), decisions=log, route={"keep_prompts_days": days})
+        await walk(pipeline, *request())
+
+    not_kept, kept = log.prompts
+    assert not_kept is None
+    assert (kept.text, kept.route, kept.team_id) == (request()[1].question().text, "auto", "team_1")
+    assert kept.request_id == log.records[1].request_id
+    days = datetime.fromisoformat(kept.expires_at) - datetime.fromisoformat(kept.created_at)
+    assert days == timedelta(days=7)
+
+
+def test_a_kept_prompt_is_cut_to_its_size_and_holds_nothing_that_postgres_does_not():
+    record = recorded(decided(SMALL))
+    kept = kept_prompt(record, "a\0b\ud800" + "€" * 30_000, 1, 0.0)
+    assert kept.text.startswith("a\ufffdb?€")
+    assert 65_530 < len(kept.text.encode()) <= 65_536
 
 
 def test_a_record_has_what_the_policy_predicted_and_how_probable_its_choice_was():

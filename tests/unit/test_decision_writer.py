@@ -6,8 +6,9 @@ import asyncio
 
 import pytest
 
-from gateway.domain import DecisionRecord
+from gateway.domain import DecisionRecord, KeptPrompt
 from gateway.errors import StoreUnavailable
+from gateway.jobs import decision_writer
 from gateway.jobs.decision_writer import DecisionWriter
 
 PATIENCE_S = 30.0  # for what never comes
@@ -69,9 +70,9 @@ async def make(sink, pauses):
         pauses.append(pause_s)
         await asyncio.sleep(0)
 
-    def writer(**settings):
+    def writer(prompts=None, **settings):
         dropped = []
-        one = DecisionWriter(sink, on_dropped=dropped.append, linger_s=PATIENCE_S, sleep=sleep, **settings)
+        one = DecisionWriter(sink, prompts, on_dropped=dropped.append, linger_s=PATIENCE_S, sleep=sleep, **settings)
         made.append(one)
         one.dropped = dropped
         return one
@@ -97,6 +98,69 @@ async def test_what_is_recorded_is_written_in_its_order_and_in_batches(make, sin
     assert sink.written == RECORDS
     assert sink.batches == [4, 4, 2]
     assert writer.waiting == 0
+
+
+class Prompts:
+    def __init__(self):
+        self.written, self.is_away = [], False
+
+    async def write(self, prompts):
+        await asyncio.sleep(0)
+        if self.is_away:
+            raise StoreUnavailable("away")
+        self.written += prompts
+
+
+def prompt_of(number, text="Why?"):
+    one = RECORDS[number]
+    return KeptPrompt(
+        request_id=one.request_id,
+        created_at=one.created_at,
+        organization_id=one.organization_id,
+        team_id=one.team_id,
+        route=one.route,
+        text=text,
+        expires_at=one.created_at,
+    )
+
+
+async def test_prompts_that_are_kept_are_written_with_their_records(make, sink):
+    prompts = Prompts()
+    writer = make(prompts)
+    writer.start()
+    writer.record(RECORDS[0], prompt_of(0))
+    writer.record(RECORDS[1])
+
+    assert await writer.flush(PATIENCE_S)
+    assert (sink.written, prompts.written) == (RECORDS[:2], [prompt_of(0)])
+
+
+async def test_prompts_wait_for_postgres_as_records_do(make, pauses):
+    prompts = Prompts()
+    prompts.is_away = True
+    writer = make(prompts, batch_max=1)
+    writer.start()
+    writer.record(RECORDS[0], prompt_of(0))
+    await turns()
+    assert pauses
+    prompts.is_away = False
+    assert await writer.flush(PATIENCE_S)
+    assert prompts.written == [prompt_of(0)]
+
+
+async def test_prompts_that_wait_are_bounded_by_their_size_and_their_records_stay(make, sink, monkeypatch):
+    monkeypatch.setattr(decision_writer, "PROMPTS_CHARACTERS_MAX", 10)
+    prompts = Prompts()
+    writer = make(prompts, waiting_max=3)
+    for number, size in enumerate((6, 6, 4, 7)):
+        writer.record(RECORDS[number], prompt_of(number, "x" * size))  # the last one takes the first one's room
+    writer.start()
+    assert await writer.flush(PATIENCE_S)
+    assert sink.written == RECORDS[1:4]
+    assert [one.request_id for one in prompts.written] == ["req_2"]
+    writer.record(RECORDS[5], prompt_of(5, "x" * 10))
+    assert await writer.flush(PATIENCE_S)
+    assert [one.request_id for one in prompts.written] == ["req_2", "req_5"]
 
 
 async def test_a_few_records_wait_for_more_until_somebody_reads(make, sink):

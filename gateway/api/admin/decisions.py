@@ -12,12 +12,14 @@ from gateway.api.admin.access import visible
 from gateway.api.admin.entry_query import FROM, TO, moment
 from gateway.api.admin.fields import FilterText, PageQuery, PathId
 from gateway.api.admin.guard import Sender
-from gateway.domain import Considered, DecisionRecord, Rates
+from gateway.domain import Considered, DecisionRecord, Rates, Role
 from gateway.errors import NotFound
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.entry_filter import EntryFilter
+from gateway.stores.route_prompts import PromptStore
 
 _JSON = "application/json"
+_PROMPT = "What was asked, of a route that keeps it; null where it is not kept, or not any more, and to viewers."
 
 
 class DecisionQuery(PageQuery):
@@ -42,7 +44,9 @@ def _record_schema() -> dict[str, Any]:
     return record
 
 
-def add_decisions(router: APIRouter, store: DecisionStore, flush: Callable[[], Awaitable[object]]) -> None:
+def add_decisions(
+    router: APIRouter, store: DecisionStore, prompts: PromptStore, flush: Callable[[], Awaitable[object]]
+) -> None:
     """The two routes. ``flush`` writes what this process has recorded, so that a reader finds its own last call."""
     record = _record_schema()
     properties = {"data": {"type": "array", "items": record}, "next_cursor": {"type": ["string", "null"]}}
@@ -67,7 +71,10 @@ def add_decisions(router: APIRouter, store: DecisionStore, flush: Callable[[], A
         body = msgspec.json.encode({"data": page.records, "next_cursor": page.next_cursor})
         return Response(body, media_type=_JSON)
 
-    @router.get("/decisions/{request_id}", responses=_answering(record))
+    prompt_schema = {"description": _PROMPT, "type": ["string", "null"]}
+    whole = record | {"properties": record["properties"] | {"prompt": prompt_schema}}
+
+    @router.get("/decisions/{request_id}", responses=_answering(whole))
     async def read_decision(request_id: PathId, actor: Sender) -> Response:
         bounds = visible(actor)
         chosen = EntryFilter(request=request_id, within_organization=bounds.organization_id, within_team=bounds.team_id)
@@ -75,7 +82,9 @@ def add_decisions(router: APIRouter, store: DecisionStore, flush: Callable[[], A
         page = await store.page(chosen, limit=1)
         if not page.records:
             raise NotFound(f"There is no decision of request {request_id!r}.", param="request_id")
-        return Response(msgspec.json.encode(page.records[0]), media_type=_JSON)
+        prompt = await prompts.text_of(request_id) if actor.role is not Role.VIEWER else None
+        told = msgspec.structs.asdict(page.records[0]) | {"prompt": prompt}
+        return Response(msgspec.json.encode(told), media_type=_JSON)
 
 
 def _answering(schema: dict[str, Any]) -> dict[int | str, dict[str, Any]]:
