@@ -308,6 +308,7 @@ route_decisions = Table(
     Index("route_decisions_organization", "organization_id", "created_at"),
     Index("route_decisions_team", "team_id", "created_at"),
     Index("route_decisions_key", "key_id", "created_at"),
+    Index("route_decisions_route", "route", "created_at"),
     Index("route_decisions_request", "request_id", postgresql_using="hash"),
     postgresql_partition_by="RANGE (created_at)",
 )
