@@ -61,6 +61,8 @@ from gateway.jobs.decision_writer import DecisionWriter
 from gateway.jobs.flush import FLUSH_S, flusher
 from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
 from gateway.jobs.runner import Job, JobRunner
+from gateway.jobs.shift import LOOK_INTERVAL_S as SHIFT_INTERVAL_S
+from gateway.jobs.shift import ShiftWatch
 from gateway.jobs.shipper import Shipper
 from gateway.jobs.sweeper import SWEEP_INTERVAL_S, Sweeper
 from gateway.jobs.unpriced import UnpricedModels
@@ -97,6 +99,7 @@ from gateway.stores.redis_open import open_link
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
 from gateway.stores.route_prompts import PromptStore
+from gateway.stores.route_questions import RouteQuestions
 from gateway.stores.rule_cache import REFRESH_INTERVAL_S, RuleCache
 from gateway.stores.rule_source import RuleSource
 from gateway.stores.rules import redis_announcer as rules_announcer
@@ -284,6 +287,7 @@ async def _build(
     jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), *looks)
     if settings.decisions_days:
         writer.start()
+        jobs.add(Job("route shift", SHIFT_INTERVAL_S, _shift_watch(catalog, metrics, stores, router).look))
     listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules))
     stack.callback(listener.cancel)
     jobs.start()
@@ -365,6 +369,19 @@ def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _S
         Job("unusual spend", LOOK_INTERVAL_S, spend.look),
         Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),
     ]
+
+
+def _shift_watch(catalog: CatalogFile, metrics: Metrics, stores: _Stores, router: RouterFile) -> ShiftWatch:
+    return ShiftWatch(
+        router,
+        lambda: catalog.current.routes.values(),  # noqa: PLW0108 - the snapshot changes
+        RouteQuestions(stores.engine),
+        stores.link,
+        stores.outbox,
+        unix_s=stores.journal.clock.unix_s,
+        announce=stores.alerts.announce,
+        told=lambda route, is_shifted: metrics.shifted.labels(route).set(is_shifted),
+    )
 
 
 def _progress(settings: Settings, pipeline: Pipeline) -> list[Job]:

@@ -53,6 +53,13 @@ class Metrics:
             registry=registry,
             multiprocess_mode="max",
         )
+        self.shifted = Gauge(
+            "obol_route_shifted",
+            "1 for a route whose questions are unlike those that it was calibrated on",
+            ("route",),
+            registry=registry,
+            multiprocess_mode="max",
+        )
         self.unshipped = Gauge(
             "obol_charges_unshipped", "Charges not in Postgres yet", registry=registry, multiprocess_mode="livesum"
         )

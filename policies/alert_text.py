@@ -43,6 +43,14 @@ def alert_data(
                 "usual_usd": dollars(alert.usual_nusd),
             }
             data["message"] = _spend_sentence(organization_id, alert, names)
+        case AlertKind.ROUTE_SHIFT:
+            since = instant(alert.start_ms)
+            data["route"] = {"name": alert.route, "since": since, "reason": alert.reason, "answers": alert.model}
+            data["message"] = (
+                f"Since {since} the questions of route {alert.route} are unlike those that it was calibrated on"
+                f" ({alert.reason}): nothing is certified, and {alert.model} answers until that is over or the route"
+                " is calibrated anew"
+            )
     return data
 
 

@@ -1,4 +1,4 @@
-"""What the operator is told of beside the answers: crossed budgets, models without a price, unusual spend."""
+"""What the operator is told of beside the answers: crossed budgets, unpriced models, unusual spend, shifted routes."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ class AlertKind(StrEnum):
     BUDGET_EXHAUSTED = "budget_exhausted"
     UNPRICED_MODEL = "unpriced_model"
     SPEND_ANOMALY = "spend_anomaly"
+    ROUTE_SHIFT = "route_shift"
 
 
 class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -36,3 +37,5 @@ class Alert(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     window: str | None = None  # of unusual spend: hour or day
     start_ms: int | None = None  # ... and when it began
     usual_nusd: int = 0  # ... and what was spent in the same hours a week before
+    route: str | None = None  # whose questions are unlike those of its calibration, since start_ms; ``model`` answers
+    reason: str | None = None  # ... and in what

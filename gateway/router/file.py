@@ -5,18 +5,26 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from gateway.domain import Deployment, Forecast, Request, Route
 from gateway.domain.guarantee import Guarantee, Shift
 
 if TYPE_CHECKING:
-    from policies.routing.router import Router
+    from policies.routing.router import KnownPool, Router
 
 _log = logging.getLogger("obol.router")
+
+
+class Calibrated(NamedTuple):
+    """A route that the router in force was calibrated for, as it is."""
+
+    route: str
+    router_version: str
+    pool: KnownPool
 
 
 class RouterFile:
@@ -28,6 +36,8 @@ class RouterFile:
         self._is_wanted = is_wanted
         self._router: Router | None = None
         self._seen: tuple[int, int] | None = None
+        #: By name and router version: routes how their questions look beside those of their calibration.
+        self.shifts: Mapping[tuple[str, str], Shift] = {}
 
     @property
     def version(self) -> str | None:
@@ -70,6 +80,7 @@ class RouterFile:
         from policies.routing.forecast import forecast  # noqa: PLC0415 - numpy
 
         began_ns = time.thread_time_ns()
+        shift = self.shifts.get((route.name, self._router.version))
         foreseen = forecast(
             self._router,
             route,
@@ -79,15 +90,31 @@ class RouterFile:
             cached_tokens=cached_tokens,
             output_tokens_max=request.output_tokens_max,
             quality_loss_max=route.quality_loss_max,
+            is_shifted=shift is not None and shift.is_shifted,
         )
         return replace(foreseen, router_us=-(-(time.thread_time_ns() - began_ns) // 1000))
 
-    def guarantee(self, route: Route, shift: Shift | None = None) -> Guarantee:
+    def guarantee(self, route: Route) -> Guarantee:
         """What it promises of that route, and why nothing."""
         from policies.routing.guarantee import guarantee  # noqa: PLC0415 - numpy
 
-        known = None if self._router is None else self._router.known
-        return guarantee(route, known, self.version, shift)
+        if self._router is None:
+            return guarantee(route, None, None)
+        shift = self.shifts.get((route.name, self._router.version))
+        return guarantee(route, self._router.known, self._router.version, shift)
+
+    def calibrated(self, routes: Iterable[Route]) -> list[Calibrated]:
+        """Those of the routes that something may be promised of."""
+        router = self._router
+        if router is None:
+            return []
+        from policies.routing.guarantee import unlike  # noqa: PLC0415 - numpy
+
+        return [
+            Calibrated(route.name, router.version, router.known[route.name])
+            for route in routes
+            if unlike(route, router.known, router.version) is None
+        ]
 
 
 def _state_of(path: Path) -> tuple[int, int]:

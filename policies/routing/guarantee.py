@@ -22,9 +22,9 @@ def guarantee(
 ) -> Guarantee:
     """``known``: the pools of the router in force, ``None`` where there is none."""
     pool = (known or {}).get(route.name)
-    unlike = _unlike(route, known, pool, router_version)
-    if pool is None or pool.calibration is None or unlike is not None:
-        return _promise(route, router_version, text=f"uncertified: {unlike}.")
+    why = unlike(route, known, router_version)
+    if pool is None or pool.calibration is None or why is not None:
+        return _promise(route, router_version, text=f"uncertified: {why}.")
     record, strongest, target = pool.calibration, pool.models[pool.strongest], row_of(route.quality_loss_max)
     loss, saving = _share(record.loss[target]), _share(record.saving[target])
     broken = _broken(route, pool, record, shift)
@@ -69,14 +69,13 @@ def _promise(route: Route, router_version: str | None, *, text: str) -> Guarante
     )
 
 
-def _unlike(
-    route: Route, known: Mapping[str, KnownPool] | None, pool: KnownPool | None, router_version: str | None
-) -> str | None:
-    """Why the router in force was not calibrated for this route as it is, in words."""
+def unlike(route: Route, known: Mapping[str, KnownPool] | None, router_version: str | None) -> str | None:
+    """Why the router in force was not calibrated for this route as it is, in words; ``None`` where it was."""
     if route.policy != _POLICY:
         return f"the policy {route.policy} makes no promise of quality"
     if known is None:
         return "no router is in force"
+    pool = known.get(route.name)
     if pool is None:
         return f"the router {router_version} was not calibrated for a route of this name"
     if set(route.deployments) != set(pool.models):
@@ -91,7 +90,7 @@ def _broken(route: Route, pool: KnownPool, record: Calibration, shift: Shift | N
     if not pool.is_kept(row_of(route.quality_loss_max)):
         return f"a loss of at most {route.quality_loss_max:.1%} cannot be certified on its {record.prompts:,} prompts"
     if shift is not None and shift.is_shifted:
-        return f"since {shift.since} its questions are unlike those that it was calibrated on"
+        return f"since {shift.since} its questions are unlike those that it was calibrated on ({shift.reason})"
     return None
 
 

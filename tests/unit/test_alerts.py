@@ -175,3 +175,23 @@ def test_a_secret_may_be_any_text():
 def test_a_broken_secret_is_refused(secret):
     with pytest.raises(ValueError, match="whsec_"):
         key_of(secret)
+
+
+def test_a_shifted_route_is_told_with_what_moved_and_who_answers():
+    alert = Alert(
+        id="shift:auto:v1:2026-11-01T00:00:00Z",
+        kind=AlertKind.ROUTE_SHIFT,
+        at_ms=NOVEMBER_MS + HOUR_MS,
+        start_ms=NOVEMBER_MS,
+        route="auto",
+        model="large",
+        reason="all of them look unfamiliar",
+    )
+    data = alert_data("org_1", alert, None, NAMES)
+    assert data["route"] == {
+        "name": "auto",
+        "since": "2026-11-01T00:00:00Z",
+        "reason": "all of them look unfamiliar",
+        "answers": "large",
+    }
+    assert data["message"].startswith("Since 2026-11-01T00:00:00Z the questions of route auto are unlike those")
