@@ -10,7 +10,7 @@ from gateway.answering import Answer
 from gateway.decide import nothing_left
 from gateway.domain import Call, Decision, Deployment, Purpose, Reason, Request
 from gateway.entries import Attempt
-from gateway.errors import BadRequest, BudgetExceeded, BudgetsUnavailable, GatewayError, UpstreamError
+from gateway.errors import BadRequest, BudgetExceeded, BudgetsUnavailable, GatewayError, UpstreamError, UpstreamRefused
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
 from gateway.settlement import Settlement
@@ -47,6 +47,7 @@ class Attempts:
         self._failure: UpstreamError | None = None
         self._refusal: BadRequest | None = None
         self._opened: list[Attempt] = []
+        self.is_refused = False  # the last that was asked takes no such request
         self.is_vain = False  # what one has refused, all would refuse
 
     async def first_of(self, candidates: Sequence[Deployment]) -> Answer:
@@ -85,6 +86,7 @@ class Attempts:
 
         ``dialect``: how it is asked, if not as the client does. ``is_held``: wait for all of the answer.
         """
+        self.is_refused = False
         for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
             attempt = self._admissions.attempt(deployment, len(self._opened) + 1)
             ready = await self._opened_for(attempt, dialect or self._dialect)
@@ -95,6 +97,7 @@ class Attempts:
                 await self._begin(attempt, call, answer, is_held=is_held)
             except UpstreamError as exc:
                 self._failure = exc
+                self.is_refused = isinstance(exc, UpstreamRefused) and not exc.can_fall_back
                 self.is_vain = not (exc.can_fall_back or is_held)  # of what is held, nothing was shown or may be ours
                 if not (exc.can_retry and tries_left):
                     return None

@@ -70,6 +70,8 @@ class Climb:
             answer = await self._attempts.ask(deployment, asked, is_held=True)
             if answer is not None and await self._is_accepted(answer, deployment, cascade):
                 return await self._accept(answer)
+            if self._attempts.is_refused:  # such as the question for probabilities, which some models do not take
+                self._observe(deployment, is_accepted=False)
         raise self._attempts.error()
 
     async def _is_accepted(self, answer: Answer, deployment: Deployment, cascade: Cascade) -> bool:
@@ -82,11 +84,13 @@ class Climb:
         why = refused_by(draft, form_of(self._request), cascade)
         if why is None and needs_calls(draft, cascade):
             why = await self._refused_by_calls(draft, deployment, cascade)
-        now_s = self._path.services.clock.monotonic_s()
-        route = self._decision.route or ""
-        self._path.acceptance.observed(route, deployment.name, now_s, is_accepted=why is None)
+        self._observe(deployment, is_accepted=why is None)
         self._why = why or self._why
         return why is None
+
+    def _observe(self, deployment: Deployment, *, is_accepted: bool) -> None:
+        now_s = self._path.services.clock.monotonic_s()
+        self._path.acceptance.observed(self._decision.route or "", deployment.name, now_s, is_accepted=is_accepted)
 
     async def _accept(self, answer: Answer) -> Answer:
         shown = answer.held

@@ -166,14 +166,17 @@ async def test_an_upstream_that_tells_no_probabilities_is_not_accepted():
     assert told(journal) == [rejected(Gate.LOGPROB_UNMEASURED), ESCALATED]
 
 
-async def test_an_upstream_that_refuses_to_tell_them_gives_way_to_the_next():
+async def test_an_upstream_that_refuses_to_tell_them_gives_way_to_the_next_and_is_soon_passed_over():
     refused = UpstreamRefused(
         "logprobs is not supported", http_status=400, status=400, type_="invalid_request_error", code=None,
         can_fall_back=False, blames_deployment=False,
     )  # fmt: skip
-    pipeline, journal, _, _ = cascading(SURE, refused, whole("strong"))
-    assert b"strong" in await walk(pipeline, *request())
-    assert [one[2] for one in told(journal)] == [Outcome.FAILED, Outcome.SUCCEEDED]
+    pipeline, journal, _, backend = cascading(SURE, *[refused, whole("strong")] * 20, whole("strong"))
+    for _ in range(20):
+        assert b"strong" in await walk(pipeline, *request())
+    assert [one[2] for one in told(journal)] == [Outcome.FAILED] * 20 + [Outcome.SUCCEEDED] * 20
+    await walk(pipeline, *request())
+    assert [call.deployment.name for call in backend.calls[-3:]] == ["small", "big", "big"]
 
 
 async def test_a_cheap_upstream_that_breaks_off_gives_way_to_the_next_since_nothing_was_shown():
