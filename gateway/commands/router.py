@@ -15,6 +15,7 @@ from gateway.commands.text_table import table
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
+    from gateway.router.cascade_eval import CascadeEvaluation
     from gateway.router.evaluation import Evaluation
     from gateway.router.training import Track
     from policies.routing.pool import Pool
@@ -116,7 +117,7 @@ def _train(options: argparse.Namespace, _settings: Settings) -> int:
 
 
 def _eval(options: argparse.Namespace, _settings: Settings) -> int:
-    from gateway.router import evaluation, training  # noqa: PLC0415
+    from gateway.router import cascade_eval, evaluation, training  # noqa: PLC0415
 
     with _failures():
         words = _words(options.artifact)
@@ -127,11 +128,12 @@ def _eval(options: argparse.Namespace, _settings: Settings) -> int:
         if options.unseen:
             found["unseen domains"] = evaluation.on_unseen_domains(learned, words, loss_max)
         without = evaluation.ablations(learned, judged, words) if options.ablations else {}
+        cascades = cascade_eval.judge_cascades(router, learned, judged, draws=_DRAWS)
     if options.json:
-        told = {name: one.as_json() for name, one in found.items()}
+        told = {name: one.as_json() for name, one in found.items()} | {"cascade": cascades.as_json()}
         print(json.dumps(told | ({"ablations": {name: dict(one) for name, one in without.items()}} if without else {})))
     else:
-        print("\n".join(_told(found, without, loss_max)))
+        print("\n".join([*_told(found, without, loss_max), *_told_of_cascades(cascades)]))
     return 0
 
 
@@ -240,21 +242,36 @@ def _told(
     lines = []
     for title, one in found.items():
         header = ("track", "prompts", *NAMES)
-        rows = [(track, f"{one.prompts[track]:,}", *_cells(figures)) for track, figures in one.tracks.items()]
-        rows.append(("all", f"{sum(one.prompts.values()):,}", *_cells(one.macro)))
+        rows = [(track, f"{one.prompts[track]:,}", *_cells(figures, NAMES)) for track, figures in one.tracks.items()]
+        rows.append(("all", f"{sum(one.prompts.values()):,}", *_cells(one.macro, NAMES)))
         if one.intervals:
             ends = [{name: both[end] for name, both in one.intervals.items()} for end in (0, 1)]
-            rows += [(f"  {side} 95 %", "", *_cells(end)) for side, end in zip(("from", "to"), ends, strict=True)]
+            rows += [
+                (f"  {side} 95 %", "", *_cells(end, NAMES)) for side, end in zip(("from", "to"), ends, strict=True)
+            ]
         lines += [f"{title}, in % of the strongest model (quality and saved: at a loss of {loss_max:.1%})"]
         lines += [*table(header, rows, left=1), ""]
     if without:
-        rows = [(name, *_cells(figures)) for name, figures in without.items()]
+        rows = [(name, *_cells(figures, NAMES)) for name, figures in without.items()]
         lines += ["without ...", *table(("", *NAMES), rows, left=1), ""]
-    return lines[:-1]
+    return lines
 
 
-def _cells(figures: Mapping[str, float]) -> list[str]:
-    from gateway.router.evaluation import NAMES  # noqa: PLC0415
+def _told_of_cascades(found: CascadeEvaluation) -> Sequence[str]:
+    """What asking a second model after the first one's answer would have saved."""
+    from gateway.router.cascade_eval import NAMES  # noqa: PLC0415
 
-    shown = [figures.get(name, math.nan) for name in NAMES]
+    if not found.tracks:
+        return ["cascade: no track to judge it on"]
+    rows = [(track, *_cells(figures, NAMES), " > ".join(found.pairs[track])) for track, figures in found.tracks.items()]
+    gain, low, high = found.gain
+    return [
+        "cascade: saved at 98 % quality, all calls charged (quality, saved and escalated: as chosen beforehand)",
+        *table(("track", *NAMES, "the pair"), [*rows, ("all", *_cells(found.macro, NAMES), "")], left=1),
+        f"the cascade saves {gain:+.1f} points against the router alone (95 %: {low:+.1f} to {high:+.1f})",
+    ]
+
+
+def _cells(figures: Mapping[str, float], names: Sequence[str]) -> list[str]:
+    shown = [figures.get(name, math.nan) for name in names]
     return [f"{round(one, 1) + 0.0:.1f}" if math.isfinite(one) else "" for one in shown]  # + 0.0: no -0.0

@@ -72,7 +72,7 @@ class Trial:
         strongest = self.pool.strongest
         mean_quality, mean_cost = each @ self.quality, each @ self.cost
         best, full = float(mean_quality[strongest]), float(mean_cost[strongest])
-        ours, oracle = (_curve(costs @ each, qualities @ each) for costs, qualities in (self._ours, self._oracle))
+        ours, oracle = (curve(costs @ each, qualities @ each) for costs, qualities in (self._ours, self._oracle))
         floor = hull(self.pool.usd, self.pool.quality)
         at = np.array(sorted((mean_cost[one], mean_quality[one]) for one in floor))
         found: dict[str, float] = {}
@@ -89,7 +89,7 @@ class Trial:
                 if high - low > _NO_ROOM:
                     shares.append((mid - low) / (high - low))
         for target in TARGETS:
-            reached = _cost_at(ours, target * best)
+            reached = cost_at(ours, target * best)
             found[f"save@{target:.0%}"[:-1]] = 100 * (1 - reached / full) if np.isfinite(reached) else 0.0
         found["headroom"] = 100 * float(np.mean(shares)) if shares else float("nan")
         found["worst"] = min(above, default=float("nan"))
@@ -143,7 +143,7 @@ def _mean(values: Sequence[float]) -> float:
     return float(np.mean(finite)) if finite else float("nan")
 
 
-def _curve(cost: Floats, quality: Floats) -> Floats:
+def curve(cost: Floats, quality: Floats) -> Floats:
     """Operating points (cost, quality) by rising cost."""
     return np.array(sorted(zip(cost.tolist(), quality.tolist(), strict=True)))
 
@@ -153,7 +153,7 @@ def _quality_at(points: Floats, cost: float) -> float:
     return float(np.interp(cost, points[:, 0], best)) if cost >= points[0, 0] else float("nan")
 
 
-def _cost_at(points: Floats, quality: float) -> float:
+def cost_at(points: Floats, quality: float) -> float:
     """The least cost at which the quality is reached; NaN if it never is."""
     best = np.maximum.accumulate(points[:, 1])
     reached = np.flatnonzero(best >= quality - _TIE)

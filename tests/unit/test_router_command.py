@@ -78,8 +78,11 @@ def test_eval_tells_the_figures_as_a_table_and_as_json(tmp_path, words, trained,
     table = capsys.readouterr().out
     assert "in distribution, in % of the strongest model" in table
     assert "headroom" in table
+    assert "cascade: saved at 98 % quality, all calls charged" in table
     assert main(["router", "eval", "--data", str(data), "--artifact", str(words), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)["in distribution"]
+    told = json.loads(capsys.readouterr().out)
+    assert told["cascade"]["macro"].keys() >= {"router", "cascade", "pair", "quality", "saved"}
+    found = told["in distribution"]
     assert found["macro"].keys() >= {"headroom", "q@20", "save@98", "save@100", "worst", "quality", "saved"}
     assert 0 < found["prompts"]["world"] < 500, "a part is kept to be judged on"
     low, high = found["intervals"]["save@98"]
