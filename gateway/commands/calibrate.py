@@ -62,7 +62,7 @@ def calibrate(options: argparse.Namespace, settings: Settings) -> int:
     try:
         lines = read_lines(options.prompts, has_judge=bool(options.judge), may_run_tests=options.run_tests)
         _check_count(len(lines.lines), options.prompts)
-        base = _base(settings.router, out)
+        base = base_router(settings.router, out)
         _check_writable(out)
         route = _route(client, options.route, options.judge)
         journal = Journal(folder)
@@ -97,7 +97,7 @@ def _check_count(count: int, where: Path, left_out: Mapping[str, int] | None = N
         raise BadData(f"{where}: {count} prompts, and fewer than {PROMPTS_MIN} teach nothing{why}")
 
 
-def _base(in_force: Path | None, out: Path) -> artifact.Artifact:
+def base_router(in_force: Path | None, out: Path) -> artifact.Artifact:
     """The router that the track is added to: the one in force, else the one that an earlier calibration began.
 
     Raises BadArtifact for one that cannot be read.

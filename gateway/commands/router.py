@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gateway.commands import CommandFailed
-from gateway.commands.arguments import CLIENT_FLAGS, add_command
+from gateway.commands.arguments import CLIENT_FLAGS, STORE_FLAGS, add_command
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -32,7 +32,12 @@ def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     routers = commands.add_parser("router", help="what chooses the cheapest adequate model").add_subparsers(
         required=True, metavar="COMMAND"
     )
-    train = add_command(routers, "train", "train a router on prompts with known outcomes", _train, ())
+    train = add_command(
+        routers, "train", "train a router on prompts with known outcomes", _train, (*STORE_FLAGS, "router")
+    )
+    train.add_argument(
+        "--from-decisions", action="store_true", help="on recorded decisions that were judged (feedback)"
+    )
     train.add_argument("--out", type=Path, required=True, metavar="ARTIFACT", help="the file to write")
     train.add_argument("--words", type=Path, metavar="ARTIFACT", help="whose word table to read with (the default's)")
     train.add_argument("--sources", default="", metavar="TEXT", help="where the data come from, kept in the artifact")
@@ -59,7 +64,8 @@ def add_routers(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
             help="of the strongest model's quality that may be lost (0.02)",
         )
     decide.add_argument("--certified", action="store_true", help="only what is certified with 95 %% confidence")
-    for parser in (train, judge, predict, decide, told):
+    train.add_argument("--data", type=Path, metavar="FOLDER", help="prompts.parquet, models.csv, outcomes.parquet")
+    for parser in (judge, predict, decide, told):
         parser.add_argument(
             "--data", type=Path, required=True, metavar="FOLDER", help="prompts.parquet, models.csv, outcomes.parquet"
         )
@@ -102,7 +108,15 @@ def _share(text: str) -> float:
     return share
 
 
-def _train(options: argparse.Namespace, _settings: Settings) -> int:
+def _train(options: argparse.Namespace, settings: Settings) -> int:
+    if options.from_decisions == bool(options.data):
+        raise CommandFailed("say what to learn from: --data FOLDER or --from-decisions, one of them")
+    if options.from_decisions:
+        from gateway.commands.train_recorded import train_recorded  # noqa: PLC0415
+
+        with _failures():
+            print("\n".join(train_recorded(settings, options.out)))
+        return 0
     from gateway.router import artifact, training  # noqa: PLC0415 - numpy, only once the command is given
 
     with _failures():

@@ -48,6 +48,19 @@ class Lessons(NamedTuple):
         return Lessons(self.features[mask], self.score[mask], self.cost[mask], self.kinds[mask], groups)
 
 
+class Partial(NamedTuple):
+    """Prompts of each of which one model's outcome is known, of ``chosen``; features (n, d), score and cost (n,)."""
+
+    features: Floats
+    chosen: NDArray[np.int64]
+    score: Floats
+    cost: Floats
+    models: int
+
+    def where(self, mask: NDArray[np.bool_]) -> Partial:
+        return Partial(self.features[mask], self.chosen[mask], self.score[mask], self.cost[mask], self.models)
+
+
 def folds_of(groups: Sequence[str]) -> NDArray[np.int64]:
     """The fold of each prompt: near-duplicates share one."""
     return np.array([zlib.crc32(group.encode()) % FOLDS for group in groups], dtype=np.int64)
@@ -90,6 +103,54 @@ def fit(lessons: Lessons) -> PoolPredictor:
         "near_weights": near_weights,
         "near_means": near_means,
         "gate": gate,
+    }
+    return PoolPredictor(**{name: rounded(array) for name, array in arrays.items()})
+
+
+def fit_partial(partial: Partial) -> PoolPredictor:
+    """The predictor of a pool of whose models none has answered what another one has: each has ridges of its own.
+
+    Means are those that the ridges expect over all prompts, whoever answered them. There is one kind of prompt.
+    """
+    mean, spread, scale = _standards(partial.features)
+    known = standardised(partial.features, mean, spread, scale)
+    feature_centre = known.mean(axis=0)
+    known = known - feature_centre
+    length = known.shape[1]
+    weights = np.zeros((2, length + 1, partial.models))  # of quality and of the logarithm of cost
+    quality_mean, cost_mean, cost_at_centre = np.zeros((3, partial.models))
+    for model in range(partial.models):
+        own = partial.chosen == model
+        seen, score, cost = known[own], partial.score[own], partial.cost[own]
+        centre = seen.mean(axis=0)
+        targets = (score, np.log(cost + _COST_FLOOR * cost.mean() + 1e-15))
+        for at, target in enumerate(targets):
+            weights[at, :length, model] = ridge(seen - centre, target[:, None])[:, 0]
+        quality_mean[model] = score.mean() - centre @ weights[0, :length, model]
+        raised = np.exp(known @ weights[1, :length, model])
+        cost_at_centre[model] = cost.mean() / raised[own].mean()
+        cost_mean[model] = cost_at_centre[model] * raised.mean()
+    nothing = np.zeros(len(known), np.int64)
+    near_weights, near_means = _fit_nearness(known, nothing, 1)
+    measures = strangeness(known + feature_centre, scale, known @ near_weights, near_means, np.zeros((len(known), 1)))
+    arrays = {
+        "feature_mean": mean,
+        "feature_spread": spread,
+        "feature_scale": scale,
+        "feature_centre": feature_centre,
+        "kind_weights": np.zeros((length, 1)),
+        "kind_bias": np.zeros(1),
+        "kind_mean": np.ones(1),
+        "kind_scale": np.ones(1),
+        "centre": np.zeros(length + 1),
+        "quality_mean": quality_mean,
+        "quality_weights": weights[0],
+        "cost_mean": cost_mean,
+        "cost_weights": weights[1],
+        "cost_at_centre": cost_at_centre,
+        "near_weights": near_weights,
+        "near_means": near_means,
+        "gate": _fit_gate(measures),
     }
     return PoolPredictor(**{name: rounded(array) for name, array in arrays.items()})
 

@@ -25,6 +25,7 @@ from policies.routing.router import KnownPool, Router
 from policies.routing.words import WordTable
 
 PROMPTS_MIN = 50  # fewer teach nothing
+_FOREBEARS_MAX = 100
 _CALIBRATION = (
     *("points", "caps", "loss", "saving", "slice_loss", "slice_loss_upper", "slice_saving"),
     *("familiarity", "quality"),
@@ -47,6 +48,9 @@ class _About(msgspec.Struct):
     prompts: dict[str, int]
     sources: str = ""
     calibrations: dict[str, _Calibrated] = {}  # by track
+    made_from: list[str] | msgspec.UnsetType = (
+        msgspec.UNSET
+    )  # versions of the routers before it, which see the same in a prompt
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,12 +143,20 @@ def _general_bands(tracks: Sequence[Track], lessons: Sequence[Lessons]) -> Gener
     return GeneralBands(rounded(bands.stated), rounded(bands.guessed))
 
 
-def with_track(base: Artifact, track: str, pool: KnownPool, prompts: int) -> Artifact:
-    """The router of an artifact with one track added or replaced, all else as it was. Raises BadArtifact."""
+def with_tracks(base: Artifact, pools: Mapping[str, KnownPool], prompts: Mapping[str, int]) -> Artifact:
+    """The router of an artifact with tracks added or replaced, all else as it was. Raises BadArtifact."""
     router = from_artifact(base)
     about = msgspec.json.decode(base.about, type=_About)
-    counts = {**about.prompts, track: prompts}
-    return to_artifact(replace(router, known={**router.known, track: pool}), counts, about.sources)
+    made = to_artifact(replace(router, known={**router.known, **pools}), {**about.prompts, **prompts}, about.sources)
+    told = msgspec.json.decode(made.about, type=_About)
+    told.made_from = [*(about.made_from or ()), base.version][-_FOREBEARS_MAX:]
+    return replace(made, about=msgspec.json.encode(told, order="sorted"))
+
+
+def alike(artifact: Artifact) -> frozenset[str]:
+    """The versions of routers that see in a prompt just what this one sees: itself, and those that it was made from."""
+    about = msgspec.json.decode(artifact.about, type=_About)
+    return frozenset({artifact.version, *(about.made_from or ())})
 
 
 def to_artifact(router: Router, counts: Mapping[str, int], sources: str = "") -> Artifact:

@@ -106,6 +106,8 @@ def _calibrated(
 ) -> Forecast:
     costs = _costs(candidates, told.predicted.cost[row], asked)
     foreseen = _foreseen(router, candidates, told, row, features, asked, costs)
+    if not known.is_tried:  # nothing could be certified of it: as good as what a catalog says, and better informed
+        return foreseen
     strongest, target = known.models[known.strongest], row_of(asked.quality_loss_max)
     if asked.is_shifted or not known.is_kept(target):
         return replace(foreseen, strongest=strongest, quality_loss_max=0.0)

@@ -81,7 +81,9 @@ def unlike(route: Route, known: Mapping[str, KnownPool] | None, router_version: 
     if set(route.deployments) != set(pool.models):
         return f"it was calibrated for {', '.join(pool.models)} and has {', '.join(sorted(route.deployments))}"
     if pool.calibration is None:
-        return f"the router {router_version} has no record of its calibration, train it anew"
+        why = "has no record of its calibration, train it anew"
+        learned = "learned of it from recorded decisions, which certify nothing"
+        return f"the router {router_version} {why if pool.is_tried else learned}"
     return None
 
 

@@ -34,6 +34,11 @@ class KnownPool:
     bands: Bands | None = None  # None: made before there were any
     calibration: Calibration | None = None
 
+    @property
+    def is_tried(self) -> bool:
+        """Whether all its models were tried on the same prompts; else it was learned from recorded decisions."""
+        return self.calibration is not None or bool((self.operating.certified != STRONGEST).any())
+
     def is_kept(self, target: int) -> bool:
         """Whether the loss of that row of TARGETS is kept by any other choice than the strongest model."""
         if self.calibration is not None:

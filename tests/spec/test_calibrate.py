@@ -228,3 +228,13 @@ def test_a_judge_scores_what_nothing_else_can_and_is_certified_only_as_far_as_it
     both = [*open_lines, *lines(60, seed=4)]
     assert calibrate(serving, tmp_path, both, key, "--yes", "--judge", "judge") == 0
     assert "It was wrong on 0.0% (off by 0.00 on average) of 120 answers" in capsys.readouterr().out
+
+
+def test_decisions_that_nobody_judged_teach_nothing(
+    gateway: Gateway, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "router.obol"
+    asked = ["router", "train", "--from-decisions", "--out", str(out), "--data-dir", str(gateway.data_dir)]
+    assert main(asked) == 1
+    assert "So there is nothing to learn from." in capsys.readouterr().err
+    assert not out.exists()

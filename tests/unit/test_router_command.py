@@ -130,3 +130,11 @@ def test_the_router_that_ships_is_small_and_knows_its_pools():
         predicted = known.predictor.predict(features)
         assert np.isfinite(predicted.quality).all()
         assert (predicted.cost > 0).all()
+
+
+@pytest.mark.parametrize("learned_from", [(), ("--from-decisions", "--data", "folder")])
+def test_who_trains_says_what_from(tmp_path, learned_from, capsys):
+    out = tmp_path / "router.obol"
+    assert main(["router", "train", "--out", str(out), *learned_from]) == 1
+    assert "--data FOLDER or --from-decisions" in capsys.readouterr().err
+    assert not out.exists()

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from gateway.router.artifact import Artifact
 from gateway.router.data import read_outcomes, read_pools, read_prompts
 from gateway.router.fitting import out_of_fold
-from gateway.router.training import Track, known_pool, tracks_of, with_track, words_in
+from gateway.router.training import Track, known_pool, tracks_of, with_tracks, words_in
 from policies.routing.operating import choices, row_of
 from policies.routing.predictor import Predicted
 from policies.routing.router import KnownPool
@@ -54,7 +54,7 @@ def fit_route(
     predicted = out_of_fold(track.lessons())
     count = len(track.prompts)
     levels = tuple(_level(pool, track, predicted, target) for target in targets)
-    return Fitted(with_track(base, route, pool, count), count, pool.models[pool.strongest], levels)
+    return Fitted(with_tracks(base, {route: pool}, {route: count}), count, pool.models[pool.strongest], levels)
 
 
 def _level(pool: KnownPool, track: Track, predicted: Predicted, target: float) -> Level:
