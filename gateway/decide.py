@@ -118,8 +118,9 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
     measured = {d.name: p95_s for d in candidates if (p95_s := moment.first_token_p95_s(d.name)) is not None}
     slow = too_slow(candidates, route, measured)
     view = _judged(View(route, moment.draw, measured, foreseen), candidates, catalog, request, moment)
-    tried = tuple(_in_order(candidates, request, view, slow)) if candidates else ()
-    propensity = _propensity(tried, request, view, slow)
+    tried = tuple(in_order(candidates, request, view, slow)) if candidates else ()
+    is_drawn = bool(tried) and route.policy in PROPENSITIES
+    propensity = propensity_of(candidates, request, view, slow, tried[0]) if is_drawn else 1.0
     steps = _steps(tried, request, view, slow)
     kept = _kept(tried, steps, request, view, moment.turn)
     if kept.kept is not None:
@@ -201,7 +202,7 @@ def _kept(tried: Sequence[Deployment], steps: int, request: Request, view: View,
     return NO_CONVERSATION if kept.kept is not None and is_judged else kept
 
 
-def _in_order(
+def in_order(
     candidates: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason]
 ) -> Sequence[Deployment]:
     """By the route's policy those that are fast enough, and where none of them answers the others, the slowest last."""
@@ -210,15 +211,18 @@ def _in_order(
         return policy(candidates, request, view)
     fast = [one for one in candidates if one.name not in slow]
     rest = sorted((one for one in candidates if one.name in slow), key=lambda one: view.first_token_p95_s[one.name])
-    return [*policy(fast, request, view), *rest]
+    return [*(policy(fast, request, view) if fast else ()), *rest]
 
 
-def _propensity(tried: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason]) -> float:
-    propensity = PROPENSITIES.get(view.route.policy)
-    if propensity is None or not tried:
-        return 1.0
-    drawn_from = [one for one in tried if one.name not in slow]
-    return propensity(drawn_from, request, view, tried[0]) if drawn_from else 1.0
+def propensity_of(
+    candidates: Sequence[Deployment], request: Request, view: View, slow: Mapping[str, Reason], first: Deployment
+) -> float:
+    """With which probability the route's policy puts ``first`` first, over all lots that it may draw."""
+    law = PROPENSITIES.get(view.route.policy)
+    drawn_from = [one for one in candidates if one.name not in slow]
+    if law is None or not drawn_from:
+        return float(in_order(candidates, request, view, slow)[0].name == first.name)
+    return 0.0 if first.name in slow else law(drawn_from, request, view, first)
 
 
 def _offered(catalog: Catalog, model: str, route: Route | None) -> Sequence[Deployment]:

@@ -9,7 +9,7 @@ import pytest
 from pipeline_parts import BIG, CALLER, SMALL, STREAM, WHOLE, Backend, Catalog, deployment, path, read, request
 
 from gateway.decide import Moment, decide
-from gateway.domain import Bar, Capability, Endpoint, Placement, Reason, Usage
+from gateway.domain import Bar, Capability, Endpoint, Forecast, Placement, Prediction, Reason, Usage
 from gateway.errors import BadRequest, NoDeployment, RateLimited
 from policies.first_token import MIN_OBSERVATIONS
 
@@ -246,3 +246,10 @@ async def test_a_route_all_of_whose_deployments_are_at_their_limits_is_a_429_wha
         pipeline.first_tokens.observed("small", 5.0, 1.0)
     with pytest.raises(RateLimited):
         await pipeline.answer(*request())
+
+
+def test_where_all_are_slow_no_policy_is_asked_and_the_fastest_comes_first():
+    told = Forecast("r", {"small": Prediction(quality=0.5), "big": Prediction(quality=0.9)}, 0.02)
+    moment = Moment(first_token_p95_s={"small": 3.0, "big": 2.0}.get, forecast=lambda *_: told)
+    slow = {"policy": "cheapest_adequate", "first_token_p95_s_max": 1.0}
+    assert names(decided(SMALL, BIG, moment=moment, **slow)) == ["big", "small"]
