@@ -148,7 +148,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         cost_weight=foreseen.cost_weight if foreseen else None,
         strongest=foreseen.strongest if foreseen else None,
         quality_loss_target=foreseen.quality_loss_target if foreseen else None,
-        is_loss_asked=foreseen is not None and foreseen.quality_loss_target != route.quality_loss_max,
+        is_loss_asked=foreseen is not None and _is_other_than(target, route),
         router_us=foreseen.router_us if foreseen else None,
         draw=moment.draw,
         first_token_p95_s=measured,
@@ -200,6 +200,11 @@ def _kept(tried: Sequence[Deployment], steps: int, request: Request, view: View,
     kept = stay(tried, view.forecast, turn.rules, turn.before, request.text_tokens)
     is_judged = view.route.cascade is not None and kept.kept != tried[max(steps, 1) - 1].name
     return NO_CONVERSATION if kept.kept is not None and is_judged else kept
+
+
+def _is_other_than(target: Target, route: Route) -> bool:
+    """Whether somebody else than the route said what quality is wanted."""
+    return (target.quality_loss_max, target.is_best_wanted) != (route.quality_loss_max, route.is_best_wanted)
 
 
 def in_order(

@@ -65,6 +65,8 @@ def record_of(
         is_kept=decision.stay.kept is not None,
         switching_nusd=decision.stay.switching_nusd,
         cost_max_nusd=decision.cost_max_nusd,
+        text_tokens=request.text_tokens,
+        before=None if turn is None else turn.before,
         candidates=tuple(
             [_considered(one, places.get(one.name), decision, request, input_tokens) for one in decision.offered]
         ),

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import msgspec
 
+from gateway.domain.conversations import Conversation
+
 
 class Rates(msgspec.Struct, frozen=True, gc=False):
     """What reprices a call: nano-USD per million tokens, of the service tier and context that the request asks for."""
@@ -90,12 +92,14 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     gives the first place to the one that has it. ``input_tokens`` are estimated; ``output_tokens_max`` is the client's.
 
     What else the policy went by, so that it can be run again: ``draw`` in [0, 1); ``is_stream``; and of a router's
-    forecast ``quality_loss_target``, which the client or its team asked for where ``is_loss_asked``, else the route,
+    forecast ``quality_loss_target``, which the client or its team asked for where ``is_loss_asked`` (or a cap instead
+    of it), else the route,
     ``cost_weight``, ``strongest`` and ``is_certified``. ``router_us``: the processor's time that the forecast took.
 
     Of the conversation that it goes on with: ``answered_before`` and, where that deployment ``is_kept`` though the
     policy would have put another first; ``switching_nusd``: what is expected to be paid only because of the change.
     ``question_tokens``: of the input, what the user said last; estimated, where a router was asked.
+    ``before``: what was remembered of it then. ``text_tokens``: of the input, without images and the like.
     ``cost_max_nusd``: what the call might be expected to cost at most, null without a cap.
     """
 
@@ -130,3 +134,5 @@ class DecisionRecord(msgspec.Struct, frozen=True, kw_only=True):
     is_kept: bool = False
     switching_nusd: int = 0
     cost_max_nusd: int | None = None
+    text_tokens: int | None = None
+    before: Conversation | None = None

@@ -30,7 +30,7 @@ _INSERT = text("""
         quality_loss_max, input_tokens, output_tokens_max, chosen, propensity, baseline, candidates,
         decode(features, 'base64'), conversation, draw, is_stream, quality_loss_target, is_loss_asked, cost_weight,
         strongest, is_certified, router_us, question_tokens, answered_before, is_kept, switching_nusd,
-        cost_max_nusd
+        cost_max_nusd, text_tokens, before
     FROM json_to_recordset(CAST(:records AS json)) AS record (
         request_id text, created_at timestamptz, organization_id text, team_id text, key_id text, endpoint text,
         route text, policy text, router_version text, quality_loss_max double precision, input_tokens bigint,
@@ -38,15 +38,15 @@ _INSERT = text("""
         features text, conversation text, draw double precision, is_stream boolean,
         quality_loss_target double precision, is_loss_asked boolean, cost_weight double precision, strongest text,
         is_certified boolean, router_us bigint, question_tokens bigint, answered_before text, is_kept boolean,
-        switching_nusd bigint, cost_max_nusd bigint
+        switching_nusd bigint, cost_max_nusd bigint, text_tokens bigint, before jsonb
     )
     ON CONFLICT DO NOTHING
 """)
-_WRITTEN_OTHERWISE = {
+WRITTEN_OTHERWISE = {
     "created_at": """to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at""",
     "features": "translate(encode(features, 'base64'), E'\\n', '') AS features",  # Postgres breaks its lines
 }
-_COLUMNS = ", ".join(_WRITTEN_OTHERWISE.get(name, name) for name in DecisionRecord.__struct_fields__).replace(
+RECORD_COLUMNS = ", ".join(WRITTEN_OTHERWISE.get(name, name) for name in DecisionRecord.__struct_fields__).replace(
     ":", r"\:"
 )
 # Oldest first, so that what is left after a break lies together.
@@ -105,7 +105,7 @@ class DecisionStore:
         query = text(f"""
             WITH chosen AS (
                 SELECT * FROM route_decisions {where} ORDER BY created_at DESC, request_id DESC LIMIT :count
-            ) SELECT row_to_json(record)::text FROM (SELECT {_COLUMNS} FROM chosen) AS record
+            ) SELECT row_to_json(record)::text FROM (SELECT {RECORD_COLUMNS} FROM chosen) AS record
             ORDER BY created_at DESC, request_id DESC
         """)  # noqa: S608 - built of names of our own; values are parameters
         with translated():

@@ -305,6 +305,8 @@ route_decisions = Table(
     Column("is_kept", Boolean, nullable=False, server_default=text("false")),
     Column("switching_nusd", BigInteger, nullable=False, server_default=text("0")),
     Column("cost_max_nusd", BigInteger),
+    Column("text_tokens", BigInteger),
+    Column("before", JSONB),
     Index("route_decisions_organization", "organization_id", "created_at"),
     Index("route_decisions_team", "team_id", "created_at"),
     Index("route_decisions_key", "key_id", "created_at"),

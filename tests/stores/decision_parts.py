@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from gateway.domain import Considered, DecisionRecord, Rates
+from gateway.domain import CachedPrefix, Considered, Conversation, DecisionRecord, Rates
 from gateway.ids import new_request_id
 
 CANDIDATES = (
@@ -41,6 +41,8 @@ def made(created_at="2026-11-03T12:00:00.000000Z", **fields):
         "candidates": CANDIDATES,
         "features": bytes(range(256)),
         "conversation": "a hash",
+        "text_tokens": 2**39,
+        "before": Conversation("mini", {"mini": CachedPrefix(2048, 1.75e9)}, 70, 7),
         "draw": 0.25,
         "is_stream": True,
         "quality_loss_target": 0.05,

@@ -12,7 +12,7 @@ from gateway.api.admin.access import visible
 from gateway.api.admin.entry_query import FROM, TO, moment
 from gateway.api.admin.fields import FilterText, PageQuery, PathId
 from gateway.api.admin.guard import Sender
-from gateway.domain import Considered, DecisionRecord, Rates, Role
+from gateway.domain import CachedPrefix, Considered, Conversation, DecisionRecord, Rates, Role
 from gateway.errors import NotFound
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.entry_filter import EntryFilter
@@ -36,11 +36,14 @@ class DecisionQuery(PageQuery):
 
 def _record_schema() -> dict[str, Any]:
     """A record as OpenAPI says it: they are no Pydantic models, because the path makes them."""
-    _, parts = msgspec.json.schema_components([DecisionRecord, Considered, Rates])
+    _, parts = msgspec.json.schema_components([DecisionRecord, Considered, Rates, Conversation, CachedPrefix])
     record: dict[str, Any] = parts["DecisionRecord"]
     considered = parts["Considered"]
     considered["properties"]["rates"] = {"anyOf": [{"type": "null"}, parts["Rates"]], "default": None}
     record["properties"]["candidates"]["items"] = considered
+    before = parts["Conversation"]
+    before["properties"]["cached"]["additionalProperties"] = parts["CachedPrefix"]
+    record["properties"]["before"] = {"anyOf": [{"type": "null"}, before], "default": None}
     return record
 
 
