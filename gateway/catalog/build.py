@@ -220,7 +220,7 @@ class _Builder:
         )
 
     def _routes(self) -> Mapping[str, Route]:
-        return {name: _route(name, part) for name, part in self.part.routes.items()}
+        return {name: route_of(name, part) for name, part in self.part.routes.items()}
 
     def _with_checked_references(self, snapshot: CatalogSnapshot) -> CatalogSnapshot:
         """The snapshot with its defaults, every name in routes and defaults having been looked up."""
@@ -325,7 +325,8 @@ def _cascade(part: CascadePart) -> Cascade:
     )
 
 
-def _route(name: str, part: RoutePart) -> Route:
+def route_of(name: str, part: RoutePart) -> Route:
+    """The route that a part of a catalog makes; whether its deployments are there is not looked at."""
     return Route(
         name=name,
         deployments=part.deployments,

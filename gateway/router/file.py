@@ -49,6 +49,12 @@ class RouterFile:
         if self._is_wanted():
             await asyncio.to_thread(self._refresh)
 
+    async def needed(self) -> Router | None:
+        """The router in force, read now if no route has asked for one; ``None`` if it cannot be."""
+        if self._router is None:
+            await asyncio.to_thread(self._refresh)
+        return self._router
+
     def _refresh(self) -> None:
         from gateway.router.artifact import DEFAULT, BadArtifact, read  # noqa: PLC0415 - numpy
         from gateway.router.training import from_artifact  # noqa: PLC0415
