@@ -39,6 +39,7 @@ from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
+from gateway.api.admin.replay import add_replay
 from gateway.api.admin.routes import add_routes
 from gateway.api.admin.teams import add_teams
 from gateway.api.explain import explain_router
@@ -54,6 +55,7 @@ from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
 from gateway.decide import FORESEEING
+from gateway.domain import NANO
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import POLL_INTERVAL_S, AlertSender
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
@@ -69,6 +71,7 @@ from gateway.jobs.unpriced import UnpricedModels
 from gateway.jobs.webhook import Webhook
 from gateway.pipeline import Pipeline
 from gateway.ports import Clock, Services
+from gateway.replay.run import Replays
 from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores import database, partitions
@@ -93,6 +96,7 @@ from gateway.stores.limits import LimitStore
 from gateway.stores.local_journal import LocalJournal
 from gateway.stores.open_holds import OpenHolds
 from gateway.stores.own_account import OwnAccounts
+from gateway.stores.recorded import RecordedStore
 from gateway.stores.redis_clock import RedisClock
 from gateway.stores.redis_link import Link
 from gateway.stores.redis_open import open_link
@@ -277,8 +281,7 @@ async def _build(
     framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
     admin = _admin(settings, stores, flush)
     add_decisions(admin, stores.decisions, stores.prompts, partial(writer.flush, FLUSH_S))
-    add_guarantee(admin, services.catalog, router.guarantee)
-    add_routes(admin, services.catalog)
+    _add_routing(admin, settings, catalog, stores, router, lambda: asyncio.gather(flush(), writer.flush(FLUSH_S)))
     framework.include_router(admin)
     framework.include_router(system_router(_readiness(catalog, stores)))
 
@@ -322,6 +325,21 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     budget_reports = BudgetReports(BudgetStore(stores.engine), snapshots, OpenHolds(stores.link))
     add_budget_report(router, budget_reports, flush, now_s)
     return router
+
+
+def _add_routing(
+    admin: APIRouter,
+    settings: Settings,
+    catalog: CatalogFile,
+    stores: _Stores,
+    router: RouterFile,
+    flush: Callable[[], Awaitable[object]],
+) -> None:
+    """``flush`` brings what this process has recorded and charged to Postgres."""
+    add_guarantee(admin, lambda: catalog.current, router.guarantee)
+    add_routes(admin, lambda: catalog.current)
+    replays = Replays(RecordedStore(stores.engine), round(settings.cpu_usd_per_hour * NANO), time.monotonic)
+    add_replay(admin, replays, router.needed, lambda: catalog.current, flush, stores.journal.clock.unix_s)
 
 
 def _jobs(settings: Settings, catalog: CatalogFile, metrics: Metrics, stores: _Stores, pipeline: Pipeline) -> list[Job]:

@@ -23,6 +23,7 @@ ORPHANED_CHARGES = ("seen", "hold")
 YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
 DECISIONS_DAYS_MAX = 3650
+PRICE_USD_MAX = 1000
 
 
 class WrongSetting(Exception):
@@ -53,6 +54,7 @@ class Settings:
     alert_spend_multiple: float = 3.0  # of the same hours a week before; more is told
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     decisions_days: int = 90  # how long decisions of routes are kept; 0: none are
+    cpu_usd_per_hour: float = 0.04  # what one processor costs: routers take its time
     router: Path | None = None  # the trained router of cheapest_adequate; None: the one that ships
 
     @classmethod
@@ -90,6 +92,7 @@ class Settings:
             alert_spend_multiple=_multiple("alert_spend_multiple", texts, 3.0),
             trusted_proxies=_networks("trusted_proxies", texts),
             decisions_days=_integer("decisions_days", texts, 90, least=0, most=DECISIONS_DAYS_MAX),
+            cpu_usd_per_hour=_price("cpu_usd_per_hour", texts, 0.04),
             router=Path(texts["router"]).expanduser() if "router" in texts else None,
         )
 
@@ -156,6 +159,16 @@ def _multiple(name: str, texts: Mapping[str, str], default: float) -> float:
         value = math.nan
     if not 1 <= value < math.inf:  # false for what is no number too
         raise WrongSetting(f"{variable(name)} must be a number from 1 on, not {texts[name]!r}")
+    return value
+
+
+def _price(name: str, texts: Mapping[str, str], default: float) -> float:
+    try:
+        value = float(texts.get(name, default))
+    except ValueError:
+        value = math.nan
+    if not 0 <= value <= PRICE_USD_MAX:  # false for what is no number too
+        raise WrongSetting(f"{variable(name)} must be dollars from 0 to {PRICE_USD_MAX}, not {texts[name]!r}")
     return value
 
 

@@ -36,6 +36,7 @@ FLAGS = {
         "what alerts are signed with; a flag shows in the process list, so set the variable",
     ),
     "alert_spend_multiple": ("N", "of the same hours a week before; a team that spends more is told of (3)"),
+    "cpu_usd_per_hour": ("USD", "what one processor costs, for what routers take of it (0.04)"),
     "router": ("FILE", "a trained router for routes with policy cheapest_adequate (the one that ships)"),
     "trusted_proxies": ("NETWORKS", "proxies whose X-Forwarded-For is believed, separated by commas (none)"),
 }

@@ -91,10 +91,11 @@ class GatewayClient:
         body: Mapping[str, object] | None = None,
         *,
         query: Mapping[str, object] | None = None,
+        timeout_s: float = 30.0,
     ) -> Any:
         """What the admin API answers. Raises CommandFailed."""
         place = f"{path}?{urlencode(query)}" if query else path
-        return self._call(method, place, self._admin_key(), timeout_s=30.0, body=body).content
+        return self._call(method, place, self._admin_key(), timeout_s=timeout_s, body=body).content
 
     def _admin_key(self) -> str:
         path = secret_files.admin_key_file(self._settings.data_dir)

@@ -120,3 +120,15 @@ def test_decisions_are_kept_for_ninety_days_unless_told_otherwise_and_not_at_all
     assert Settings.from_environment({}).decisions_days == 90
     none = Settings.from_environment({"OBOL_DECISIONS_DAYS": "0"})
     assert Settings.from_environment(none.to_environment()).decisions_days == 0
+
+
+@pytest.mark.parametrize("usd", ["-0.01", "nan", "a lot", "1001"])
+def test_a_processor_costs_dollars_and_not_too_many(usd):
+    with pytest.raises(WrongSetting, match="OBOL_CPU_USD_PER_HOUR must be dollars"):
+        Settings.from_environment({"OBOL_CPU_USD_PER_HOUR": usd})
+
+
+def test_a_processor_may_cost_nothing():
+    assert Settings.from_environment({}).cpu_usd_per_hour == 0.04
+    free = Settings.from_environment({"OBOL_CPU_USD_PER_HOUR": "0"})
+    assert Settings.from_environment(free.to_environment()).cpu_usd_per_hour == 0
