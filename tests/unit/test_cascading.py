@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pipeline_parts import (
     ANSWER,
     BIG,
@@ -34,7 +37,14 @@ from gateway.domain import (
     Scope,
     Turn,
 )
-from gateway.errors import BudgetExceeded, RateLimited, UpstreamInterrupted, UpstreamRefused, UpstreamUnreachable
+from gateway.errors import (
+    BudgetExceeded,
+    RateLimited,
+    UpstreamBroken,
+    UpstreamInterrupted,
+    UpstreamRefused,
+    UpstreamUnreachable,
+)
 from policies.breaker import ErrorFacts
 from policies.gates import Gate
 
@@ -61,6 +71,18 @@ def stream(text="hello", logprobs=()):
     if logprobs:
         chunks[0]["choices"][0]["logprobs"] = {"content": [{"token": "t", "logprob": one} for one in logprobs]}
     return [*map(event, chunks), b"data: [DONE]\n\n"]
+
+
+#: By name, so that examples can be read.
+REPLIES = {
+    "certain": whole("7", CERTAIN),
+    "doubtful": whole("8", DOUBTFUL),
+    "empty": whole("", CERTAIN),
+    "good": whole('{"score": 0.9}', CERTAIN),
+    "bad": whole('{"score": 0.1}', CERTAIN),
+    "broken": [b"<html>"],
+    "down": UpstreamUnreachable("no connection"),
+}
 
 
 class WithJudge(Catalog):
@@ -333,6 +355,33 @@ async def test_deployments_whose_answers_are_not_accepted_are_soon_passed_over()
     answer = await pipeline.answer(*request())
     assert [call.deployment.name for call in backend.calls[before:]] == ["big"]
     assert answer.steps == 0
+
+
+@given(
+    replies=st.lists(st.sampled_from(sorted(REPLIES)), min_size=1, max_size=12),
+    gates=st.sampled_from([SURE, VERIFIED, AGREEMENT, replace(SURE, verifier="judge", score_min=0.7, samples=2)]),
+)
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_whatever_upstreams_say_each_call_has_one_entry_and_an_answer_one_baseline_and_one_cost(replies, gates):
+    async def run():
+        pipeline, journal, tasks, backend = cascading(gates, *(REPLIES[one] for one in replies), rules=Rules(LIMITS))
+        try:
+            answer = await pipeline.answer(*request())
+        except (UpstreamUnreachable, UpstreamBroken):
+            answer = None
+        await tasks.drain()
+        assert journal.open_entries == {}
+        assert len(journal.settled) == len(backend.calls)
+        assert [entry.attempt for entry in entries(journal)] == list(range(1, len(backend.calls) + 1))
+        shown = [one for one in entries(journal) if one.purpose == Purpose.ANSWER and one.status == Outcome.SUCCEEDED]
+        assert [one.baseline_nusd > 0 for one in entries(journal)].count(True) == len(shown)
+        if answer is None:
+            assert (shown, bool(journal.left)) == ([], True)
+            return
+        assert (journal.lasts, answer.deployment) == ([shown[0].id], shown[0].deployment)
+        assert answer.cost_nusd == sum(entry.cost_nusd for entry in entries(journal))
+
+    asyncio.run(run())
 
 
 SCRIPTS = {
