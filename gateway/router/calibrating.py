@@ -163,14 +163,22 @@ def _is_seen(mask: Mask, seen: Mask) -> bool:
 
 
 def _kept(evidence: _Evidence, target: float, certified: int) -> tuple[int, NDArray[np.int64]]:
-    """The boldest point, no bolder than the certified one, at which caps bring every slice within its limit."""
+    """The cheapest point, no bolder than the certified one, at which caps bring every slice within its limit.
+
+    A bold point may need caps that cost more than it saves.
+    """
+    best, best_usd = (STRONGEST, np.full(len(evidence.recognised), STRONGEST)), np.inf
     for point in range(certified, STRONGEST, -1):
         if point < certified and evidence.is_as_next[point]:
             continue
+        if evidence.cost[point].sum() >= best_usd:  # caps make it no cheaper, nor do safer points
+            break
         caps = _caps(evidence, point, SLICE_LOSS_RATIO * target)
-        if caps is not None and evidence.passes(evidence.points(point, caps), target):
-            return point, caps
-    return STRONGEST, np.full(len(evidence.recognised), STRONGEST)
+        if caps is not None and evidence.passes(points := evidence.points(point, caps), target):
+            usd = float(evidence.cost[points, np.arange(len(points))].sum())
+            if usd < best_usd:
+                best, best_usd = (point, caps), usd
+    return best
 
 
 def _caps(evidence: _Evidence, point: int, limit: float) -> NDArray[np.int64] | None:
