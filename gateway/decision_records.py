@@ -95,7 +95,7 @@ def _considered(
     if deployment.tariff is not None:
         card = rates_of(deployment.tariff, input_tokens, request.service_tier)
         rates = Rates(card[_INPUT], card[_CACHED_INPUT], card[_OUTPUT], card[_REASONING])
-    bar, reason = (None, None) if place is not None else _why_out(name, decision, request)
+    bar, reason = _why_out(name, decision, request) if place is None else (None, _why_last(name, decision))
     told = decision.predictions.get(name, _NOTHING)
     return Considered(
         name,
@@ -111,6 +111,12 @@ def _considered(
         decision.first_token_p95_s.get(name),
         place if place is not None and place <= decision.steps else None,
     )
+
+
+def _why_last(name: str, decision: Decision) -> str | None:
+    """The reason of one that is tried all the same, after those that keep to the target."""
+    why = decision.rejected.get(name)
+    return None if why is None else why.text
 
 
 def _why_out(name: str, decision: Decision, request: Request) -> tuple[str | None, str | None]:

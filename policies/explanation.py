@@ -1,109 +1,138 @@
-"""Says in figures and in words why a route would ask whom, and what it would take to be otherwise."""
+"""Says in figures and in words why a route would ask whom, and what it would take to be otherwise.
+
+It is said of the record of a decision, so that what is asked before a call and what is read long after say the same.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from gateway.domain import MILLION, NANO, Decision, Deployment, Meter, Prediction, Request
-from policies.pricing import rates_of
+from gateway.domain import MILLION, NANO, Considered, DecisionRecord
 
-_UNKNOWN = Prediction()
+_CASCADE = "cascade"
 
 
-def explanation(decision: Decision, request: Request) -> dict[str, Any]:
-    """JSON: the choice, every deployment of the route with its forecast or why it is out, and the same as ``text``."""
-    first = decision.candidates[0] if decision.candidates else None
-    places = {one.name: place for place, one in enumerate(decision.candidates, 1)}
-    offered = decision.offered or decision.candidates
-    shown = [_candidate(one, places.get(one.name), decision, request) for one in offered]
-    if first is not None and decision.cascade is None:  # a cascade asks first who saves most, by figures of many
-        for one in shown:
-            if one["place"] != 1:
-                one["first_if"] = _first_if(one["deployment"], first.name, decision)
+def explanation(record: DecisionRecord, gates: Sequence[str] = ()) -> dict[str, Any]:
+    """JSON: the choice, every deployment of the route with its forecast or why it is out, and the same as ``text``.
+
+    ``gates``: what accepts an answer of a cascade, which no record has.
+    """
+    first = next((one for one in record.candidates if one.place == 1), None)
+    text_tokens = record.input_tokens if record.text_tokens is None else record.text_tokens
+    shown = [_candidate(one, text_tokens) for one in record.candidates]
+    if first is not None and record.policy != _CASCADE:  # a cascade asks first who saves most, by figures of many
+        for one, told in zip(record.candidates, shown, strict=True):
+            if one is not first:
+                told["first_if"] = _first_if(one, first, record)
     told = {
         "object": "route.explanation",
-        "model": request.model,
-        "route": decision.route,
-        "policy": decision.policy or None,
-        "router_version": decision.router_version,
-        "quality_loss_max": decision.quality_loss_max,
-        "is_certified": decision.is_certified,
-        "cost_max_usd": None if decision.cost_max_nusd is None else _usd(decision.cost_max_nusd),
-        "cascade": _cascade(decision),
-        "choice": None if first is None else first.name,
-        "conversation": _conversation(decision),
-        "baseline": None if decision.baseline is None else decision.baseline.name,
+        "model": record.route,
+        "route": record.route,
+        "policy": record.policy,
+        "router_version": record.router_version,
+        "quality_loss_max": record.quality_loss_max,
+        "is_certified": record.is_certified,
+        "cost_max_usd": None if record.cost_max_nusd is None else _usd(record.cost_max_nusd),
+        "cascade": _cascade(record, gates),
+        "choice": None if first is None else first.deployment,
+        "conversation": _conversation(record),
+        "baseline": record.baseline,
         "candidates": sorted(shown, key=lambda one: one["place"] or len(shown) + 1),
     }
     return told | {"text": _text(told)}
 
 
-def _cascade(decision: Decision) -> dict[str, Any] | None:
+def explanation_of_named(model: str) -> dict[str, Any]:
+    """Of a deployment that is asked for by name there is nothing to explain; in the form of the others."""
+    return explanation(
+        DecisionRecord(
+            request_id="",
+            created_at="",
+            organization_id="",
+            team_id="",
+            key_id="",
+            endpoint="",
+            route=model,
+            policy="",
+            input_tokens=0,
+            candidates=(Considered(model, model, 1),),
+        )
+    ) | {
+        "route": None,
+        "policy": None,
+        "text": f"{model} is asked for by name, and named deployments are left alone.",
+    }
+
+
+def _cascade(record: DecisionRecord, gates: Sequence[str]) -> dict[str, Any] | None:
     """Who would be asked one after the other, and what accepts an answer; no steps: the choice is asked alone."""
-    if decision.cascade is None:
+    if record.policy != _CASCADE:
         return None
-    steps = [one.name for one in decision.candidates[: decision.steps]]
-    return {"steps": steps, "gates": list(decision.cascade.gates)}
+    steps = sorted((one.step, one.deployment) for one in record.candidates if one.step is not None)
+    return {"steps": [name for _, name in steps], "gates": list(gates)}
 
 
-def _candidate(one: Deployment, place: int | None, decision: Decision, request: Request) -> dict[str, Any]:
-    foreseen = decision.predictions.get(one.name, _UNKNOWN)
-    why = decision.rejected.get(one.name)
+def _candidate(one: Considered, text_tokens: int) -> dict[str, Any]:
     return {
-        "deployment": one.name,
+        "deployment": one.deployment,
         "model": one.model,
-        "place": place,
-        "out": None if place is not None or why is None else {"bar": why.bar, "reason": why.text},
-        "quality": foreseen.quality,
-        "quality_low": foreseen.quality_low,
-        "quality_high": foreseen.quality_high,
-        "expected_cost": _cost(one, foreseen.expected_cost_nusd, request),
+        "place": one.place,
+        "out": None if one.place is not None or one.bar is None else {"bar": one.bar, "reason": one.reason},
+        "quality": one.quality,
+        "quality_low": one.quality_low,
+        "quality_high": one.quality_high,
+        "expected_cost": _cost(one, text_tokens),
         "first_if": None,
     }
 
 
-def _conversation(decision: Decision) -> dict[str, Any] | None:
+def _conversation(record: DecisionRecord) -> dict[str, Any] | None:
     """Who answered before in the conversation that the request goes on with, and what a change to the choice costs."""
-    if decision.turn is None or decision.turn.before is None:
+    if record.answered_before is None:
         return None
     return {
-        "answered_by": decision.turn.before.deployment,
-        "is_kept": decision.stay.kept is not None,
-        "switching_usd": _usd(decision.stay.switching_nusd),
+        "answered_by": record.answered_before,
+        "is_kept": record.is_kept,
+        "switching_usd": _usd(record.switching_nusd),
     }
 
 
-def _cost(one: Deployment, nusd: int | None, request: Request) -> dict[str, str] | None:
+def _cost(one: Considered, text_tokens: int) -> dict[str, str] | None:
     """By part: what the input costs at the list, and the rest for the answer."""
+    nusd = one.expected_cost_nusd
     if nusd is None:
         return None
-    rates = {} if one.tariff is None else rates_of(one.tariff, request.text_tokens, request.service_tier)
-    asked = min(nusd, request.text_tokens * rates.get(Meter.INPUT, 0) // MILLION)
+    asked = 0 if one.rates is None else min(nusd, text_tokens * one.rates.input // MILLION)
     return {"input_usd": _usd(asked), "output_usd": _usd(nusd - asked), "total_usd": _usd(nusd)}
 
 
-def _first_if(name: str, first: str, decision: Decision) -> str | None:
+def _first_if(one: Considered, first: Considered, record: DecisionRecord) -> str | None:
     """What would have to be different for another one to be chosen; ``None`` where no figure says."""
-    other, chosen = (decision.predictions.get(one, _UNKNOWN) for one in (name, first))
-    if name in decision.rejected:
+    if one.place is None:
         return "it were not out"
-    if other.quality is None or chosen.quality is None:
-        return None
-    cost, chosen_cost = other.expected_cost_nusd or 0, chosen.expected_cost_nusd or 0
-    if decision.cost_weight is not None:
-        if decision.cost_weight == 0:
-            return f"its predicted quality were above {chosen.quality:.2f}"
-        ties_at = chosen_cost + (other.quality - chosen.quality) / decision.cost_weight
+    if one.reason is not None:
+        return "it were faster"
+    if record.is_kept:
+        return "the conversation were a new one"
+    return None if one.quality is None or first.quality is None else _worth_if(one, one.quality, first, record)
+
+
+def _worth_if(one: Considered, quality: float, first: Considered, record: DecisionRecord) -> str:
+    """What would make it worth more than the first."""
+    cost, first_cost = one.expected_cost_nusd or 0, first.expected_cost_nusd or 0
+    if record.cost_weight is not None:
+        if record.cost_weight == 0:
+            return f"its predicted quality were above {first.quality or 0.0:.2f}"
+        ties_at = first_cost + (quality - (first.quality or 0.0)) / record.cost_weight
         return f"it cost less than ${_usd(int(ties_at))}" if ties_at > 0 else "it were free and better than predicted"
-    best = max(one.quality or 0.0 for one in decision.predictions.values())
-    if cost < chosen_cost and best > 0:
-        return f"a quality loss of {1 - other.quality / best:.1%} were allowed"
-    return f"it cost less than ${_usd(chosen_cost)}"
+    best = max(other.quality or 0.0 for other in record.candidates)
+    if cost < first_cost and best > 0:
+        return f"a quality loss of {1 - quality / best:.1%} were allowed"
+    return f"it cost less than ${_usd(first_cost)}"
 
 
 def _text(told: dict[str, Any]) -> str:
-    if told["route"] is None:
-        return f"{told['model']} is asked for by name, and named deployments are left alone."
     by = told["policy"] + (f", router {told['router_version']}" if told["router_version"] else "")
     lines = [f"{told['route']} ({by}) would ask {told['choice'] or 'nobody'}."]
     if told["quality_loss_max"] is not None:
@@ -143,10 +172,11 @@ def _of_conversation(told: dict[str, Any], choice: str | None) -> str:
 
 
 def _cascade_text(steps: list[str], gates: str) -> str:
+    named = f" ({gates})" if gates else ""
     if not steps:
-        return f"It is asked alone: a cascade would cost more on average, or its gates ({gates}) cannot judge."
+        return f"It is asked alone: a cascade would cost more on average, or its gates{named} cannot judge."
     asked = ", then of ".join(steps[:-1])
-    return f"A cascade: the answer of {asked} stands if its gates ({gates}) accept it; else {steps[-1]} answers."
+    return f"A cascade: the answer of {asked} stands if its gates{named} accept it; else {steps[-1]} answers."
 
 
 def _usd(nusd: int) -> str:

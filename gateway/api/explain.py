@@ -11,12 +11,13 @@ from gateway.api.auth import authenticate
 from gateway.api.body import read_body
 from gateway.api.dialects import ClientDialect
 from gateway.api.model_calls import read_request
+from gateway.decision_records import record_of
 from gateway.domain import Endpoint
 from gateway.errors import BadRequest
-from gateway.ids import new_request_id
+from gateway.ids import new_request_id, rfc3339
 from gateway.pipeline import Pipeline
 from gateway.ports import Services
-from policies.explanation import explanation
+from policies.explanation import explanation, explanation_of_named
 
 _fields = msgspec.json.Decoder(dict[str, msgspec.Raw]).decode
 
@@ -30,7 +31,11 @@ def explain_router(services: Services, pipeline: Pipeline, body_bytes_max: int) 
         caller = await authenticate(request.scope, services.keys, services.trusted_proxies)
         data = await read_body(request.scope["headers"], request.receive, body_bytes_max)
         asked = read_request(services.catalog(), _endpoint_of(data), new_request_id(), request.scope, data)
-        return explanation(await pipeline.weigh(asked, ClientDialect(asked), caller), asked)
+        decision = await pipeline.weigh(asked, ClientDialect(asked), caller)
+        if decision.route is None:
+            return explanation_of_named(asked.model)
+        gates = () if decision.cascade is None else decision.cascade.gates
+        return explanation(record_of(asked, caller, decision, None, rfc3339(services.clock.unix_s())), gates)
 
     return router
 

@@ -16,6 +16,7 @@ from gateway.api.surface import install_errors
 from gateway.domain import Actor, KeptPrompt, Role
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.route_prompts import PromptStore
+from policies.explanation import explanation
 
 
 @pytest.fixture
@@ -71,7 +72,10 @@ def told(*records):
 
 async def test_a_decision_is_told_as_it_was_recorded_once_all_is_written(admin, records, flushes):
     owner = admin("owner")
-    assert await owner.get(f"decisions/{records[0].request_id}") == told(records[0])[0] | {"prompt": None}
+    assert await owner.get(f"decisions/{records[0].request_id}") == told(records[0])[0] | {
+        "prompt": None,
+        "explanation": explanation(records[0]),
+    }
     assert (await owner.get("decisions", request=records[2].request_id))["data"] == told(records[2])
     assert flushes == [True, True]
 

@@ -12,6 +12,7 @@ from pipeline_parts import CALLER, Catalog, deployment, request
 
 from gateway.api.arrival import asked_cost_max
 from gateway.decide import POLICIES, Moment, decide, weigh
+from gateway.decision_records import record_of
 from gateway.domain import Bar, Endpoint, Forecast, Prediction, Reason, Route, Usage
 from gateway.errors import BadRequest, NoDeployment
 from policies.explanation import explanation
@@ -133,7 +134,8 @@ def test_a_deployment_that_is_asked_for_by_name_has_no_cap():
 
 
 def test_a_cap_is_explained():
-    told = explanation(decided(replace(ASKED, cost_max_nusd=CAP)), ASKED)
+    asked = replace(ASKED, cost_max_nusd=CAP)
+    told = explanation(record_of(asked, CALLER, decided(asked), None, ""))
     assert told["cost_max_usd"] == "0.100000000"
     assert "A call may be expected to cost at most $0.100000000." in told["text"]
     assert "out large: predicted quality 0.90" in told["text"]

@@ -17,9 +17,12 @@ from gateway.errors import NotFound
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.entry_filter import EntryFilter
 from gateway.stores.route_prompts import PromptStore
+from policies.explanation import explanation
 
 _JSON = "application/json"
 _PROMPT = "What was asked, of a route that keeps it; null where it is not kept, or not any more, and to viewers."
+
+_EXPLANATION = "What `POST /v1/route/explain` would have said then: the same figures, and `text` in words."
 
 
 class DecisionQuery(PageQuery):
@@ -75,7 +78,8 @@ def add_decisions(
         return Response(body, media_type=_JSON)
 
     prompt_schema = {"description": _PROMPT, "type": ["string", "null"]}
-    whole = record | {"properties": record["properties"] | {"prompt": prompt_schema}}
+    further = {"prompt": prompt_schema, "explanation": {"type": "object", "description": _EXPLANATION}}
+    whole = record | {"properties": record["properties"] | further}
 
     @router.get("/decisions/{request_id}", responses=_answering(whole))
     async def read_decision(request_id: PathId, actor: Sender) -> Response:
@@ -86,7 +90,8 @@ def add_decisions(
         if not page.records:
             raise NotFound(f"There is no decision of request {request_id!r}.", param="request_id")
         prompt = await prompts.text_of(request_id) if actor.role is not Role.VIEWER else None
-        told = msgspec.structs.asdict(page.records[0]) | {"prompt": prompt}
+        record = page.records[0]
+        told = msgspec.structs.asdict(record) | {"prompt": prompt, "explanation": explanation(record)}
         return Response(msgspec.json.encode(told), media_type=_JSON)
 
 
