@@ -138,23 +138,16 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         offered=tuple(offered),
         policy=route.policy,
         propensity=propensity,
-        router_version=foreseen.router_version if foreseen else None,
+        forecast=foreseen,
         # What a router was asked to keep is no promise where somebody else goes by its figures.
         quality_loss_max=foreseen.quality_loss_max
         if foreseen and not target.is_best_wanted and route.cascade is None
         else None,
-        predictions=foreseen.predictions if foreseen else {},
-        features=foreseen.features if foreseen else b"",
-        cost_weight=foreseen.cost_weight if foreseen else None,
-        strongest=foreseen.strongest if foreseen else None,
-        quality_loss_target=foreseen.quality_loss_target if foreseen else None,
         is_loss_asked=foreseen is not None and _is_other_than(target, route),
-        router_us=foreseen.router_us if foreseen else None,
         draw=moment.draw,
         first_token_p95_s=measured,
         # What was certified is the policy's own choice.
         is_certified=foreseen is not None and foreseen.is_certified and kept.kept is None,
-        question_tokens=foreseen.question_tokens if foreseen else None,
         turn=moment.turn,
         stay=kept,
         cost_max_nusd=target.cost_max_nusd,

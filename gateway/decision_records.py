@@ -8,6 +8,7 @@ from gateway.domain import (
     Decision,
     DecisionRecord,
     Deployment,
+    Forecast,
     KeptPrompt,
     Meter,
     Prediction,
@@ -21,6 +22,7 @@ from policies.pricing import rates_of
 # As in policies.pricing: an attribute of an enum class costs a lookup in its metaclass each time.
 _INPUT, _CACHED_INPUT, _OUTPUT, _REASONING = Meter.INPUT, Meter.CACHED_INPUT, Meter.OUTPUT, Meter.REASONING
 _NOTHING = Prediction()
+_NOTHING_FORESEEN = Forecast(None, {}, 0.0)
 _ORIGIN = "origin"
 _PROMPT_BYTES_MAX = 65_536
 _DAY_S = 86_400
@@ -32,7 +34,7 @@ def record_of(
 ) -> DecisionRecord:
     """``chosen``: whose answer began; ``created_at``: when the decision was taken. Only for decisions of routes."""
     input_tokens = estimated_input_tokens(request)
-    turn = decision.turn
+    turn, told = decision.turn, decision.forecast or _NOTHING_FORESEEN
     places = {one.name: place for place, one in enumerate(decision.candidates, 1)}
     return DecisionRecord(
         request_id=request.id,
@@ -43,24 +45,24 @@ def record_of(
         endpoint=request.endpoint,
         route=decision.route or "",
         policy=decision.policy,
-        router_version=decision.router_version,
+        router_version=told.router_version,
         quality_loss_max=decision.quality_loss_max,
         input_tokens=input_tokens,
         output_tokens_max=request.output_tokens_max,
         chosen=chosen,
         propensity=decision.propensity,
         baseline=decision.baseline.name if decision.baseline is not None else None,
-        features=decision.features,
+        features=told.features,
         draw=decision.draw,
         is_stream=request.is_stream,
-        quality_loss_target=decision.quality_loss_target,
+        quality_loss_target=told.quality_loss_target,
         is_loss_asked=decision.is_loss_asked,
-        cost_weight=decision.cost_weight,
-        strongest=decision.strongest,
+        cost_weight=told.cost_weight,
+        strongest=told.strongest,
         is_certified=decision.is_certified,
-        router_us=decision.router_us,
+        router_us=told.router_us,
         conversation=None if turn is None else turn.conversation,
-        question_tokens=decision.question_tokens,
+        question_tokens=told.question_tokens,
         answered_before=None if turn is None or turn.before is None else turn.before.deployment,
         is_kept=decision.stay.kept is not None,
         switching_nusd=decision.stay.switching_nusd,
@@ -96,7 +98,7 @@ def _considered(
         card = rates_of(deployment.tariff, input_tokens, request.service_tier)
         rates = Rates(card[_INPUT], card[_CACHED_INPUT], card[_OUTPUT], card[_REASONING])
     bar, reason = _why_out(name, decision, request) if place is None else (None, _why_last(name, decision))
-    told = decision.predictions.get(name, _NOTHING)
+    told = (decision.forecast or _NOTHING_FORESEEN).predictions.get(name, _NOTHING)
     return Considered(
         name,
         deployment.model,

@@ -38,7 +38,7 @@ class Forecast:
     ``features``: what the router saw. ``router_us``: the processor's time that it took. ``question_tokens``: estimated.
     """
 
-    router_version: str
+    router_version: str | None
     predictions: Mapping[str, Prediction]  # by deployment name
     quality_loss_max: float
     cost_weight: float | None = None

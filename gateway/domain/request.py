@@ -11,7 +11,7 @@ import msgspec
 
 from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
-from gateway.domain.decisions import Prediction
+from gateway.domain.decisions import Forecast
 from gateway.domain.money import Usage
 
 #: A rough and cheap guess: English text has about 4 bytes a token.
@@ -184,20 +184,13 @@ class Decision:
     offered: tuple[Deployment, ...] = ()
     policy: str = ""
     propensity: float = 1.0  # with which probability the policy puts first whom it put first
-    router_version: str | None = None
-    quality_loss_max: float | None = None
-    predictions: Mapping[str, Prediction] = field(default_factory=dict)  # by deployment name
-    features: bytes = b""
-    cost_weight: float | None = None  # of a nano-dollar in quality, where it was calibrated
+    forecast: Forecast | None = None  # what the policy went by
+    quality_loss_max: float | None = None  # that is promised, certified or not
     is_certified: bool = False
+    is_loss_asked: bool = False  # by the client or its team
     cost_max_nusd: int | None = None  # what it might be expected to cost at most
     keep_prompts_days: int | None = None  # for how long its route keeps what was asked; None: not at all
-    strongest: str | None = None  # who answers where it was calibrated and nothing is certified
-    quality_loss_target: float | None = None  # what was asked for, by the client where ``is_loss_asked``
-    is_loss_asked: bool = False
-    router_us: int | None = None  # the processor's time for the forecast
     draw: float = 0.0
     first_token_p95_s: Mapping[str, float] = field(default_factory=dict)  # by deployment name, of those measured
-    question_tokens: int | None = None  # of the input, estimated
     turn: Turn | None = None
     stay: Stay = NO_CONVERSATION

@@ -11,7 +11,7 @@ import pytest
 from pipeline_parts import BIG, CALLER, SMALL, STREAM, WHOLE, Backend, deployment, path, request, walk
 
 from gateway.decision_records import kept_prompt, record_of
-from gateway.domain import Bar, Decision, Meter, Prediction, Rates, Reason, Tariff
+from gateway.domain import Bar, Decision, Forecast, Meter, Prediction, Rates, Reason, Tariff
 from gateway.errors import NoDeployment, RateLimited, UnpricedModel, UpstreamUnreachable
 from policies.pricing import make_rate_card
 
@@ -181,7 +181,7 @@ def test_a_kept_prompt_is_cut_to_its_size_and_holds_nothing_that_postgres_does_n
 def test_a_record_has_what_the_policy_predicted_and_how_probable_its_choice_was():
     told = Prediction(0.8, 0.7, 0.9, 12_000)
     decision = decided(
-        SMALL, BIG, predictions={"small": told}, propensity=0.25, router_version="r7", quality_loss_max=0.02
+        SMALL, BIG, forecast=Forecast("r7", {"small": told}, 0.02), propensity=0.25, quality_loss_max=0.02
     )
     record = recorded(decision)
 
@@ -192,17 +192,15 @@ def test_a_record_has_what_the_policy_predicted_and_how_probable_its_choice_was(
 
 
 def test_a_record_has_all_that_the_policy_went_by():
+    forecast = Forecast("r7", {}, 0.0, 1e-7, "big", quality_loss_target=0.05, router_us=640)
     decision = decided(
         SMALL,
         BIG,
         draw=0.75,
         first_token_p95_s={"big": 1.5},
-        quality_loss_target=0.05,
         is_loss_asked=True,
-        cost_weight=1e-7,
-        strongest="big",
         is_certified=True,
-        router_us=640,
+        forecast=forecast,
     )
     record = recorded(decision, stream=True)
 
