@@ -14,6 +14,7 @@ from gateway.commands import CommandFailed
 from gateway.commands.administered import EVERY, KEYS, listed
 from gateway.commands.administration import add_administration
 from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
+from gateway.commands.eval import add_evaluations
 from gateway.commands.replay import add_replay
 from gateway.commands.report import add_reports
 from gateway.commands.router import add_routers
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
     add_reports(commands)
     add_replay(commands)
     add_routers(commands)
+    add_evaluations(commands)
 
     catalog = commands.add_parser("catalog", help="what can be called").add_subparsers(required=True, metavar="COMMAND")
     add_command(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)

@@ -6,7 +6,7 @@ import math
 from fractions import Fraction
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from policies.deflection.arithmetic import arithmetic
@@ -176,6 +176,7 @@ def value(tree):
     return OPERATIONS[sign](value(left), value(right))
 
 
+@settings(deadline=None)
 @given(TREES)
 def test_an_answer_is_what_its_expression_is_worth(tree):
     answer = asked(f"calculate {told(tree)}")
@@ -191,6 +192,7 @@ def test_an_answer_is_what_its_expression_is_worth(tree):
         assert result(answer) == expected
 
 
+@settings(deadline=None)
 @given(st.lists(st.lists(st.integers(1, 999), min_size=1, max_size=4), min_size=2, max_size=5))
 def test_products_bind_closer_than_sums(terms):
     text = " + ".join(" * ".join(map(str, term)) for term in terms)
@@ -222,6 +224,7 @@ def spoken(number, *, has_and):
     raise AssertionError(number)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12 - 1), st.booleans())
 def test_numbers_in_words_are_read_to_their_end(number, has_and):
     words = spoken(number, has_and=has_and).split()
@@ -251,6 +254,7 @@ def test_two_numbers_side_by_side_are_not_one(words):
     assert read is None or read.words < len(words.split())
 
 
+@settings(deadline=None)
 @given(st.fractions(min_value=-(10**6), max_value=10**6))
 def test_a_written_number_is_exact_or_says_that_it_is_not(number):
     shown = written(number)
@@ -260,6 +264,7 @@ def test_a_written_number_is_exact_or_says_that_it_is_not(number):
         assert math.isclose(Fraction(shown.text), number, rel_tol=1e-6)
 
 
+@settings(deadline=None)
 @given(st.integers(0, 10**12), st.integers(1, 10**6), st.sampled_from([2, 3]))
 def test_roots_are_exact_or_rounded_correctly(above, below, degree):
     number = Fraction(above, below)

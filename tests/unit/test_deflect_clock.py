@@ -6,7 +6,7 @@ from datetime import UTC, date, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.deflection.clock import clock
@@ -126,18 +126,21 @@ def weekday_by_zeller(day):
     return ["Saturday", "Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday"][number]
 
 
+@settings(deadline=None)
 @given(DAYS)
 def test_weekdays_are_those_of_zellers_congruence(day):
     answer = asked(f"what day of the week was {day:%B} {day.day}, {day.year}")
     assert f"a {weekday_by_zeller(day)}" in answer
 
 
+@settings(deadline=None)
 @given(DAYS, DAYS)
 def test_days_between_are_counted_by_the_calendar(first, last):
     answer = asked(f"how many days between {first.isoformat()} and {last.isoformat()}")
     assert f"it is {last.toordinal() - first.toordinal()} day" in answer
 
 
+@settings(deadline=None)
 @given(st.integers(0, 5000))
 def test_days_from_now_are_counted_from_the_askers_day(count):
     then = date(2026, 11, 29) + timedelta(days=count)
@@ -147,6 +150,7 @@ def test_days_from_now_are_counted_from_the_askers_day(count):
 PLACE_NAMES = st.sampled_from(sorted(PLACES))
 
 
+@settings(deadline=None)
 @given(PLACE_NAMES, st.datetimes(datetime(2000, 1, 1), datetime(2037, 12, 31)))  # noqa: DTZ001 - made aware below
 def test_every_place_has_a_time_which_is_that_of_its_zone(name, moment):
     now = moment.replace(tzinfo=UTC)
@@ -157,6 +161,7 @@ def test_every_place_has_a_time_which_is_that_of_its_zone(name, moment):
     assert f"It is {now.astimezone(ZoneInfo(PLACES[name].zone)):%H:%M} " in answer
 
 
+@settings(deadline=None)
 @given(PLACE_NAMES, PLACE_NAMES, st.integers(0, 23), st.datetimes(datetime(2000, 1, 1), datetime(2037, 12, 31)))  # noqa: DTZ001
 def test_a_time_elsewhere_lies_as_far_off_as_the_zones_do(one, other, hour, moment):
     now = moment.replace(tzinfo=UTC)

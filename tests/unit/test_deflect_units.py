@@ -5,7 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.deflection.currency import Rates, currency
@@ -109,6 +109,7 @@ PAIRS = st.sampled_from(
 )
 
 
+@settings(deadline=None)
 @given(PAIRS, st.integers(1, 10**6))
 def test_there_and_back_again_is_where_it_began(pair, count):
     one, other = pair
@@ -122,6 +123,7 @@ def test_there_and_back_again_is_where_it_began(pair, count):
     assert abs(returned - count) <= count * Fraction(1, 10**5)
 
 
+@settings(deadline=None)
 @given(st.integers(-200, 10**4))
 def test_temperatures_are_those_of_the_formula(degrees):
     answer = asked(f"{degrees} celsius to fahrenheit")
