@@ -48,14 +48,18 @@ _STORIES = (
         ),
         r"split \g<all> \g<ways> ways",
     ),
+    (
+        re.compile(r"how many (?P<part>[0-9]{1,9})s go into (?P<all>[0-9]{1,12})"),
+        r"how many times does \g<part> go into \g<all>",
+    ),
 )
 _OFFERED = re.compile(
-    r"(?:(?:i need|(?:can|could|will|would|need) you|please|help|assistance|me|your?|my|with|to|in|on|do|doing|solve"
-    r"|answer|a|an|some|this|the|these|math|maths|mathematical|arithmetic|calculations?|problems?|questions?|equations?"
-    r"|if you can)(?: |$))+"
+    r"(?:(?:i need|(?<!do )i have|for|(?:can|could|will|would|need) you|please|help|assistance|me|your?|my|with|to|in"
+    r"|on|do|doing|solve|answer|a|an|some|this|the|these|math|maths|mathematical|arithmetic|calculations?|problems?"
+    r"|questions?|equations?|if you can)(?: |$))+"
 )
 _MATHS = re.compile(r"\b(?:math|maths|mathematical|arithmetic|calculations?)\b")
-_WISH = re.compile(r"\b(?:help|assistance|solve|answer|do)\b(?! you)")
+_WISH = re.compile(r"\b(?:i have|help|assistance|solve|answer|do)\b(?! you)")
 _NUMBER = re.compile(
     rf"[0-9{''.join(VULGAR)}]|\b(?:{'|'.join(sorted(NUMBER_WORDS - {'and', 'point'}))}|pi)\b", re.IGNORECASE
 )

@@ -89,7 +89,12 @@ class Forms:
         """The sum, product, average, difference or quotient of what is listed; total is another word for sum."""
         name = self.parser.token().text
         self.parser.at += 1
-        self.parser.must("of")
+        # "The difference between 301 and 302" may be one of things that have numbers for names.
+        is_of_numbers = self.asked is Asked.OUTRIGHT or all(
+            not token.text for token in self.tokens if token.kind is Kind.NUMBER
+        )
+        if not (name == "difference" and is_of_numbers and self.parser.take("between")):
+            self.parser.must("of")
         return self._of_list("sum" if name == "addition" else name, self._list())
 
     def add(self) -> str:
@@ -126,6 +131,9 @@ class Forms:
         parser.take("away")
         parser.take("of")
         right = self._operand()
+        if right.is_percent and parser.take("off"):
+            return self._off(right)
+        parser.take("away")
         parser.must("from")
         return self._from(right)
 

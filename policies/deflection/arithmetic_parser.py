@@ -110,7 +110,8 @@ class Parser:
             raise NotComputed
         is_fraction = sign.is_tight and sign.text == "/"
         self.has_fraction = self.has_fraction or is_fraction
-        text = f"{left.text}/{right.text}" if is_fraction else f"{left.text} ÷ {right.text}"
+        divisor = f"({right.text})" if "/" in right.text and not right.text.startswith("(") else right.text
+        text = f"{left.text}/{divisor}" if is_fraction else f"{left.text} ÷ {divisor}"
         return Piece(quotient(left.value, right.value), text, "" if right.money else left.money)
 
     def signed(self) -> Piece:

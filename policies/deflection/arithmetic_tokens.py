@@ -21,6 +21,7 @@ _OPERATORS = {
     ("added", "to"): "+",
     ("minus",): "-",
     ("take", "away"): "-",
+    ("less",): "-",
     ("times",): "*",
     ("multiplied", "by"): "*",
     ("multiplied", "buy"): "*",
@@ -50,15 +51,21 @@ _OPERATORS = {
     ("euro",): "€ after",
 }
 _TOKENS_MAX = 48
-_AFTER_A_NUMBER = {("multiply",), ("multiplied",), ("time",)}  # elsewhere they are other words
+_AFTER_A_NUMBER = {
+    ("multiply",),
+    ("multiplied",),
+    ("time",),
+    ("less",),
+    ("take", "away"),
+}  # elsewhere they are other words
 _LONGEST = max(map(len, _OPERATORS))
 # What the forms of a question are made of: any other word ends the reading at once.
 _FORM_WORDS = frozenset(
-    "a add addition among and average away be by can cube cubed deduct difference divide divided division do does"
-    " double even equal factorial fit from go goes half how if in into is many mean multiplication multiply negative of"
-    " off one parts percentage pi pieces power product quotient raise raised remainder root split square squared"
-    " subract subtract subtracted subtraction sum take the to together total triple twice up ways what when will"
-    " with".split()
+    "a add addition among and average away be between by can cube cubed deduct difference divide divided division do"
+    " does double even equal factorial fit from go goes half how if in into is many mean multiplication multiply"
+    " negative of off one parts percentage pi pieces power product quotient raise raised remainder root split square"
+    " squared subract subtract subtracted subtraction sum take the to together total triple twice up ways what when"
+    " will with".split()
 )
 _KNOWN = _FORM_WORDS | NUMBER_WORDS | {word for words in _OPERATORS for word in words}
 

@@ -2,6 +2,7 @@
 
 Days are of the Gregorian calendar, also before it was in use. Local questions need the asker's time zone; without it
 only those are answered that name a place or a date. Holidays, "next Tuesday" and 03/04/2024 are left to a model.
+Zones are those of the tz database, of which zoneinfo reads each zone's file once.
 """
 
 from __future__ import annotations

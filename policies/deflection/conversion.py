@@ -9,8 +9,8 @@ from dataclasses import dataclass
 WORDS_MAX = 16
 
 _LEAD = re.compile(
-    r"^(?:(?:what is|what's|whats|what are|what would|what will|what does|what|how much is|how much are|how much would"
-    r"|how much|calculate|find|be|do)\s+)?"
+    r"^(?:(?:what is|what's|whats|what are|what would|what will|what does|what|calculate|find|be|do"
+    r"|how much (?:is|are|would|does|do)|how much)\s+)?"
     r"(?:(?:how long|how far|how tall|how heavy|how big|how hot|how fast|how cold) (?:is|are)\s+)?(?:be\s+)?",
     re.IGNORECASE,
 )
@@ -43,7 +43,17 @@ def _by_first_word(*links: str) -> Mapping[str, Sequence[Sequence[str]]]:
 _COUNTED_IN = _by_first_word(
     *("are", "is", "in", "equals", "equal", "makes", "make", "make up", "per", "to", "for", "are there in", "are in"),
     *("is in", "are contained in", "are equal to", "is equal to", "would be in", "will be in", "can fit in", "fit in"),
-    *("fit into", "go into", "is there in", "are within", "does it take to make", "to make", "to equal", "would equal"),
+    *(
+        "fit into",
+        "go into",
+        "is there in",
+        "are within",
+        "does it take to make",
+        "to make",
+        "to equal",
+        "would equal",
+        "makes up",
+    ),
     *(
         "will make",
         "would make",
@@ -78,7 +88,7 @@ _CONVERTED_TO = _by_first_word(
     ),
     *("converted to", "converted into", "converts to", "convert to", "convert into", "in terms of", "expressed in"),
     *("to how many", "in how many", "into how many", "as how many", "is equivalent to how many", "contains how many"),
-    *("has how many", "have how many"),
+    *("how many", "= ?", "has how many", "have how many"),
 )
 _CONVERTED_OR_BETWEEN = {**_CONVERTED_TO, "and": (("and",),)}
 _OWNED = re.compile(
@@ -86,7 +96,9 @@ _OWNED = re.compile(
     r"(?: is that| do i have| do you have| are there| would that be| is it| does that make)?",
     re.IGNORECASE,
 )
-_ENDINGS = re.compile(r"\s+(?:equal|have|contain|make|conversion|equals|hold|be|right now|today)$", re.IGNORECASE)
+_ENDINGS = re.compile(
+    r"\s+(?:equal to|equivalent to|equal|have|contain|make|conversion|equals|hold|be|right now|today)$", re.IGNORECASE
+)
 _SPREAD = re.compile(r"(?<=[0-9½⅓⅔¼¾⅛])(?=[a-zA-Z°µ])|(?<=[$€£¥])(?=[0-9.])")
 _FEET_AND_INCHES = re.compile(r"\b([0-9]{1,2})' ?([0-9]{1,2}(?:\.[0-9]+)?) ?(?:\"|'')?(?= |$)")
 _BELOW_ZERO = re.compile(r"(?<![\w.])-(?=[0-9.])")
@@ -106,10 +118,10 @@ def splits(question: str) -> Iterator[Split]:
     line = _FILLING.sub("", _BELOW_ZERO.sub("minus ", _FEET_AND_INCHES.sub(r"\1 feet \2 inches", question)))
     line = _SPREAD.sub(" ", line)
     line = _LEAD.sub("", line, count=1)
-    line = _ENDINGS.sub("", line.removeprefix("the "))
     if owned := _OWNED.fullmatch(line):
         yield Split(owned.group("source").split(), owned.group("target").split())
         return
+    line = _ENDINGS.sub("", line.removeprefix("the "))
     if counted := _COUNTED.match(line):
         words = line[counted.end() :].split()
         if len(words) <= WORDS_MAX:

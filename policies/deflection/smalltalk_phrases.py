@@ -36,7 +36,7 @@ _PARTS = compiled_parts(
         """,
         "much": """
             [(a lot | a bunch | a million | a ton | ever so much | so very much | so much | very much | kindly | again
-              | much | loads | heaps | a bundle | sincerely | from the bottom of my heart)]*
+              | much | loads | heaps | bunches | a bundle | to you | sincerely | from the bottom of my heart)]*
         """,
         "name": "(ai | olly | alexa | siri | google | buddy | [my] friend | assistant | bot | computer | dear | pal)",
         "help": """
@@ -255,7 +255,7 @@ _BYE = """
     (i've | i) {must} {leave} [now]
     (i'm | i am) (saying (goodbye | bye) | leaving | heading (out | off | home | to bed) | out of here | outta here |
         done for now
-        | going (now | to bed | to go | to leave | home) | about to (leave | go) | off to bed | signing off) [now]
+        | going (now | to bed | to go | to leave | home) | about to (leave | go) | off to bed | off | signing off) [now]
     gotta (go | run | bounce | jet)
     [well] [{it was}] [(a | an | been)] {very} {pleasant} [as always] [to] [be able to] [(having | have | be | of)] (
         ({talking} | {a talk}) {with you})

@@ -42,6 +42,7 @@ def asked(text):
         ("180 degrees in radians", "180 degrees ≈ 3.141593 radians"),
         ("30 psi in bar", "30 psi ≈ 2.068427 bars"),
         ("200 hp in kw", "200 mechanical horsepower ≈ 149.139974 kilowatts"),
+        ("how much does 5 kilos weigh in pounds", "5 kilograms ≈ 11.023113 pounds"),
         ("in grams, what is 3 ounces", "3 ounces = 85.048569375 grams"),
         ("if i have 5 pounds how many ounces is that", "5 pounds = 80 ounces"),
     ],
