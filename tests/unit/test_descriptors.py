@@ -29,28 +29,47 @@ MODELS = ("gpt-5", "gpt-5-mini", "claude-3-haiku-20240307", "llama-3.1-8b", "str
 @pytest.mark.parametrize(
     ("model", "score"),
     [
-        ("gpt-4o-mini-2024-07-18", 63),
-        ("openai/gpt-4o-2024-08-06", 74),
-        ("gpt-4.1-nano", 65),
-        ("gpt-4-1106-preview", 64),
-        ("gpt-5.1", 87),
-        ("o3-mini", 79),
-        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 86),
-        ("claude-3-5-haiku-20241022", 65),
-        ("Claude 4 Opus (20250514)", 86),
-        ("meta-llama/Llama-3.1-8B-Instruct", 46),
-        ("llama-v3p1-70b-instruct", 65),
-        ("meta.llama3-70b-instruct-v1:0", 56),
-        ("accounts/fireworks/models/qwen2p5-72b-instruct", 71),
-        ("Qwen/Qwen2.5-72B-Instruct-Turbo", 71),
-        ("mixtral-8x7b-instruct", 43),
-        ("deepseek-reasoner", 84),
+        ("gpt-4o-mini-2024-07-18", 64.8),
+        ("openai/gpt-4o-2024-08-06", 74.0),
+        ("gpt-4.1-nano", 65.7),
+        ("gpt-4-1106-preview", 69.4),
+        ("gpt-5-2025-08-07", 86.7),
+        ("gpt-5.1-2025-11-13", 80.1),
+        ("o3-mini", 79.1),
+        ("us.anthropic.claude-sonnet-4-5-20250929-v1:0", 86.0),
+        ("claude-3-5-haiku-20241022", 63.4),
+        ("Claude 4 Opus (20250514)", 86.0),
+        ("anthropic.claude-v2:1", 49.5),
+        ("meta-llama/Llama-3.1-8B-Instruct", 47.6),
+        ("llama3.1:8b", 47.6),
+        ("llama-v3p1-70b-instruct", 67.6),
+        ("meta.llama3-70b-instruct-v1:0", 57.4),
+        ("accounts/fireworks/models/qwen2p5-72b-instruct", 72.0),
+        ("Qwen/Qwen2.5-72B-Instruct-Turbo", 72.0),
+        ("Qwen/Qwen3-30B-A3B-Thinking-2507", 80.5),
+        ("mixtral-8x7b-instruct", 38.7),
+        ("DeepSeek V3.2 Reasoner", 86.2),
         ("my-azure-deployment", None),
         ("", None),
     ],
 )
 def test_known_models_have_their_published_scores_whoever_serves_them(model, score):
     assert score_of(model) == score
+
+
+@pytest.mark.parametrize(
+    ("model", "score"),
+    [("claude-opus-4-6", 88.9), ("gpt-5.4", 81.4), ("mistral-large-latest", 80.7)],
+)
+def test_who_was_not_measured_has_the_score_of_the_last_before_it_in_its_family(model, score):
+    assert score_of(model) == score
+
+
+@pytest.mark.parametrize(
+    "model", ["gpt-5.4-mini", "gpt-5-pro", "o3-pro", "mistral-small-4", "grok-4.20", "command-r7b"]
+)
+def test_a_model_is_not_taken_for_another_one_of_nearly_the_same_name(model):
+    assert score_of(model) is None
 
 
 def test_of_an_unknown_model_its_size_is_read_off_its_name_and_the_larger_is_the_better():
