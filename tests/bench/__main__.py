@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import admission, processes, shipping, translations
+from tests.bench import admission, processes, routing, shipping, translations
 from tests.bench.client import Load, Result
 from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.money import BUDGETS, ROWS, Money
@@ -28,7 +28,19 @@ STREAMS = 32
 STREAM_CHUNKS = 400  # of each stream, the closing usage chunk included, [DONE] not
 STREAM_PAUSE_S = 0.005
 SETTLE_S = 0.7  # so that what was charged last has been shipped when the CPU is read
-PARTS = ("start", "cpu", "stream", "dialects", "translation", "admission", "money", "shipping", "latency", "memory")
+PARTS = (
+    "start",
+    "cpu",
+    "stream",
+    "dialects",
+    "translation",
+    "admission",
+    "money",
+    "routing",
+    "shipping",
+    "latency",
+    "memory",
+)
 
 
 @dataclass(slots=True)
@@ -267,6 +279,30 @@ def _trips(scripts: Sequence[float], script_us: Sequence[float]) -> str:
     return f"{statistics.median(scripts):.2f}, {_spread(script_us, 'us')}"
 
 
+def measure_routing(bench: Bench) -> None:
+    """CPU per request of what decides, run by run in turns: a route's order against a router's forecast of four."""
+    asked = {
+        "ordered-four": routing.question("ordered-four", 500),
+        "cheapest-four, 500 bytes": routing.question("cheapest-four", 500),
+        "cheapest-four, 2 kB": routing.question("cheapest-four", 2000),
+        "cheapest-four, third turn of a conversation": routing.conversation("cheapest-four", 500),
+    }
+    taken: dict[str, list[float]] = {name: [] for name in asked}
+    for _ in range(bench.options.runs):
+        for name, body in asked.items():
+            load = bench.load(bench.gateway, kind="closed", connections=32, requests=bench.options.requests)
+            load = msgspec.structs.replace(load, body=body)
+            processes.drive(msgspec.structs.replace(load, requests=bench.options.warm_up))
+            before = bench.gateway.cpu()
+            result = processes.drive(load)
+            time.sleep(SETTLE_S)
+            taken[name].append(bench.gateway.cpu().since(before).own_s * 1000 / result.requests)
+    first = taken["ordered-four"]
+    for name, values in taken.items():
+        added = statistics.median(one - other for one, other in zip(values, first, strict=True))
+        bench.add(f"CPU per request, 32 connections: {name}", f"{_spread(values, 'ms')}, {added:+.3f} ms")
+
+
 def measure_shipping(bench: Bench) -> None:
     """Entries a second from the journal to Postgres, and how long anything else in the process waits meanwhile."""
     shipped = shipping.measure(bench.folder / "shipping", bench.options.runs)
@@ -340,6 +376,7 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "translation": measure_translations,
     "admission": measure_admission,
     "money": measure_money,
+    "routing": measure_routing,
     "shipping": measure_shipping,
     "latency": measure_latency,
     "memory": measure_memory,

@@ -48,9 +48,16 @@ deployments:
   - {{name: messages-stream, provider: anthropic-like, model: bench, price: {{input: 0.25, output: 2}}}}
   - {{name: openai-stream, provider: openai-like, model: bench, price: {{input: 0.25, output: 2}}}}
   - {{name: vllm-stream, provider: vllm-like, model: bench, price: {{input: 0.25, output: 2}}}}
+{four}
 routes:
   static: {{deployments: [static-upstream], policy: ordered, baseline: openai-stream}}
+  ordered-four: {{deployments: [one, two, three, four], policy: ordered}}
+  cheapest-four: {{deployments: [one, two, three, four], policy: cheapest_adequate}}
 """
+_FOUR = "\n".join(
+    f"  - {{name: {name}, provider: nginx, model: {name}, price: {{input: {usd}, output: {usd * 4}}}}}"
+    for name, usd in (("one", 0.1), ("two", 0.4), ("three", 1.5), ("four", 5.0))
+)
 _GATEWAY_CORE, _OTHER_CORE = 0, 1
 _PATIENCE_S = 30
 
@@ -120,7 +127,7 @@ class Gateway(Server):
 
     def __init__(self, folder: Path, static_port: int, stream_port: int) -> None:
         catalog = folder / "catalog.yaml"
-        catalog.write_text(_CATALOG.format(static=static_port, stream=stream_port))
+        catalog.write_text(_CATALOG.format(four=_FOUR, static=static_port, stream=stream_port))
         self.data_dir = folder / "data"
         port = free_port()
         env = {
