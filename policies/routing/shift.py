@@ -24,6 +24,8 @@ from policies.routing.router import KnownPool
 TOLERANCE = 0.05
 #: By how much clients may find answers worse than predicted: theirs are no benchmark's scores.
 SCORE_TOLERANCE = 0.1
+# Calibration prompts are predicted by five predictors, a question by one that was fitted to all.
+_QUALITY_SLACK = 0.02
 _UNFAMILIAR = 0.5  # below this the gate is more closed than open
 
 
@@ -50,7 +52,7 @@ def compared(pool: KnownPool, features: Sequence[bytes]) -> Compared:
     unfamiliar = float((predicted.familiarity < _UNFAMILIAR).mean())
     before = float((record.familiarity < _UNFAMILIAR).mean())
     familiarity_moved = distance(predicted.familiarity, record.familiarity)
-    quality_moved = distance(quality, record.quality)
+    quality_moved = distance(quality, record.quality, _QUALITY_SLACK)
     moved = max(familiarity_moved, quality_moved)
     reason = (
         f"{unfamiliar:.0%} of them look unfamiliar, where {before:.0%} did"
@@ -62,13 +64,16 @@ def compared(pool: KnownPool, features: Sequence[bytes]) -> Compared:
     return Compared(n, unfamiliar, min(1.0, 2 * 2 * float(np.exp(-2 * beyond**2 * size))), reason)
 
 
-def distance(values: NDArray[np.float64], quantiles: NDArray[np.float32]) -> float:
-    """The greatest difference of the shares that lie below any bound."""
-    values, known = np.sort(values.astype(np.float32)), np.sort(quantiles)
-    at = np.concatenate([values, known])
-    below = np.searchsorted(values, at, side="right") / len(values)
-    expected = np.searchsorted(known, at, side="right") / len(known)
-    return float(np.abs(below - expected).max())
+def distance(values: NDArray[np.float64], quantiles: NDArray[np.float32], slack: float = 0.0) -> float:
+    """The greatest difference of the shares that lie below any bound; moved by up to ``slack`` is not moved."""
+    new, known = np.sort(values.astype(np.float32)), np.sort(quantiles)
+    fallen = _share_up_to(new, new) - _share_up_to(known, new + np.float32(slack))
+    risen = _share_up_to(known, known) - _share_up_to(new, known + np.float32(slack))
+    return float(max(fallen.max(), risen.max(), 0.0))
+
+
+def _share_up_to(values: NDArray[np.float32], bounds: NDArray[np.float32]) -> NDArray[np.float64]:
+    return np.asarray(np.searchsorted(values, bounds, side="right") / len(values))
 
 
 def disappointment(scores: Sequence[float], predicted: Sequence[float]) -> tuple[float, str]:

@@ -89,3 +89,11 @@ def test_either_finding_is_a_shift_since_the_earlier_of_both():
     both = Seen(questions, answers, 100, 0.51234).shift()
     assert (both.is_shifted, both.since, both.n) == (True, "2026-11-29T01:00:00Z", 100)
     assert (both.share_unfamiliar, both.reason) == (0.5123, "they are strange; clients are unhappy")
+
+
+def test_what_has_moved_by_no_more_than_the_slack_has_not_moved():
+    before, after = np.full(101, 0.5, np.float32), np.full(200, 0.515)
+    assert distance(after, before) == 1.0
+    assert distance(after, before, 0.02) == 0.0
+    assert distance(after, before, 0.01) == 1.0
+    assert distance(before.astype(np.float64), after.astype(np.float32), 0.01) == 1.0
