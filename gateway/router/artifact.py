@@ -18,7 +18,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-FORMAT = 1
+FORMAT = 2
 DEFAULT = Path(__file__).with_name("default.obol")  # the router that ships with the package: `make router`
 BYTES_MAX = 20_000_000
 _MAGIC = b"obol-router"

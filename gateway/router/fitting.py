@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from policies.routing.features import MATCHING_LENGTH, SURFACE_LENGTH
 from policies.routing.general import GeneralPredictor
-from policies.routing.predictor import PoolPredictor, Predicted, softmax, standardised, strangeness
+from policies.routing.predictor import PoolPredictor, Predicted, softmax, standardised, strangeness, trusted
 
 Floats = NDArray[np.float64]
 
@@ -29,7 +29,7 @@ _PENALTIES = np.geomspace(0.003, 300, 24)  # of the ridges, per prompt
 _COST_FLOOR = 0.02  # of a model's mean cost, so that free answers have a logarithm
 _DIRECTIONS_MAX, _PROMPTS_PER_DIRECTION = 48, 8
 _NEAR_PRIOR = 5.0
-_FAMILIAR_QUANTILE, _STRANGE_QUANTILE = 0.85, 0.99  # of training prompts, by each measure of strangeness
+_FAMILIAR_QUANTILE, _STRANGE_QUANTILE = 0.75, 0.99  # of training prompts, by each measure of strangeness
 _CONSTANT = 1e-3  # a spread below this share of the mean is none
 _TINY = 1e-6
 
@@ -78,11 +78,10 @@ def fit(lessons: Lessons) -> PoolPredictor:
     kind_mean = posterior.mean(axis=0)
     deviation = max(float(np.sqrt(((posterior - kind_mean) ** 2).sum(axis=1).mean())), _TINY)
     kind_scale = np.array([_KINDS_SCALE / deviation])
-    seen = np.concatenate([known, (posterior - kind_mean) * kind_scale], axis=1)
-    centre = seen.mean(axis=0)
-    seen = seen - centre
+    sure = (posterior - kind_mean) * kind_scale
+    seen = np.concatenate([known, trusted(posterior, kind_mean) * kind_scale], axis=1)
     cost_mean = lessons.cost.mean(axis=0)
-    cost_weights = ridge(seen, np.log(lessons.cost + _COST_FLOOR * cost_mean + 1e-15))
+    cost_weights = _fit_weights(known, sure, kinds, np.log(lessons.cost + _COST_FLOOR * cost_mean + 1e-15))
     near_weights, near_means = _fit_nearness(known, kinds, len(names))
     gate = _fit_gate(strangeness(known + feature_centre, scale, known @ near_weights, near_means, scores))
     arrays = {
@@ -94,9 +93,8 @@ def fit(lessons: Lessons) -> PoolPredictor:
         "kind_bias": kind_bias,
         "kind_mean": kind_mean,
         "kind_scale": kind_scale,
-        "centre": centre,
         "quality_mean": lessons.score.mean(axis=0),
-        "quality_weights": ridge(seen, lessons.score),
+        "quality_weights": _fit_weights(known, sure, kinds, lessons.score),
         "cost_mean": cost_mean,
         "cost_weights": cost_weights,
         "cost_at_centre": cost_mean / np.exp(seen @ cost_weights).mean(axis=0),  # so that the mean cost is kept
@@ -142,7 +140,6 @@ def fit_partial(partial: Partial) -> PoolPredictor:
         "kind_bias": np.zeros(1),
         "kind_mean": np.ones(1),
         "kind_scale": np.ones(1),
-        "centre": np.zeros(length + 1),
         "quality_mean": quality_mean,
         "quality_weights": weights[0],
         "cost_mean": cost_mean,
@@ -242,6 +239,19 @@ def rounded(array: NDArray[Any]) -> NDArray[np.float32]:
     single = np.ascontiguousarray(array, dtype=np.float32)
     bits = single.view(np.uint32)
     return ((bits + np.uint32(0x400)) & np.uint32(0xFFFFF800)).view(np.float32)
+
+
+def _fit_weights(known: Floats, sure: Floats, kinds: NDArray[np.int64], outputs: Floats) -> Floats:
+    """Weights (d + k, m): what features say within kinds, and what each kind is beyond that."""
+    slopes = ridge(_within(known, kinds), _within(outputs, kinds))
+    return np.concatenate([slopes, ridge(sure, outputs - known @ slopes)])
+
+
+def _within(values: Floats, kinds: NDArray[np.int64]) -> Floats:
+    """Less the mean of their kind."""
+    member = np.eye(kinds.max() + 1)[kinds]
+    means = (member.T @ values) / member.sum(axis=0)[:, None]
+    return np.asarray(values - means[kinds])
 
 
 def _standards(features: Floats) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:

@@ -19,6 +19,7 @@ Flags = NDArray[np.bool_]
 CONFIDENCE = 0.95
 _BOUNDS = np.concatenate([[0.0], np.geomspace(1e-3, 0.5, 40)])  # that the mean error of a judge is looked for among
 _BET_MAX = 0.75  # of what would ruin the gambler at the worst loss, as the source advises
+_SPREAD_BEFORE = 0.1  # mean square of what is beyond the target, before anything was seen
 
 
 class Certified(NamedTuple):
@@ -33,22 +34,20 @@ def p_values(losses: Floats, target: float, worst: float = 1.0) -> Floats:
 
     ``losses``: (points, prompts), each row in order of observation, each loss at most ``worst`` (and as far below zero
     as it likes: a gain). The stakes depend on the past alone, which makes the wealth a non-negative supermartingale
-    under the hypothesis; Ville's inequality bounds the chance of its ever reaching 1/p by p.
+    under the hypothesis; Ville's inequality bounds the chance of its ever reaching 1/p by p. They are those that serve
+    best where so many prompts can just prove it: to follow the mean seen so far bets too much on luck at the start.
     """
     points, prompts = losses.shape
     if prompts == 0 or worst <= target:
         return np.ones(points)
-    count = np.arange(1, prompts)
-    before = losses[:, :-1]
-    # Mean and variance as known before each bet, begun with one imagined loss at the target.
-    mean = np.full(losses.shape, target)
-    mean[:, 1:] = (target + np.cumsum(before, axis=1)) / (count + 1)
-    variance = np.full(losses.shape, 0.25)
-    variance[:, 1:] = (0.25 + np.cumsum((before - mean[:, :-1]) ** 2, axis=1)) / (count + 1)
-    edge = np.maximum(0.0, target - mean)
-    least = np.sqrt(2 * np.log(1 / (1 - CONFIDENCE)) / (variance * prompts))
-    stakes = np.minimum(np.maximum(edge / variance, least), _BET_MAX / (worst - target))
-    wealth = np.cumsum(np.log1p(stakes * (target - np.minimum(losses, worst))), axis=1)
+    beyond = losses - target
+    # The mean square as known before each bet.
+    spread = np.full(losses.shape, _SPREAD_BEFORE)
+    spread[:, 1:] += np.cumsum(beyond[:, :-1] ** 2, axis=1)
+    spread /= np.arange(1, prompts + 1)
+    stakes = np.sqrt(2 * np.log(1 / (1 - CONFIDENCE)) / (spread * prompts))
+    stakes = np.minimum(stakes, _BET_MAX / (worst - target))
+    wealth = np.cumsum(np.log1p(-stakes * np.minimum(beyond, worst - target)), axis=1)
     return np.asarray(np.minimum(1.0, np.exp(-wealth.max(axis=1))))
 
 
@@ -58,10 +57,10 @@ def certify(losses: Floats, target: float, confidence: float = CONFIDENCE, worst
     ``losses``: (points, prompts), of the same calibration prompts. With probability ``confidence`` over the calibration
     prompts every point up to ``point`` loses at most ``target`` on average.
     """
-    failed = np.flatnonzero(p_values(losses, target, worst) > 1 - confidence)
-    if len(failed) == 0:
-        return Certified(len(losses) - 1, len(losses))
-    return Certified(int(failed[0]) - 1, int(failed[0]) + 1)
+    for point in range(len(losses)):
+        if p_values(losses[point : point + 1], target, worst)[0] > 1 - confidence:
+            return Certified(point - 1, point + 1)
+    return Certified(len(losses) - 1, len(losses))
 
 
 def upper_bound(values: Floats, confidence: float, worst: float) -> float:

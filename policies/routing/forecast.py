@@ -12,7 +12,7 @@ from gateway.domain import BYTES_PER_TOKEN, MILLION, NANO, Deployment, Forecast,
 from policies.expected_cost import list_cost_nusd
 from policies.pricing import rates_of
 from policies.routing.bands import Band
-from policies.routing.operating import LAMBDAS, STRONGEST, row_of
+from policies.routing.operating import STRONGEST, cost_weight, row_of
 from policies.routing.pool import Pool
 from policies.routing.predictor import Floats, Predicted
 from policies.routing.router import KnownPool, Router
@@ -116,8 +116,8 @@ def _calibrated(
     point = known.point(target, features, int(told.predicted.kind[row]))
     if point == STRONGEST:
         return replace(foreseen, strongest=strongest, is_certified=is_certified)
-    weight = LAMBDAS[point] * float(told.predicted.familiarity[row]) / known.unit_usd / NANO
-    return replace(foreseen, cost_weight=float(weight) * _share_alone(costs), is_certified=is_certified)
+    weight = float(cost_weight(point, told.predicted.familiarity[row])) / known.unit_usd / NANO
+    return replace(foreseen, cost_weight=weight * _share_alone(costs), is_certified=is_certified)
 
 
 def _foreseen(

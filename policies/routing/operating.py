@@ -20,17 +20,17 @@ Floats = NDArray[np.float64]
 
 #: Losses that a point is kept for: 0 to 20 % in steps of a quarter per cent.
 TARGETS = np.arange(0, 81) / 400
-LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-3, 1e2, 100)])
+LAMBDAS = np.concatenate([[0.0], np.geomspace(1e-2, 1e2, 200)])
 STRONGEST = -1  # in place of a point: always the strongest model
-# What was measured is uncertain: the mean must be within the target by so many of its standard errors.
-_MARGIN = 0.5
+_FULL_WEIGHT = 0.25  # from this familiarity on cost weighs in full
+_FORESEEN = 0.25  # how much the predicted loss counts beside the measured one, which has more noise
 
 
 @dataclass(frozen=True, slots=True)
 class OperatingTable:
     """Points for each of ``TARGETS``, as indices of ``LAMBDAS`` or ``STRONGEST``.
 
-    ``aimed``: the cheapest whose loss on calibration prompts was within the target. ``certified``: the boldest whose
+    ``aimed``: the cheapest whose loss is taken to be within the target. ``certified``: the boldest whose
     loss is within it with 95 % confidence.
     """
 
@@ -55,11 +55,19 @@ def row_of(loss_max: float) -> int:
     return max(0, int(np.searchsorted(TARGETS, loss_max + 1e-9, side="right")) - 1)
 
 
+def cost_weight(point: int, familiarity: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How much the strongest model's mean cost counts against quality, for each prompt.
+
+    What looks strange is predicted to be as always, which says little of it: the strangest go to the best model.
+    """
+    return np.asarray(LAMBDAS[point] * np.minimum(familiarity / _FULL_WEIGHT, 1.0))
+
+
 def choices(predicted: Predicted, point: int, strongest: int, unit_usd: float) -> NDArray[np.int64]:
-    """The model that is called for each prompt. The stranger a prompt, the less cost weighs against quality."""
+    """The model that is called for each prompt."""
     if point == STRONGEST:
         return np.full(len(predicted.quality), strongest, dtype=np.int64)
-    weight = LAMBDAS[point] * predicted.familiarity[:, None]
+    weight = cost_weight(point, predicted.familiarity)[:, None]
     return np.asarray(np.argmax(predicted.quality - weight * predicted.cost / unit_usd, axis=1), dtype=np.int64)
 
 
@@ -75,11 +83,12 @@ def calibrated(
     scores = np.array([score[rows, pick] for pick in picks])
     costs = np.array([cost[rows, pick].mean() for pick in picks])
     base = score[:, strongest]
+    foreseen = np.array([(predicted.quality[:, strongest] - predicted.quality[rows, pick]).mean() for pick in picks])
     aimed, certified = [], []
     for target in TARGETS:
         losses = (1 - target) * base - scores  # a mean of at most zero is a loss of at most the target
-        error = losses.std(axis=1) / np.sqrt(max(len(rows), 1))
-        is_within = losses.mean(axis=1) + _MARGIN * error <= 0
+        expected = foreseen - target * predicted.quality[:, strongest].mean()
+        is_within = (1 - _FORESEEN) * losses.mean(axis=1) + _FORESEEN * expected <= 0
         best = int(np.argmin(np.where(is_within, costs, np.inf)))
         aimed.append(best if is_within[best] and costs[best] < cost[:, strongest].mean() else STRONGEST)
         if judged is None:

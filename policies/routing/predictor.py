@@ -1,9 +1,9 @@
 """From a prompt's features to what each model of a pool will make of it: quality, cost, and how familiar it is.
 
-One linear model per pool, in two steps. A classifier says of which kind the prompt is among those that the training
-data had (benchmarks, domains); its posterior is appended to the features, and ridge regressions predict each model's
-score and the logarithm of its cost from both. A gate closes with strangeness: the less familiar a prompt, the closer
-its predictions to each model's mean, which is the static hull.
+One linear model per pool, of two parts, for each model's score and the logarithm of its cost. What features say within
+any kind of prompt (benchmark, domain) holds for kinds never seen too; what each kind is beyond that counts as far as a
+classifier is sure that the prompt is of it. A gate closes with strangeness: the less familiar a prompt, the closer its
+predictions to each model's mean, which is the static hull.
 """
 
 from __future__ import annotations
@@ -39,8 +39,8 @@ class PoolPredictor:
 
     ``feature_mean, feature_spread, feature_scale, feature_centre``: (d,), how features are standardised.
     ``kind_weights`` (d, k), ``kind_bias`` (k,), ``kind_mean`` (k,), ``kind_scale`` (1,): the classifier.
-    ``centre`` (d + k,); ``quality_mean`` (m,), ``quality_weights`` (d + k, m); ``cost_mean`` (m,) USD,
-    ``cost_weights`` (d + k, m), ``cost_at_centre`` (m,) USD.
+    ``quality_mean`` (m,), ``quality_weights`` (d + k, m); ``cost_mean`` (m,) USD, ``cost_weights`` (d + k, m),
+    ``cost_at_centre`` (m,) USD.
     ``near_weights`` (d, e), ``near_means`` (k + 1, e): the directions in which nearness is measured, whitened, and the
     kinds in them. ``gate`` (2, 3): of each measure of strangeness, up to where a prompt is familiar, and from where on
     it is wholly strange.
@@ -54,7 +54,6 @@ class PoolPredictor:
     kind_bias: Floats
     kind_mean: Floats
     kind_scale: Floats
-    centre: Floats
     quality_mean: Floats
     quality_weights: Floats
     cost_mean: Floats
@@ -73,8 +72,8 @@ class PoolPredictor:
         """``features``: (prompts, d)."""
         known = standardised(features, self.feature_mean, self.feature_spread, self.feature_scale) - self.feature_centre
         scores = known @ self.kind_weights + self.kind_bias
-        kinds = (softmax(scores) - self.kind_mean) * self.kind_scale
-        seen = np.concatenate([known, kinds], axis=1) - self.centre
+        kinds = trusted(softmax(scores), self.kind_mean) * self.kind_scale
+        seen = np.concatenate([known, kinds], axis=1)
         measures = strangeness(
             known + self.feature_centre, self.feature_scale, known @ self.near_weights, self.near_means, scores
         )
@@ -99,6 +98,15 @@ def softmax(scores: NDArray[Any]) -> NDArray[Any]:
     raised = np.exp(scores - scores.max(axis=1, keepdims=True))
     shares: NDArray[Any] = raised / raised.sum(axis=1, keepdims=True)
     return shares
+
+
+def trusted(posterior: NDArray[Any], mean: NDArray[Any]) -> NDArray[Any]:
+    """What is known of a prompt's kind beyond the mean, by the square of how sure that is.
+
+    Of a kind that nobody has seen the classifier is mostly unsure, and what other kinds are is wrong for it.
+    """
+    weighed: NDArray[Any] = (posterior - mean) * np.square(posterior.max(axis=1, keepdims=True))
+    return weighed
 
 
 def strangeness(

@@ -51,8 +51,8 @@ def test_no_bytes_make_reading_fail_otherwise(content):
 
 
 def test_an_older_format_is_refused_with_what_to_do():
-    with pytest.raises(BadArtifact, match="format 0, this version reads 1: train anew"):
-        unpacked(packed(ARTIFACT).replace(b"obol-router 1 ", b"obol-router 0 ", 1))
+    with pytest.raises(BadArtifact, match="format 1, this version reads 2: train anew"):
+        unpacked(packed(ARTIFACT).replace(b"obol-router 2 ", b"obol-router 1 ", 1))
 
 
 def test_a_router_that_is_too_large_is_neither_written_nor_read(tmp_path):

@@ -46,9 +46,11 @@ def test_the_stranger_the_prompt_the_wider_its_band(router):
     found = router.predict(router.features(texts), POOL)
     width = np.subtract(*reversed(router.band(found, POOL)))
     assert found.familiarity[0] > found.familiarity[1] == 0
-    assert (width[1] > width[0]).all()
-    small = POOL.models.index("small")
-    assert width[1, small] > 0.6, "it answers nine of ten easy questions, and one of ten hard ones"
+    small, large = POOL.models.index("small"), POOL.models.index("large")
+    assert width[1, large] > 0.9 * width[0, large], "it answers nine of ten of either kind"
+    assert width[1, small] > max(0.6, width[0, small]), (
+        "it answers nine of ten easy questions, and one of ten hard ones"
+    )
 
 
 def test_of_models_that_nobody_calibrated_the_band_is_as_wide_as_other_pools_were_mistaken(router):

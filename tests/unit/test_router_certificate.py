@@ -36,6 +36,14 @@ def test_what_loses_nothing_is_certified_with_a_few_hundred_prompts():
     assert p_value(np.zeros(20), TARGET) > 1 - CONFIDENCE, "so few prompts prove nothing"
 
 
+def test_a_loss_three_standard_errors_below_the_target_is_mostly_certified():
+    random = np.random.default_rng(4)
+    count, spread = 4000, 0.06
+    mean = TARGET - 3 * np.sqrt(spread / count)
+    found = [p_value(losses_of(random, mean, spread, count), TARGET) <= 1 - CONFIDENCE for _ in range(200)]
+    assert np.mean(found) >= 0.65
+
+
 def test_gains_count_for_the_router():
     random = np.random.default_rng(1)
     assert p_value(losses_of(random, -0.05, 0.2, 1500), TARGET) <= 1 - CONFIDENCE
