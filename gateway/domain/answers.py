@@ -1,0 +1,109 @@
+"""Answers that are given again: what a route wants of them, what a client allows, and what is kept."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+import msgspec
+
+from gateway.domain.money import Usage
+
+
+class Sharing(StrEnum):
+    """Who is given the answers that somebody got."""
+
+    KEY = "key"
+    TEAM = "team"
+    ORGANIZATION = "organization"
+    ALL = "all"
+
+
+class CacheStatus(StrEnum):
+    """What became of a request where answers may be given again, as its header says."""
+
+    HIT = "hit-exact"
+    MISS = "miss"
+    BYPASS = "bypass"  # nobody looked
+
+
+@dataclass(frozen=True, slots=True)
+class ExactCache:
+    """The answers that a route gives again to the very same request.
+
+    ``keeps_tool_calls``: also answers that call tools. ``any_temperature``: also where a new one might come out
+    differently. ``bytes_max``: of one answer.
+    """
+
+    ttl_s: int = 3600
+    shared_by: Sharing = Sharing.TEAM
+    keeps_tool_calls: bool = False
+    any_temperature: bool = False
+    bytes_max: int = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class CacheControl:
+    """What a client allows, by the header of that name. ``age_s_max``: an older answer is none to it."""
+
+    may_read: bool = True
+    may_keep: bool = True
+    age_s_max: int | None = None
+    is_cached_only: bool = False
+
+
+ANY_ANSWER = CacheControl()
+
+
+class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):
+    """An answer as its upstream gave it: ``whole`` is its JSON, of which a stream is made where one is asked for."""
+
+    whole: bytes
+    usage: Usage
+    is_estimated: bool = False  # nobody reported the usage
+    model_answered: str | None = None
+    finish_reason: str | None = None
+    service_tier: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerKey:
+    """Where an answer is kept: ``digest`` names the request, the others say who keeps it there.
+
+    ``tenant`` is the organization, or ``all`` where answers are shared by all.
+    """
+
+    tenant: str
+    digest: str
+    organization_id: str
+    team_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """The answer is there, ``age_s`` seconds old."""
+
+    answer: KeptAnswer
+    age_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """It is not there. ``epoch``: what it may be kept under.
+
+    ``is_leader``: others wait for who asks now. ``is_alone``: nobody is to wait for it, for it may not be kept.
+    """
+
+    epoch: str
+    is_leader: bool = False
+    is_alone: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class UnderWay:
+    """Somebody else asks just now."""
+
+    epoch: str = ""
+
+
+Found = Hit | Miss | UnderWay

@@ -1,0 +1,144 @@
+"""Which requests are the same, so that one may be given the other's answer: the key that an answer is kept under.
+
+Every field of the body counts, known or not, but those that are proven not to change what is answered. Objects are
+the same in any order of their keys, at any depth; arrays are not, and numbers are compared as they are written: 1 and
+1.0 are two questions, for a miss is never wrong.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from hashlib import blake2b
+
+import msgspec
+
+from gateway.domain import AnswerKey, Caller, Deployment, Endpoint, ExactCache, Request, Sharing
+
+_DIGEST_BYTES = 24
+#: How an answer is sent, and words for the client's own records: its stream and its whole say the same.
+NEUTRAL = frozenset({"model", "stream", "stream_options", "metadata"})  # the model that is asked counts in its place
+#: Whose documentation says what they are for: telling users apart for abuse and routing to warm caches. Elsewhere a
+#: server may keep a state for each user, so that there they count.
+NEUTRAL_AT_OPENAI = NEUTRAL | {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
+_OPENAIS_KINDS = frozenset({"openai", "azure"})
+# Names of what stands somewhere else and may change there.
+_REMOTE = frozenset({"file_id", "file_ids", "file_url", "vector_store_ids", "previous_response_id", "conversation"})
+# Fields of a body by which its upstream looks something up, runs something, or makes sound.
+_LOOKS_UP = frozenset({"web_search_options", "mcp_servers", "container", "audio", "modalities", "prompt"})
+_ITSELF_CALLED = frozenset({"function", "custom"})  # kinds of tools that the client runs
+_OF_ONE_API = ("anthropic-", "openai-")
+
+
+class NotKeyed(Exception):
+    """The request has no key: what it is about is not all in it, or it cannot be read without a doubt."""
+
+
+def is_bypassed(request: Request, rules: ExactCache) -> bool:
+    """Whether its answer is neither given again nor kept: it may be another one each time, or is elsewhere too."""
+    fields = request.body.fields
+    if request.endpoint is not Endpoint.CHAT or _value(fields, "store") not in (None, False):
+        return True
+    if not rules.any_temperature and not _is_zero(_value(fields, "temperature")):
+        return True
+    return any(_value(fields, name) is not None for name in _LOOKS_UP) or not _calls_client(fields)
+
+
+def answer_key(
+    secret: bytes,
+    rules: ExactCache,
+    request: Request,
+    caller: Caller,
+    deployment: Deployment,
+    output_tokens_max: int | None = None,
+) -> AnswerKey:
+    """The key of what that deployment would answer. Raises NotKeyed.
+
+    ``secret``: of the installation, so that nobody can try prompts against digests. ``output_tokens_max``: sent along
+    where the client states none. Deployments of one kind, model, region and tags answer for each other.
+    """
+    scope = {
+        Sharing.KEY: caller.key_id,
+        Sharing.TEAM: caller.team_id,
+        Sharing.ORGANIZATION: caller.organization_id,
+        Sharing.ALL: "",
+    }[rules.shared_by]
+    tenant = "all" if rules.shared_by is Sharing.ALL else caller.organization_id
+    provider = deployment.provider
+    identity = (
+        (rules.shared_by, tenant, scope),
+        request.endpoint,
+        (provider.kind, provider.litellm_provider, deployment.model),
+        # The name of a model in Azure is its operator's invention.
+        provider.base_url if provider.kind == "azure" else "",
+        (deployment.region, sorted(deployment.tags)),
+        output_tokens_max,
+        sorted((name, value) for name, value in request.headers.items() if name.startswith(_OF_ONE_API)),
+        sorted(request.query.items()),
+    )
+    neutral = NEUTRAL_AT_OPENAI if provider.kind in _OPENAIS_KINDS else NEUTRAL
+    digest = blake2b(_packed(identity), key=secret, digest_size=_DIGEST_BYTES)
+    for name, raw in sorted(request.body.fields.items()):
+        if name not in neutral:
+            digest.update(_packed((name, _read(bytes(raw)))))
+    return AnswerKey(tenant, digest.hexdigest(), caller.organization_id, caller.team_id)
+
+
+def _packed(value: object) -> bytes:
+    """The value as bytes that no other value has: MessagePack tells kinds and lengths. Raises NotKeyed."""
+    try:
+        return msgspec.msgpack.encode(value, order="sorted")
+    except (UnicodeEncodeError, RecursionError) as exc:  # half a pair of surrogates is no text
+        raise NotKeyed from exc
+
+
+def _read(raw: bytes) -> object:
+    """The JSON with its numbers as bytes, as they are written. Raises NotKeyed."""
+    try:
+        return _decoder.decode(raw.decode())
+    except (ValueError, RecursionError) as exc:
+        raise NotKeyed from exc
+
+
+def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise NotKeyed  # which of two equal names counts is its reader's to say
+    for name, value in pairs:
+        if name in _REMOTE and isinstance(value, str | list):
+            raise NotKeyed
+        if name.endswith("url") and isinstance(value, str) and not value.startswith("data:"):
+            raise NotKeyed
+    return found
+
+
+def _constant(text: str) -> object:
+    del text
+    raise NotKeyed  # NaN and its kind are no JSON
+
+
+_decoder = json.JSONDecoder(
+    object_pairs_hook=_object, parse_float=str.encode, parse_int=str.encode, parse_constant=_constant
+)
+
+
+def _value(fields: Mapping[str, msgspec.Raw], name: str) -> object:
+    raw = fields.get(name)
+    if raw is None:
+        return None
+    try:
+        return msgspec.json.decode(raw)
+    except (msgspec.DecodeError, RecursionError):
+        return raw
+
+
+def _calls_client(fields: Mapping[str, msgspec.Raw]) -> bool:
+    """Whether all tools of the request are the client's own: what an upstream runs may find other things tomorrow."""
+    tools = _value(fields, "tools")
+    if not isinstance(tools, list):
+        return tools is None
+    return all(isinstance(one, dict) and one.get("type") in _ITSELF_CALLED for one in tools)
+
+
+def _is_zero(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value == 0
