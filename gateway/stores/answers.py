@@ -1,0 +1,156 @@
+"""Answers that are given again, in Redis: for as long as their route says, and bounded for each tenant.
+
+Keys, all of one tenant in one slot of a cluster::
+
+    obol:{answers:<tenant>}:<digest>        hash: the answer, when it was kept, by whom, under which epoch
+    obol:{answers:<tenant>}:<digest>:lead   who asks for it just now; expires unless it is renewed
+    obol:{answers:<tenant>}:epochs          hash: what answers of each team are kept under; a purge changes it
+    obol:{answers:<tenant>}:sizes           sorted set: answers and their bytes, by when they end
+
+Nothing of this is money: it may be lost or evicted at any time.
+"""
+
+from __future__ import annotations
+
+import logging
+import zlib
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from random import Random
+
+import msgspec
+from redis.exceptions import RedisError
+
+from gateway.domain import AnswerKey, Found, Hit, KeptAnswer, Miss, UnderWay
+from gateway.errors import StoreUnavailable
+from gateway.stores.redis_link import Link, Script
+from gateway.stores.redis_wire import Arg
+
+_log = logging.getLogger("obol.answers")
+
+LEASE_MS = 6000
+RENEW_INTERVAL_S = 2.0
+ALONE_MS, ALONE_BRIEFLY_MS = 60_000, 2000  # nobody waits: what cannot be kept, what went wrong once
+TENANT_BYTES_MAX = 64 * 1024 * 1024
+_COMPRESSED_FROM = 1024
+_TTL_JITTER = 0.1  # so that what was asked at one time does not end at one time
+_PLAIN, _DEFLATED = b"\0", b"\1"
+_ANY_AGE, _UNREAD = -1, -2
+
+_LOOK = Script.load("answers_look", "answers")
+_KEEP = Script.load("answers_keep", "answers")
+_LEASE = Script.load("answers_lease")
+_PURGE = Script.load("answers_purge", "answers")
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(KeptAnswer).decode
+
+
+def secret_of(admin_key: str) -> bytes:
+    """What answers are keyed with: the same on all replicas, and no way back to the admin key."""
+    return blake2b(admin_key.encode(), digest_size=32, person=b"obol answers").digest()
+
+
+class RedisAnswers:
+    """ports.AnswerStore over Redis. ``instance`` is who leads here; leads are renewed every RENEW_INTERVAL_S."""
+
+    def __init__(self, link: Link, instance: str, *, tenant_bytes_max: int = TENANT_BYTES_MAX) -> None:
+        self._link = link
+        self._instance = instance
+        self._random = Random()  # noqa: S311 - it spreads times, it keeps no secret
+        self._tenant_bytes_max = tenant_bytes_max
+
+    async def look(
+        self, key: AnswerKey, *, age_s_max: int | None = None, may_read: bool = True, may_lead: bool = True
+    ) -> Found | None:
+        """The answer, or who asks for it; ``None`` while Redis is away."""
+        try:
+            return await self._look(key, age_s_max, may_read=may_read, may_lead=may_lead)
+        except (RedisError, msgspec.MsgspecError, zlib.error) as exc:  # ... or another version kept it
+            _log.debug("no answer is looked for: %s", exc)
+            return None
+
+    async def _look(self, key: AnswerKey, age_s_max: int | None, *, may_read: bool, may_lead: bool) -> Found:
+        age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else age_s_max * 1000
+        args = (key.organization_id, key.team_id, self._instance, LEASE_MS if may_lead else 0, age_ms_max)
+        match await self._link.script(_LOOK, _keys(key)[:3], args):
+            case [b"hit", int(age_ms), bytes(packed)]:
+                return Hit(_unpacked(packed), age_ms // 1000)
+            case [b"lead", bytes(epoch)]:
+                return Miss(epoch.decode(), is_leader=True)
+            case [b"wait", bytes(epoch)]:
+                return UnderWay(epoch.decode())
+            case [b"wait"]:
+                return UnderWay()
+            case [kind, bytes(epoch)]:
+                return Miss(epoch.decode(), is_alone=kind == b"alone")
+            case other:
+                raise TypeError(f"what a script of ours never answers: {other!r}")
+
+    async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool = True) -> bool:
+        """Keep it and give up the lead; false where its team's answers have been purged meanwhile, or Redis is away."""
+        ttl_ms = int(ttl_s * 1000 * self._random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER))
+        args: Sequence[Arg] = (
+            key.organization_id,
+            key.team_id,
+            self._instance if is_leader else "",
+            epoch,
+            _packed(answer),
+            ttl_ms,
+            self._tenant_bytes_max,
+        )
+        try:
+            return await self._link.script(_KEEP, _keys(key), args) == 1
+        except RedisError as exc:
+            _log.debug("an answer is not kept: %s", exc)
+            return False
+
+    async def renew(self, keys: Iterable[AnswerKey]) -> None:
+        """Go on leading."""
+        for key in keys:
+            await self._lease(key, "renew", LEASE_MS)
+
+    async def drop(self, key: AnswerKey) -> None:
+        """Give up the lead: one of those who wait is to take it."""
+        await self._lease(key, "drop", 0)
+
+    async def release(self, key: AnswerKey, *, is_lasting: bool) -> None:
+        """Give up the lead: nobody is to wait for this, for a minute if ``is_lasting``."""
+        await self._lease(key, "alone", ALONE_MS if is_lasting else ALONE_BRIEFLY_MS)
+
+    async def _lease(self, key: AnswerKey, what: str, ms: int) -> None:
+        try:
+            await self._link.script(_LEASE, (_keys(key)[1],), (self._instance, what, ms))
+        except RedisError as exc:
+            _log.debug("a lead ends by itself: %s", exc)
+
+    async def purge(self, organization_id: str, team_id: str | None = None) -> None:
+        """Give nothing again that the team, or all of the organization, was answered until now.
+
+        Raises StoreUnavailable.
+        """
+        name = f"organization:{organization_id}" if team_id is None else f"team:{team_id}"
+        try:
+            for tenant in (organization_id, "all"):
+                await self._link.script(_PURGE, (f"{_prefix(tenant)}epochs",), (name,))
+        except RedisError as exc:
+            raise StoreUnavailable("The store of answers is away: try again.") from exc
+
+
+def _prefix(tenant: str) -> str:
+    return f"obol:{{answers:{tenant}}}:"
+
+
+def _keys(key: AnswerKey) -> tuple[str, str, str, str]:
+    """Of the answer, of the lead, of the epochs, of the sizes."""
+    prefix = _prefix(key.tenant)
+    return f"{prefix}{key.digest}", f"{prefix}{key.digest}:lead", f"{prefix}epochs", f"{prefix}sizes"
+
+
+def _packed(answer: KeptAnswer) -> bytes:
+    packed = _encode(answer)
+    return _PLAIN + packed if len(packed) < _COMPRESSED_FROM else _DEFLATED + zlib.compress(packed, 1)
+
+
+def _unpacked(packed: bytes) -> KeptAnswer:
+    data = packed[1:]
+    return _decode(data if packed[:1] == _PLAIN else zlib.decompress(data))

@@ -1,0 +1,30 @@
+-- Look for an answer, and take the lead in asking for it where it is not there and nobody else has.
+-- KEYS: answer, lease, epochs. ARGV: organization, team, who asks, lease in ms (0: take none), the most age in ms
+-- (-1: any; -2: do not read).
+-- Returns {'hit', age in ms, answer} | {'lead', epoch} | {'miss', epoch} (nobody leads) | {'wait'}
+--      or {'alone', epoch}: answers to this cannot be kept, so that nobody waits for one.
+local most_ms, lease_ms = tonumber(ARGV[5]), tonumber(ARGV[4])
+if most_ms ~= -2 then
+  local found = redis.call('HMGET', KEYS[1], 'answer', 'epoch', 'organization', 'team', 'at')
+  if found[1] then
+    local age_ms = math.max(0, tonumber(string.sub(now_us(), 1, -4)) - tonumber(found[5]))
+    if found[2] ~= epoch_of(KEYS[3], found[3], found[4]) then
+      redis.call('DEL', KEYS[1])
+    elseif most_ms == -1 or age_ms <= most_ms then
+      return { 'hit', age_ms, found[1] }
+    end
+  end
+end
+local epoch = epoch_of(KEYS[3], ARGV[1], ARGV[2])
+local leader = redis.call('GET', KEYS[2])
+if leader == 'alone' then
+  return { 'alone', epoch }
+end
+if lease_ms == 0 then
+  return { leader and 'wait' or 'miss', epoch }
+end
+if leader then
+  return { 'wait' }
+end
+redis.call('SET', KEYS[2], ARGV[3], 'PX', lease_ms)
+return { 'lead', epoch }
