@@ -101,10 +101,16 @@ class Admissions:
 
     async def open(self, attempt: Attempt, settlement: Settlement) -> bool:
         """Admit the attempt; false where its provider's limits are used up. Raises what refuses it."""
+        await self.admit(attempt, settlement)
+        await settlement.place(attempt)
+        return attempt.is_open
+
+    async def admit(self, attempt: Attempt, settlement: Settlement) -> None:
+        """Admit the attempt by our own limits and budgets. Raises what refuses it."""
         admission = attempt.admission
         self.has_place = self.has_place or bool(admission.claims.limits)
         try:
-            room = await settlement.open(attempt)
+            room = await settlement.admit(attempt)
         except GatewayError as exc:
             self.has_place = self.has_place and not self._is_first  # who is refused has consumed nothing
             if isinstance(exc, (BudgetExceeded, BudgetsUnavailable)):
@@ -112,7 +118,6 @@ class Admissions:
             raise
         if self._is_first:
             self._is_first, self.room = False, room
-        return attempt.is_open
 
     @property
     def refusal(self) -> GatewayError | None:

@@ -6,12 +6,13 @@ import logging
 from collections.abc import Mapping
 
 from gateway.conversing import remember
-from gateway.domain import NO_ROOM_TOLD, Decision, Deployment, Outcome, StoredResponse
+from gateway.domain import NO_ROOM_TOLD, Basis, CacheStatus, Decision, Deployment, Outcome, Source, StoredResponse
 from gateway.entries import Attempt
 from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.following import follow
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.progress import Progress, Seen
+from gateway.recording import Recording
 from gateway.settlement import Settlement
 
 _log = logging.getLogger("obol.path")
@@ -35,6 +36,8 @@ class Answer:
         decision: Decision,
     ) -> None:
         self.room = NO_ROOM_TOLD  # what limits of ours leave
+        self.cache: CacheStatus | None = None  # what became of it where answers are given again
+        self.recording: Recording | None = None  # notes it down, so that it may be given again
         self.steps = 0  # of a cascade: how many deployments were asked for it
         self.cost_besides_nusd = 0  # what else was spent on it
         self._services = services
@@ -50,6 +53,9 @@ class Answer:
         self._is_followed = False
         self._seen = Seen(attempt, self._reader)
         self._remembered: str | None = None
+
+    source = Source.UPSTREAM
+    age_s: int | None = None
 
     @property
     def headers(self) -> Mapping[str, str]:
@@ -84,6 +90,7 @@ class Answer:
         """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
         self._reply = reply
         self._ready = await _first_shown(reply, self._reader)
+        self._note(self._ready)
         self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
         self._settlement.began(self._attempt)
         await self._remember()
@@ -167,8 +174,13 @@ class Answer:
                     await self._break_off(UpstreamInterrupted("The upstream broke off in the middle of its answer."))
             if shown:
                 self._seen.shown_bytes += len(shown)
+                self._note(shown)
                 return shown
         return self._take_ready() or None
+
+    def _note(self, shown: bytes) -> None:
+        if self.recording is not None:
+            self.recording.add(shown)
 
     def _take_ready(self) -> bytes:
         ready, self._ready = self._ready, b""
@@ -183,7 +195,12 @@ class Answer:
             await self._settlement.succeed(self._attempt, self._reader, self._dialect)
             remember(self._services, self._decision, self._attempt)
         self._reply.finish()
-        self._ready += self._reader.closing(self.cost_nusd or 0)
+        closing = self._reader.closing(self.cost_nusd or 0)
+        self._ready += closing
+        if self.recording is not None:
+            self._note(closing)
+            settled = self._attempt.settled
+            self.recording.keep(self._reader, is_estimated=settled is None or settled.basis != Basis.REPORTED)
 
     async def _break_off(self, error: GatewayError) -> None:
         self._is_over = True
@@ -192,6 +209,8 @@ class Answer:
         hide_secrets(error, self._attempt.deployment)
         if not self._follow():
             await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
+        if self.recording is not None:
+            self.recording.fail()
         raise error
 
     def failing(self, error: GatewayError) -> bytes:
@@ -205,6 +224,8 @@ class Answer:
         """
         self._progress.end(self._seen)
         self._reply.close()
+        if self.recording is not None:
+            self.recording.leave()
         if self._follow():
             return True
         return self._settlement.abandon(self._attempt, outcome, self._reader, self._dialect)

@@ -28,6 +28,7 @@ from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.budgets import add_budgets
+from gateway.api.admin.cache import add_cache
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.decisions import add_decisions
 from gateway.api.admin.feedback import add_feedback
@@ -74,11 +75,13 @@ from gateway.ports import Clock, Services
 from gateway.replay.run import Replays
 from gateway.router.file import RouterFile
 from gateway.settings import Settings
-from gateway.stores import database, partitions
+from gateway.stores import answers, database, partitions
 from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
 from gateway.stores.alert_facts import AlertFacts
 from gateway.stores.alert_outbox import AlertOutbox
+from gateway.stores.answer_purges import AnswerPurges
+from gateway.stores.answers import RedisAnswers
 from gateway.stores.audit import AuditLog
 from gateway.stores.balances import Balances
 from gateway.stores.budget_reports import BudgetReports
@@ -164,6 +167,7 @@ class _Stores:
     outbox: AlertOutbox
     alerts: AlertSender
     rules: RuleCache
+    answers: RedisAnswers
 
 
 async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> _Stores:
@@ -173,6 +177,10 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
     stack.push_async_callback(engine.dispose)
     link = await open_link(settings.redis_url, client_name=f"obol-{instance[-12:]}")
     stack.push_async_callback(link.close)
+    answers_link = link
+    if settings.cache_redis_url:  # this one may evict what it holds
+        answers_link = await open_link(settings.cache_redis_url, holds_money=False)
+        stack.push_async_callback(answers_link.close)
     redis = subscription_client(settings.redis_url)  # for subscriptions, which need a connection of their own
     stack.push_async_callback(redis.aclose)
     local_journal = LocalJournal(settings.data_dir / "journal", instance)
@@ -218,6 +226,7 @@ async def _open_stores(settings: Settings, stack: AsyncExitStack, noticed: Alert
         outbox=outbox,
         alerts=alerts,
         rules=rules,
+        answers=RedisAnswers(answers_link, instance),
     )
 
 
@@ -269,6 +278,8 @@ async def _build(
         decisions=writer if settings.decisions_days else None,
         forecaster=router,
         conversations=RedisConversations(stores.link),
+        answers=stores.answers,
+        answer_secret=answers.secret_of(settings.admin_key),
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
@@ -286,8 +297,9 @@ async def _build(
     framework.include_router(system_router(_readiness(catalog, stores)))
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
+    leads = [] if pipeline.flights is None else [Job("leads", answers.RENEW_INTERVAL_S, pipeline.flights.renew)]
     looks = [Job("probe", PROBE_INTERVAL_S, prober.probe), Job("router", 1, router.refresh)]
-    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), *looks)
+    jobs = JobRunner(*_jobs(settings, catalog, metrics, stores, pipeline), *looks, *leads)
     if settings.decisions_days:
         writer.start()
         jobs.add(Job("route shift", SHIFT_INTERVAL_S, _shift_watch(catalog, metrics, stores, router).look))
@@ -317,6 +329,7 @@ def _admin(settings: Settings, stores: _Stores, flush: Callable[[], Awaitable[No
     add_budgets(router, stores.engine, BudgetStore(stores.engine, announce), stores.journal.clock.unix_s)
     add_limits(router, stores.engine, LimitStore(stores.engine, announce))
     add_admin_keys(router, stores.tenants, admin_keys)
+    add_cache(router, stores.tenants, AnswerPurges(stores.engine, stores.answers))
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
     add_feedback(router, FeedbackStore(stores.engine))

@@ -13,6 +13,8 @@ from gateway.entries import Attempt
 from gateway.errors import BadRequest, BudgetExceeded, BudgetsUnavailable, GatewayError, UpstreamError, UpstreamRefused
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
+from gateway.recalling import Begun, Recall
+from gateway.replaying import Replay
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -36,13 +38,21 @@ class Attempts:
     """The attempts of one request, one after the other. Each ends in exactly one entry."""
 
     def __init__(
-        self, path: Path, request: Request, dialect: Dialect, decision: Decision, admissions: Admissions
+        self,
+        path: Path,
+        request: Request,
+        dialect: Dialect,
+        decision: Decision,
+        admissions: Admissions,
+        recall: Recall | None = None,
     ) -> None:
+        """``recall``: what was answered before may be given again."""
         self._path = path
         self._request = request
         self._dialect = dialect
         self._admissions = admissions
         self._decision = decision
+        self._recall = recall
         self._rejected: dict[str, Reason] = dict(decision.rejected)
         self._failure: UpstreamError | None = None
         self._refusal: BadRequest | None = None
@@ -50,16 +60,37 @@ class Attempts:
         self.is_refused = False  # the last that was asked takes no such request
         self.is_vain = False  # what one has refused, all would refuse
 
-    async def first_of(self, candidates: Sequence[Deployment]) -> Answer:
+    async def first_of(self, candidates: Sequence[Deployment]) -> Answer | Replay:
         """The answer of the first that gives one. Raises GatewayError when none does."""
         for deployment in candidates:
-            answer = await self.ask(deployment)
+            answer = await self._recalled(deployment)
+            if isinstance(answer, Replay):
+                return answer
             if answer is not None:
                 await self.show(answer)
                 return answer
             if self.is_vain:
                 break
         raise self.error()
+
+    async def _recalled(self, deployment: Deployment) -> Answer | Replay | None:
+        """What that deployment answered before, else what it answers now, to be given again later."""
+        recall = self._recall
+        key = None if recall is None else recall.key_of(deployment)
+        if recall is None or key is None:
+            return await self.ask(deployment)
+        found = await recall.find(key, deployment, len(self._opened) + 1)
+        if not isinstance(found, Begun):
+            return found
+        try:
+            answer = await self.ask(deployment, begun=found)
+        except BaseException:  # mostly a cancellation, the client is gone: another one is to ask
+            if found.recording is not None:
+                found.recording.leave()
+            raise
+        if answer is None and found.recording is not None:
+            found.recording.fail()
+        return answer
 
     @property
     def deployments_asked(self) -> int:
@@ -80,19 +111,32 @@ class Attempts:
         return sum(one.settled.cost_nusd for one in self._opened if one.settled and not answer.is_of(one))
 
     async def ask(
-        self, deployment: Deployment, dialect: Dialect | None = None, *, is_held: bool = False
+        self,
+        deployment: Deployment,
+        dialect: Dialect | None = None,
+        *,
+        is_held: bool = False,
+        begun: Begun | None = None,
     ) -> Answer | None:
         """Its answer, begun but not shown; ``None`` where it gives none or may not be asked. Raises GatewayError.
 
-        ``dialect``: how it is asked, if not as the client does. ``is_held``: wait for all of the answer.
+        ``dialect``: how it is asked, if not as the client does. ``is_held``: wait for all of the answer. ``begun``:
+        the first attempt, if it is admitted already.
         """
         self.is_refused = False
         for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
-            attempt = self._admissions.attempt(deployment, len(self._opened) + 1)
-            ready = await self._opened_for(attempt, dialect or self._dialect)
+            if begun is not None and not begun.attempt.is_open:
+                ready = await self._placed(begun.attempt, dialect or self._dialect)
+                attempt = begun.attempt
+            else:
+                attempt = self._admissions.attempt(deployment, len(self._opened) + 1)
+                ready = await self._opened_for(attempt, dialect or self._dialect)
             if ready is None:
                 return None
             call, answer = ready
+            if begun is not None and begun.recording is not None:
+                begun.recording.begin()
+                answer.recording = begun.recording
             try:
                 await self._begin(attempt, call, answer, is_held=is_held)
             except UpstreamError as exc:
@@ -121,6 +165,22 @@ class Attempts:
         except (BudgetExceeded, BudgetsUnavailable):
             return None  # a cheaper one may fit
         if not is_open:
+            self._rejected[attempt.deployment.name] = LIMITED
+            return None
+        self._opened.append(attempt)
+        return ready
+
+    async def _placed(self, attempt: Attempt, dialect: Dialect) -> tuple[Call, Answer] | None:
+        """As ``_opened_for``, of an attempt that is admitted."""
+        settlement = self._path.settlement
+        try:
+            ready = self._prepared(attempt, dialect, self._admissions)
+        except BadRequest as exc:
+            self._refusal = self._refusal or exc
+            settlement.take_back(attempt)
+            return None
+        await settlement.place(attempt)
+        if not attempt.is_open:
             self._rejected[attempt.deployment.name] = LIMITED
             return None
         self._opened.append(attempt)

@@ -150,6 +150,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         is_certified=foreseen is not None and foreseen.is_certified and kept.kept is None,
         turn=moment.turn,
         stay=kept,
+        exact_cache=route.exact_cache,
         cost_max_nusd=target.cost_max_nusd,
         keep_prompts_days=route.keep_prompts_days,
     )

@@ -11,12 +11,14 @@ from gateway.domain import (
     Caller,
     Charge,
     Deployment,
+    KeptAnswer,
     LedgerEntry,
     Meter,
     MeterReading,
     Outcome,
     Purpose,
     Request,
+    Source,
     Usage,
 )
 from gateway.errors import GatewayError, UpstreamError
@@ -220,6 +222,41 @@ def charged_entry(
         total_ms=total_ms,
         upstream_request_id=attempt.upstream_request_id,
         content=content,
+    )
+
+
+def recalled_intent(intent: LedgerEntry) -> LedgerEntry:
+    """The intent of an answer that is given again: it costs nothing, whatever happens."""
+    return msgspec.structs.replace(
+        intent,
+        source=Source.CACHE_EXACT,
+        input_tokens=0,
+        output_tokens=0,
+        meters=(),
+        cost_nusd=0,
+        baseline_nusd=0,
+        held_nusd=0,
+    )
+
+
+def recalled_entry(attempt: Attempt, answer: KeptAnswer, *, total_ms: float) -> LedgerEntry:
+    """What stands for an answer that was given again: nothing was used, and all of the baseline is saved.
+
+    The baseline is what the kept usage would have cost there, with what of it was read from its provider's own cache.
+    """
+    tier = answer.service_tier or attempt.intent.service_tier
+    baseline = price(attempt.baseline or attempt.deployment, answer.usage, tier)
+    return msgspec.structs.replace(
+        recalled_intent(attempt.intent),
+        held_nusd=attempt.intent.held_nusd,
+        basis=Basis.NONE,
+        status=Outcome.SUCCEEDED,
+        finish_reason=answer.finish_reason,
+        service_tier=tier,
+        model_answered=answer.model_answered,
+        baseline_nusd=baseline.cost_nusd,
+        is_baseline_estimated=answer.is_estimated,
+        total_ms=total_ms,
     )
 
 

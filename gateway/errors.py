@@ -16,6 +16,7 @@ GatewayError
 ├── RateLimited               429  retryable, with retry-after
 ├── BudgetExceeded            429  a hold does not fit; not retryable
 ├── ShuttingDown              503  the gateway is stopping
+├── NotCached                 504  the client wants a kept answer or none, and there is none
 ├── NoDeployment              503  no candidate left; says why each is out
 ├── StoreUnavailable          503  Postgres or Redis is needed and away
 │   ├── JournalUnavailable    503  an intent could be made durable nowhere
@@ -182,6 +183,15 @@ class ShuttingDown(GatewayError):
 
     def __init__(self) -> None:
         super().__init__("The gateway is stopping. Please retry.", headers={"retry-after": "1"})
+
+
+class NotCached(GatewayError):
+    status = 504
+    code = "not_cached"
+    should_retry = False
+
+    def __init__(self) -> None:
+        super().__init__("No kept answer may be given to this request, and 'only-if-cached' asks for no other.")
 
 
 class NoDeployment(GatewayError):

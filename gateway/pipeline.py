@@ -31,13 +31,17 @@ from gateway.domain import (
     Turn,
 )
 from gateway.errors import (
+    NotCached,
     RateLimited,
     UnpricedModel,
 )
+from gateway.flights import Flights
 from gateway.following import at_origin
 from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
+from gateway.recalling import Recall
+from gateway.replaying import Replay
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -58,10 +62,12 @@ class Pipeline:
         self.first_tokens = FirstTokenBoard()  # likewise
         self.acceptance = AcceptanceBoard()  # likewise
         self.progress = Progress(services.journal)
+        store = services.answers
+        self.flights = None if store is None else Flights(store, services.background, services.clock)
         self._settlement = Settlement(services, self.health, self.first_tokens)
         self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)
 
-    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer:
+    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Replay:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
         decision = await self.weigh(request, dialect, caller)
@@ -112,25 +118,40 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - whatever is wrong with a record, the answer must reach its client
             _log.exception("the decision of request %s is not recorded", request.id)
 
-    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer:
-        """Begin an answer on the first candidate that gives one. Raises GatewayError."""
+    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer | Replay:
+        """Begin an answer on the first candidate that gives one, or give a kept one again. Raises GatewayError."""
         services = self._services
         admissions = Admissions(services, request, caller, decision)
+        recall = self._recall(request, caller, decision, admissions)
         try:
-            attempts = Attempts(self._path, request, dialect, decision, admissions)
+            attempts = Attempts(self._path, request, dialect, decision, admissions, recall)
             if decision.steps and decision.cascade is not None:
                 climb = Climb(self._path, request, dialect, caller, decision, attempts)
-                answer = await climb.answer(decision.cascade)
+                answer: Answer | Replay = await climb.answer(decision.cascade)
             else:
                 answer = await attempts.first_of(decision.candidates)
         except BaseException:  # a cancellation too: its place is given back
             if admissions.has_place:
                 self._settlement.leave(request.id, caller.organization_id)
             raise
+        finally:
+            if recall is not None:
+                services.telemetry.recalled(decision.route or "", recall.status)
         answer.room = admissions.room
+        answer.cache = None if recall is None else recall.status
         if answer.is_unpriced:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
+
+    def _recall(self, request: Request, caller: Caller, decision: Decision, admissions: Admissions) -> Recall | None:
+        """What looks for a kept answer; ``None`` where the route keeps none. Raises NotCached."""
+        rules = decision.exact_cache
+        if rules is None or self.flights is None:
+            if request.cache_control.is_cached_only:
+                raise NotCached
+            return None
+        settlement = self._settlement
+        return Recall(self._services, self.flights, settlement, admissions, request, caller, decision, rules)
 
     def _moment(self, request: Request, dialect: Dialect, turn: Turn | None) -> Moment:
         now_s = self._services.clock.monotonic_s()

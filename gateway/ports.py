@@ -12,6 +12,8 @@ from typing import Protocol
 
 from gateway.domain import (
     Admission,
+    AnswerKey,
+    CacheStatus,
     Call,
     Caller,
     Claims,
@@ -20,6 +22,8 @@ from gateway.domain import (
     Deployment,
     Endpoint,
     Forecast,
+    Found,
+    KeptAnswer,
     KeptPrompt,
     LedgerEntry,
     Question,
@@ -266,6 +270,31 @@ class ConversationStore(Protocol):
         """Keep it so long. Never raises for a store that is away."""
 
 
+class AnswerStore(Protocol):
+    """Answers that are given again, the same for all replicas. They may be lost, and are while the store is away."""
+
+    async def look(
+        self, key: AnswerKey, *, age_s_max: int | None = None, may_read: bool = True, may_lead: bool = True
+    ) -> Found | None:
+        """The answer, or whether somebody asks for it; ``None`` while the store is away.
+
+        Where it is not there and nobody asks, the caller leads if it may: others wait until it keeps, drops or
+        releases what it asks for.
+        """
+
+    async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool = True) -> bool:
+        """Keep it, and give up the lead; false where that cannot be. Never raises for a store that is away."""
+
+    async def renew(self, keys: Iterable[AnswerKey]) -> None:
+        """Go on leading. Never raises for a store that is away."""
+
+    async def drop(self, key: AnswerKey) -> None:
+        """Give up the lead: one of those who wait takes it. Never raises for a store that is away."""
+
+    async def release(self, key: AnswerKey, *, is_lasting: bool) -> None:
+        """Give up the lead: nobody is to wait, for long if ``is_lasting``. Never raises for a store that is away."""
+
+
 class LedgerSink(Protocol):
     """Where journaled entries come to rest."""
 
@@ -313,6 +342,9 @@ class Telemetry(Protocol):
     def settled(self, entry: LedgerEntry) -> None: ...
 
     def refused(self, request_id: str, error: GatewayError) -> None: ...
+
+    def recalled(self, route: str, status: CacheStatus) -> None:
+        """What became of a request to a route that gives answers again."""
 
     def unpriced(self, organization_id: str, model: str) -> None:
         """A request asked for a model whose price nobody stated, whether it was refused or charged nothing."""
@@ -364,3 +396,5 @@ class Services:
     decisions: DecisionLog | None = None  # None: none are kept
     forecaster: Forecaster | None = None  # None: nothing is foreseen
     conversations: ConversationStore | None = None  # None: each request stands alone
+    answers: AnswerStore | None = None  # None: none are given again
+    answer_secret: bytes = b""  # what their keys are made with

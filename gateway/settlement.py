@@ -6,8 +6,8 @@ import logging
 
 import msgspec
 
-from gateway.domain import Basis, LedgerEntry, Outcome, Room, Usage
-from gateway.entries import Attempt, charged_entry, unbilled_entry
+from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Usage
+from gateway.entries import Attempt, charged_entry, recalled_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
 from policies.breaker import ErrorFacts, HealthBoard
@@ -24,25 +24,39 @@ class Settlement:
         self._health = health
         self._first_tokens = first_tokens
 
-    async def open(self, attempt: Attempt) -> Room:
-        """Admit the attempt: by our own limits and budgets, whose intent is durable then, and by its provider's limits.
+    async def admit(self, attempt: Attempt) -> Room:
+        """Admit the attempt by our own limits and budgets: its intent is durable then. Raises what refuses it.
 
-        Where those are used up, nothing stands and ``attempt.is_open`` stays false. Raises what refuses it here. If it
-        is cancelled, the attempt never was.
+        If it is cancelled, the attempt never was.
+        """
+        try:
+            return await self._services.journal.open(attempt.intent, attempt.admission)
+        except BaseException as exc:  # mostly a cancellation: no call was made, so nothing may stand for one
+            if not isinstance(exc, GatewayError):  # who is refused has consumed nothing
+                self.take_back(attempt)
+            raise
+
+    async def place(self, attempt: Attempt) -> None:
+        """Take a place of an admitted attempt within its provider's limits.
+
+        Where those are used up, nothing stands and ``attempt.is_open`` stays false; likewise if it is cancelled.
         """
         services, deployment = self._services, attempt.deployment
-        is_admitted = False
         try:
-            room = await services.journal.open(attempt.intent, attempt.admission)
-            is_admitted = True
             attempt.is_open = await services.admission.acquire(deployment, attempt.id, attempt.admission.input_tokens)
-        except BaseException as exc:  # mostly a cancellation: no call was made, so nothing may stand for one
-            if is_admitted or not isinstance(exc, GatewayError):  # who is refused has consumed nothing
-                services.background.spawn(self._void(attempt))
+        except BaseException:  # as above
+            self.take_back(attempt)
             raise
         if not attempt.is_open:
             await services.journal.void(attempt.intent)
-        return room
+
+    def take_back(self, attempt: Attempt) -> None:
+        """The call is not made: nothing stands for it, in the background."""
+        self._services.background.spawn(self._void(attempt))
+
+    async def recall(self, attempt: Attempt, answer: KeptAnswer) -> None:
+        """Settle an answer that was given before. May be repeated."""
+        await self._settle(attempt, recalled_entry(attempt, answer, total_ms=self._elapsed_ms(attempt)))
 
     async def _void(self, attempt: Attempt) -> None:
         await self._services.journal.void(attempt.intent)

@@ -10,7 +10,7 @@ from typing import TextIO
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.domain import NANO, LedgerEntry
+from gateway.domain import NANO, CacheStatus, LedgerEntry
 from gateway.domain.alert import Alert
 from gateway.errors import GatewayError
 from gateway.ids import rfc3339
@@ -40,6 +40,9 @@ class Metrics:
         )
         self.refusals = Counter("obol_refusals", "Requests refused, by kind of error", ("error",), registry=registry)
         self.alerts = Counter("obol_alerts", "Alerts, by kind", ("kind",), registry=registry)
+        self.recalls = Counter(
+            "obol_cache", "Requests to routes that give answers again", ("route", "status"), registry=registry
+        )
         self.decisions_dropped = Counter(
             "obol_decisions_dropped", "Decisions of routes that were not written down", registry=registry
         )
@@ -119,6 +122,9 @@ class RequestTelemetry:
             per.first.observe(entry.first_token_ms / 1000)
         if self._level <= logging.INFO:
             self._write_line(_encode(_line_of(entry)))
+
+    def recalled(self, route: str, status: CacheStatus) -> None:
+        self._metrics.recalls.labels(route, status).inc()
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.

@@ -10,7 +10,16 @@ from decimal import Decimal
 import msgspec
 
 from gateway.api import wire
-from gateway.domain import ANYWHERE, BUDGET_NUSD_MAX, END_USER_CHARACTERS_MAX, LABEL, NANO, Endpoint, Placement
+from gateway.domain import (
+    ANYWHERE,
+    BUDGET_NUSD_MAX,
+    END_USER_CHARACTERS_MAX,
+    LABEL,
+    NANO,
+    CacheControl,
+    Endpoint,
+    Placement,
+)
 from gateway.errors import BadRequest
 
 _TAGS_MAX = 16
@@ -122,6 +131,19 @@ def asked_cost_max(stated: Sequence[str] | None) -> int | None:
         f"Invalid '{COST_HEADER}': expected dollars such as 0.002, more than 0, to nine decimals.",
         param=COST_HEADER,
         code="invalid_value",
+    )
+
+
+def asked_cache_control(stated: Sequence[str] | None) -> CacheControl:
+    """What the client allows of kept answers, by its Cache-Control. Words that mean nothing here are passed over."""
+    words = {word.strip().lower() for word in stated or ()}
+    ages = [word.partition("=")[2].strip('"') for word in words if word.startswith("max-age")]
+    return CacheControl(
+        may_read=words.isdisjoint({"no-cache", "no-store"}),
+        may_keep="no-store" not in words,
+        # An age that cannot be read allows none.
+        age_s_max=min((int(age) if age.isascii() and age.isdigit() else 0 for age in ages), default=None),
+        is_cached_only="only-if-cached" in words,
     )
 
 

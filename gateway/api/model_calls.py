@@ -20,6 +20,7 @@ from gateway.api.arrival import (
     REGIONS_HEADER,
     REQUIRED_TAGS_HEADER,
     Arrival,
+    asked_cache_control,
     asked_conversation,
     asked_cost_max,
     asked_loss,
@@ -37,6 +38,7 @@ from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, Shut
 from gateway.ids import new_request_id
 from gateway.pipeline import Pipeline
 from gateway.ports import Catalog, Clock, Services
+from gateway.replaying import Replay
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -50,7 +52,6 @@ _STREAMED: Headers = [
     (b"cache-control", b"no-cache"),
     (b"x-accel-buffering", b"no"),  # proxies such as nginx hold streams back otherwise
 ]
-_SOURCE = (b"x-obol-source", Source.UPSTREAM.encode())
 # Client headers that mean something to an upstream and carry no credentials.
 _TRAVELLING = {
     name.encode(): name
@@ -65,9 +66,11 @@ _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
 _REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
 _CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
 _COST_HEADER = COST_HEADER.encode()
+_CACHE_CONTROL = b"cache-control"
 # Of words, with commas between them.
 _LISTS = frozenset(
     {_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER, _COST_HEADER}
+    | {_CACHE_CONTROL}
 )
 
 
@@ -164,7 +167,7 @@ class _Exchange:
         self.send = send
         self._clock = clock
         self._started_s = clock.monotonic_s()
-        self._answer: Answer | None = None  # once it has begun
+        self._answer: Answer | Replay | None = None  # once it has begun
         self.is_body_read = False
 
     def _common(self) -> Headers:
@@ -177,17 +180,26 @@ class _Exchange:
     def _of_limits(self, room: Room) -> Headers:
         return [] if room is NO_ROOM_TOLD else room_headers(room, self._shape(), self._clock.unix_s())
 
-    async def begin(self, request: Request, answer: Answer) -> None:
-        headers = [*self._common(), _SOURCE, (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace"))]
+    async def begin(self, request: Request, answer: Answer | Replay) -> None:
+        headers = [
+            *self._common(),
+            (b"x-obol-source", answer.source.encode()),
+            (b"x-obol-deployment", answer.deployment.encode("latin-1", "replace")),
+        ]
         headers += self._of_limits(answer.room)
+        if answer.cache is not None:
+            headers.append((b"x-obol-cache", answer.cache.encode()))
+        if answer.age_s is not None:
+            headers.append((b"age", b"%d" % answer.age_s))
         if answer.steps:
             headers.append((b"x-obol-cascade", b"%d" % answer.steps))
         if request.is_stream:
-            headers += _STREAMED  # the cost is not known yet: the usage chunk tells it
+            headers += _STREAMED
         else:
             headers.append((b"content-length", b"%d" % answer.ready_bytes))
-            if answer.cost_nusd is not None:  # what the upstream still works on has no cost yet
-                headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
+        # Of a stream it is mostly not known yet: the usage chunk tells it. What its upstream works on has none yet.
+        if answer.cost_nusd is not None and (not request.is_stream or answer.source is not Source.UPSTREAM):
+            headers.append((b"x-obol-cost-usd", dollars(answer.cost_nusd).encode()))
         if "content-type" not in answer.headers:  # what is not JSON or events is what its upstream says
             headers.append(_EVENTS if request.is_stream else _JSON)
         headers += [(name.encode("latin-1"), value.encode("latin-1")) for name, value in answer.headers.items()]
@@ -258,6 +270,8 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
         "cost_max_nusd": asked_cost_max(lists.get(_COST_HEADER)),
         "conversation": asked_conversation(lists.get(_CONVERSATION_HEADER)),
     }
+    if _CACHE_CONTROL in lists:
+        request = replace(request, cache_control=asked_cache_control(lists[_CACHE_CONTROL]))
     return request if set(wished.values()) == {None} else replace(request, **wished)  # type: ignore[arg-type]
 
 

@@ -13,6 +13,7 @@ from gateway.catalog.schema import (
     CascadePart,
     CatalogPart,
     DeploymentPart,
+    ExactPart,
     Price,
     ProviderPart,
     RoutePart,
@@ -29,11 +30,13 @@ from gateway.domain import (
     Conversations,
     Deployment,
     Endpoint,
+    ExactCache,
     Meter,
     Placement,
     PrefixCache,
     Provider,
     Route,
+    Sharing,
     Tariff,
     Timeouts,
     UpstreamLimits,
@@ -325,6 +328,16 @@ def _cascade(part: CascadePart) -> Cascade:
     )
 
 
+def _exact_cache(part: ExactPart) -> ExactCache:
+    return ExactCache(
+        ttl_s=part.ttl_s,
+        shared_by=Sharing(part.scope),
+        keeps_tool_calls=part.tool_calls,
+        any_temperature=part.any_temperature,
+        bytes_max=part.bytes_max,
+    )
+
+
 def route_of(name: str, part: RoutePart) -> Route:
     """The route that a part of a catalog makes; whether its deployments are there is not looked at."""
     return Route(
@@ -339,6 +352,7 @@ def route_of(name: str, part: RoutePart) -> Route:
         quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
         cascade=None if part.cascade is None else _cascade(part.cascade),
         conversations=_conversations(part),
+        exact_cache=None if part.cache is None else _exact_cache(part.cache.exact),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         keep_prompts_days=part.keep_prompts_days,
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,

@@ -354,12 +354,27 @@ class CascadePart(_Part):
     steps_max: Annotated[int, BeforeValidator(_no_bool), Field(ge=2, le=5)] = 2
 
 
+class ExactPart(_Part):
+    ttl_s: Annotated[int, BeforeValidator(_no_bool), Field(ge=1, le=604_800)] = 3600
+    scope: Literal["key", "team", "organization", "all"] = "team"
+    tool_calls: bool = False
+    any_temperature: bool = False
+    bytes_max: Annotated[int, BeforeValidator(_no_bool), Field(ge=1024, le=16_777_216)] = 262_144
+
+
+class CachePart(_Part):
+    """Which answers a route gives again."""
+
+    exact: ExactPart
+
+
 class RoutePart(_Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
     policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate", "cascade"] = "ordered"
     quality_loss_max: Share | None = None
     cost_max_usd: Cap | None = None
     cascade: CascadePart | None = None
+    cache: CachePart | None = None
     keep_prompts_days: Days | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None

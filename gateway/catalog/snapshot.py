@@ -132,6 +132,8 @@ def _conditions(route: Route) -> Iterator[str]:
         yield f"first token p95 to be at most {route.first_token_p95_s_max:g} s"
     if route.cost_max_nusd is not None:
         yield f"a call to cost at most ${usd(route.cost_max_nusd)}"
+    if (cache := route.exact_cache) is not None:
+        yield f"answers given again for {cache.ttl_s} s within the same {cache.shared_by}"
     if route.keep_prompts_days is not None:
         yield f"prompts kept for {route.keep_prompts_days} days"
 

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
+from gateway.domain.answers import ExactCache
 from gateway.domain.conversations import NOT_STICKY, ON_REQUEST, Conversations, PrefixCache
 from gateway.domain.money import Tariff
 
@@ -199,7 +200,7 @@ class Route:
     where nobody else does. ``quality_loss_max``: the share of quality that the policy ``cheapest_adequate`` may lose.
     ``cost_max_nusd``: the most that a call may be expected to cost; ``is_best_wanted``: the policy picks the best that
     fits in it, and not the cheapest that is adequate.
-    ``cascade``: the gates of the policy of that name.
+    ``cascade``: the gates of the policy of that name. ``exact_cache``: which answers it gives again, if any.
     """
 
     name: str
@@ -216,3 +217,4 @@ class Route:
     is_best_wanted: bool = False
     cascade: Cascade | None = None
     keep_prompts_days: int | None = None  # None: never
+    exact_cache: ExactCache | None = None

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
+from gateway.domain.answers import ANY_ANSWER, CacheControl, ExactCache
 from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Forecast
@@ -103,6 +104,7 @@ class Request:
     quality_loss_max: float | None = None  # ... and of how much quality it may lose; None: as its team or route says
     cost_max_nusd: int | None = None  # ... and the most that it may be expected to cost on a route
     conversation: str | None = None  # what the client itself calls its conversation
+    cache_control: CacheControl = ANY_ANSWER  # what it allows of answers that were given before
 
     @property
     def text_tokens(self) -> int:
@@ -194,3 +196,4 @@ class Decision:
     first_token_p95_s: Mapping[str, float] = field(default_factory=dict)  # by deployment name, of those measured
     turn: Turn | None = None
     stay: Stay = NO_CONVERSATION
+    exact_cache: ExactCache | None = None

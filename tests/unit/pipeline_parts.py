@@ -148,6 +148,9 @@ class Quiet:
     def unpriced(self, organization_id, model):
         pass
 
+    def recalled(self, route, status):
+        pass
+
 
 class Catalog:
     """All deployments, and the route ``auto`` over them with whatever else ``route`` says of it."""

@@ -9,7 +9,7 @@ from catalog_parts import ISSUE_EXAMPLE, refusal, snapshot, with_deployment
 from pricelist_parts import chat, listing
 
 from gateway.catalog.show import main_show
-from gateway.domain import Capability, Cascade, Placement
+from gateway.domain import Capability, Cascade, ExactCache, Placement, Sharing
 from gateway.settings import Settings
 
 TOOLS, SCHEMA, VISION, AUDIO, FILES = Capability
@@ -157,6 +157,25 @@ def test_a_cascade_says_by_which_gates_it_accepts():
     assert catalog.route("c").cascade == Cascade(0.8, True, 3, 0.67, "mini", 0.7, steps_max=2)
     assert catalog.route("r").cascade is None
     assert "c: cascade by logprob, schema, agreement, verifier mini, baseline none" in "\n".join(catalog.describe())
+
+
+def test_a_route_says_which_answers_it_gives_again_and_to_whom():
+    stated = "ttl_s: 60, scope: organization, tool_calls: true, any_temperature: true, bytes_max: 2048"
+    catalog = snapshot(
+        f"{ROUTING}  c: {{deployments: [own], cache: {{exact: {{{stated}}}}}}}\n"
+        "  d: {deployments: [own], cache: {exact: {}}}\n"
+    )
+    assert catalog.route("c").exact_cache == ExactCache(
+        60, Sharing.ORGANIZATION, keeps_tool_calls=True, any_temperature=True, bytes_max=2048
+    )
+    assert catalog.route("d").exact_cache == ExactCache(ttl_s=3600, shared_by=Sharing.TEAM, bytes_max=262_144)
+    assert catalog.route("r").exact_cache is None
+    assert "answers given again for 60 s within the same organization" in "\n".join(catalog.describe())
+
+
+@pytest.mark.parametrize("stated", ["{}", "{exact: {scope: everybody}}", "{exact: {ttl_s: 0}}", "{exact: {ttl: 5}}"])
+def test_a_cache_that_is_none_is_refused(stated):
+    assert "routes.c.cache" in refusal(f"{ROUTING}  c: {{deployments: [own], cache: {stated}}}\n")
 
 
 def test_weights_of_deployments_that_do_not_state_any_are_one():

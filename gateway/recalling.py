@@ -1,0 +1,179 @@
+"""One request and the answers that were given before: looked for while it is admitted, and waited for.
+
+The look leaves with the admission, so that who finds nothing has lost no time. A kept answer counts for limits of
+requests like any other and costs nothing, whatever is left of a budget.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+
+from gateway.admitting import Admissions
+from gateway.domain import (
+    AnswerKey,
+    CacheStatus,
+    Caller,
+    Decision,
+    Deployment,
+    ExactCache,
+    Found,
+    Hit,
+    Miss,
+    Request,
+    UnderWay,
+)
+from gateway.entries import Attempt, recalled_intent
+from gateway.errors import BudgetExceeded, BudgetsUnavailable, NotCached
+from gateway.flights import Flights, Landing
+from gateway.ports import Services
+from gateway.recorded import told_again
+from gateway.recording import Recording
+from gateway.replaying import Replay
+from gateway.settlement import Settlement
+from policies.answer_identity import NotKeyed, answer_key, is_bypassed
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """An attempt that is admitted, and what will note down its answer."""
+
+    attempt: Attempt
+    recording: Recording | None
+
+
+class Recall:
+    """What one request to a route with a cache makes of it."""
+
+    def __init__(
+        self,
+        services: Services,
+        flights: Flights,
+        settlement: Settlement,
+        admissions: Admissions,
+        request: Request,
+        caller: Caller,
+        decision: Decision,
+        rules: ExactCache,
+    ) -> None:
+        self.status = CacheStatus.BYPASS
+        self._services = services
+        self._flights = flights
+        self._settlement = settlement
+        self._admissions = admissions
+        self._request = request
+        self._caller = caller
+        self._rules = rules
+        self._is_bypassed = decision.cascade is not None or is_bypassed(request, rules)
+        self._looked_for: set[str] = set()
+
+    def key_of(self, deployment: Deployment) -> AnswerKey | None:
+        """Where the answer of that deployment would be; ``None`` where none is looked for, or was already."""
+        request, control = self._request, self._request.cache_control
+        key = None
+        if not self._is_bypassed and control.may_keep:
+            try:
+                key = answer_key(
+                    self._services.answer_secret,
+                    self._rules,
+                    request,
+                    self._caller,
+                    deployment,
+                    self._admissions.output_tokens_max(deployment),
+                )
+            except NotKeyed:
+                self._is_bypassed = True
+        if key is None and control.is_cached_only:
+            raise NotCached
+        if key is None or key.digest in self._looked_for:
+            return None
+        self._looked_for.add(key.digest)
+        return key
+
+    async def find(self, key: AnswerKey, deployment: Deployment, number: int) -> Replay | Begun | None:
+        """A kept answer, or an attempt that may ask; ``None`` where no budget has room for one. Raises GatewayError."""
+        control, total_s = self._request.cache_control, deployment.provider.timeouts.total_s
+        may_lead = control.may_read and not control.is_cached_only
+        while True:
+            attempt = self._admissions.attempt(deployment, number)
+            found, is_admitted = await self._looked(key, attempt, total_s, may_lead=may_lead)
+            if found is not None and control.may_read:
+                self.status = CacheStatus.MISS
+            match found:
+                case Hit():
+                    return await self._replay(found, deployment, number, attempt if is_admitted else None)
+                case UnderWay() if may_lead:
+                    if is_admitted:
+                        self._settlement.take_back(attempt)  # who waits holds no money
+                    landed = await self._flights.follow(key, total_s)
+                    if isinstance(landed, Hit):
+                        return await self._replay(landed, deployment, number, None)
+                    may_lead = landed is Landing.AGAIN
+                    continue
+            return self._begun(key, attempt, found, is_admitted=is_admitted)
+
+    def _begun(self, key: AnswerKey, attempt: Attempt, found: Found | None, *, is_admitted: bool) -> Begun | None:
+        """What goes on to the upstream, if it may."""
+        recording = None
+        if isinstance(found, Miss | UnderWay):
+            miss = found if isinstance(found, Miss) else Miss(found.epoch)
+            if miss.epoch:
+                background = self._services.background
+                recording = Recording(self._flights, background, key, miss, self._rules, self._request)
+        if self._request.cache_control.is_cached_only:
+            if is_admitted:
+                self._settlement.take_back(attempt)
+            raise NotCached
+        if is_admitted:
+            return Begun(attempt, recording)
+        if recording is not None:
+            recording.leave()
+        return None
+
+    async def _looked(
+        self, key: AnswerKey, attempt: Attempt, total_s: float, *, may_lead: bool
+    ) -> tuple[Found | None, bool]:
+        """Look and be admitted at once. Raises what refuses it, but for budgets: they refuse no kept answer."""
+        control = self._request.cache_control
+        looking = asyncio.ensure_future(self._flights.look(key, control, total_s, may_lead=may_lead))
+        is_admitted = False
+        try:
+            is_admitted = await self._is_admitted(attempt)
+            return await asyncio.shield(looking), is_admitted
+        except BaseException:  # refused, or the client is gone: nobody is to wait for us
+            if is_admitted:
+                self._settlement.take_back(attempt)
+            self._services.background.spawn(self._give_up(key, looking))
+            raise
+
+    async def _give_up(self, key: AnswerKey, looking: asyncio.Future[Found | None]) -> None:
+        found = await looking
+        if isinstance(found, Miss) and found.is_leader:
+            await self._flights.drop(key)
+
+    async def _is_admitted(self, attempt: Attempt) -> bool:
+        if not self._admissions.may_fit(attempt):
+            return False
+        try:
+            await self._admissions.admit(attempt, self._settlement)
+        except (BudgetExceeded, BudgetsUnavailable):
+            return False
+        return True
+
+    async def _replay(self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None) -> Replay:
+        """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other."""
+        attempt = admitted
+        if attempt is None:
+            attempt = self._admissions.attempt(deployment, number)
+            attempt.intent = recalled_intent(attempt.intent)
+            attempt.admission = replace(attempt.admission, hold_nusd=0)
+            await self._admissions.admit(attempt, self._settlement)
+        try:
+            await self._settlement.recall(attempt, hit.answer)
+        except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
+            self._services.background.spawn(self._settlement.recall(attempt, hit.answer))
+            raise
+        self.status = CacheStatus.HIT
+        request = self._request
+        told = told_again(hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage)
+        return Replay(attempt, told, hit.age_s)

@@ -1,0 +1,49 @@
+"""A kept answer on its way to its next client: it looks like an answer that has begun, and is settled already."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.domain import NO_ROOM_TOLD, CacheStatus, Outcome, Source
+from gateway.entries import Attempt
+from gateway.error_objects import error_event
+from gateway.errors import GatewayError
+
+
+class Replay:
+    """An answer that no upstream was asked for. ``next()`` yields the client's bytes, all at once."""
+
+    source = Source.CACHE_EXACT
+    cache: CacheStatus | None = CacheStatus.HIT
+    headers: Mapping[str, str] = {}
+    steps = 0
+    is_unpriced = False
+    cost_nusd: int | None = 0
+
+    def __init__(self, attempt: Attempt, told: bytes, age_s: int) -> None:
+        self.room = NO_ROOM_TOLD
+        self.age_s: int | None = age_s
+        self._attempt = attempt
+        self._told = told
+
+    @property
+    def deployment(self) -> str:
+        """Who would have been asked."""
+        return self._attempt.deployment.name
+
+    @property
+    def ready_bytes(self) -> int:
+        return len(self._told)
+
+    async def next(self) -> bytes | None:
+        """All of it, then ``None``."""
+        told, self._told = self._told, b""
+        return told or None
+
+    def failing(self, error: GatewayError) -> bytes:
+        return error_event(error)
+
+    def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> bool:
+        """The client went away: nothing was used, and nothing is left to charge."""
+        del outcome
+        return False

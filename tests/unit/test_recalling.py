@@ -1,0 +1,326 @@
+"""Answers that are given again, over fakes: whoever leaves whenever, calls end in entries and nobody waits for ever."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pipeline_parts import ANSWER, CALLER, CUT, STREAM, WHOLE, Backend, path, read, request, walk
+
+from gateway.domain import (
+    Basis,
+    CacheControl,
+    CacheStatus,
+    Cascade,
+    ExactCache,
+    Hit,
+    Miss,
+    Source,
+    UnderWay,
+)
+from gateway.errors import BudgetExceeded, NotCached, RateLimited, UpstreamRefused, UpstreamUnreachable
+
+RULES = ExactCache()
+AGE_S = 5  # of all that is kept
+
+
+class Answers:
+    """A store in memory, as it is for all processes: ``give_up`` is what the end of a lease does."""
+
+    def __init__(self):
+        self.kept, self.leads, self.alone, self.epoch = {}, set(), set(), "1"
+        self.is_away = False
+        self.looks = 0
+
+    async def look(self, key, *, age_s_max=None, may_read=True, may_lead=True):
+        await asyncio.sleep(0)
+        self.looks += 1
+        if self.is_away:
+            return None
+        if may_read and key.digest in self.kept and (age_s_max is None or age_s_max >= AGE_S):
+            return Hit(self.kept[key.digest], AGE_S)
+        if key.digest in self.alone:
+            return Miss(self.epoch, is_alone=True)
+        if key.digest in self.leads:
+            return UnderWay(self.epoch)
+        if may_lead:
+            self.leads.add(key.digest)
+        return Miss(self.epoch, is_leader=may_lead)
+
+    async def keep(self, key, epoch, answer, _ttl_s, **_):
+        await asyncio.sleep(0)
+        self.leads.discard(key.digest)
+        if self.is_away or epoch != self.epoch:
+            return False
+        self.kept[key.digest] = answer
+        return True
+
+    async def renew(self, keys):
+        self.renewed = list(keys)
+
+    async def drop(self, key):
+        await asyncio.sleep(0)
+        self.leads.discard(key.digest)
+
+    async def release(self, key, **_):
+        await asyncio.sleep(0)
+        self.leads.discard(key.digest)
+        self.alone.add(key.digest)
+
+
+def caching(backend, *deployments, store=None, rules=RULES, route=None, **more):
+    store = store or Answers()
+    pipeline, journal, tasks = path(
+        backend, *deployments, route={"exact_cache": rules, **(route or {})}, answers=store, answer_secret=b"s", **more
+    )
+    return pipeline, journal, tasks, store
+
+
+def asked(control=None, **fields):
+    parsed, dialect, caller = request(temperature=0, **fields)
+    if control is not None:
+        parsed = replace(parsed, cache_control=control)
+    return parsed, dialect, caller
+
+
+async def test_the_second_is_given_what_the_first_got_and_holds_nothing_for_it():
+    pipeline, journal, tasks, _ = caching(backend := Backend(WHOLE))
+    first = await pipeline.answer(*asked())
+    assert (await read(first), first.cache) == (WHOLE[0], CacheStatus.MISS)
+    await tasks.drain()
+    second = await pipeline.answer(*asked())
+    assert (await read(second), second.cache, second.cost_nusd, second.age_s) == (WHOLE[0], CacheStatus.HIT, 0, AGE_S)
+    assert len(backend.calls) == 1
+    entry = list(journal.settled.values())[-1]
+    assert (entry.source, entry.basis, entry.cost_nusd) == (Source.CACHE_EXACT, Basis.NONE, 0)
+    assert entry.baseline_nusd == 3 * 10_000 + 2 * 40_000
+    assert not journal.open_entries
+
+
+async def test_a_leader_that_leaves_is_followed_by_exactly_one():
+    pipeline, journal, tasks, _ = caching(backend := Backend(STREAM))
+    leader = await pipeline.answer(*asked(stream=True))
+    followers = [asyncio.create_task(walk(pipeline, *asked(stream=True))) for _ in range(5)]
+    await asyncio.sleep(0.01)
+    leader.abandon()
+    assert all(b"[DONE]" in shown for shown in await asyncio.gather(*followers))
+    assert len(backend.calls) == 2
+    await tasks.drain()
+    assert not journal.open_entries
+
+
+async def test_a_follower_holds_no_money_while_it_waits_and_may_leave():
+    pipeline, journal, tasks, _ = caching(backend := Backend(STREAM))
+    leader = await pipeline.answer(*asked(stream=True))
+    follower = asyncio.create_task(walk(pipeline, *asked()))
+    await asyncio.sleep(0.01)
+    assert len(journal.open_entries) == 1
+    follower.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await follower
+    await read(leader)
+    await tasks.drain()
+    assert (len(backend.calls), len(journal.settled), journal.open_entries) == (1, 1, {})
+
+
+@pytest.mark.parametrize("script", [CUT, [b'data: {"choices":[{"index":0,"finish_reason":"length"}]}\n\n']])
+async def test_those_who_wait_for_what_is_not_kept_ask_for_themselves_all_at_once(script):
+    pipeline, journal, tasks, _ = caching(backend := Backend(script, STREAM))
+    leader = await pipeline.answer(*asked(stream=True))
+    followers = [asyncio.create_task(walk(pipeline, *asked(stream=True))) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    await asyncio.gather(read(leader), return_exceptions=True)
+    await asyncio.gather(*followers)
+    assert len(backend.calls) == 5
+    await tasks.drain()
+    assert not journal.open_entries
+
+
+async def test_when_its_upstream_is_down_followers_go_down_the_route_and_meet_again_there():
+    class SmallIsDown(Backend):
+        async def open(self, call):
+            if call.deployment.name == "small":
+                await asyncio.sleep(0)
+                raise UpstreamUnreachable("down")
+            return await super().open(call)
+
+    pipeline, journal, tasks, store = caching(backend := SmallIsDown(WHOLE))
+    assert set(await asyncio.gather(*(walk(pipeline, *asked()) for _ in range(6)))) == {WHOLE[0]}
+    await tasks.drain()
+    assert (len(backend.calls), len(store.kept)) == (1, 1)
+    answer = await pipeline.answer(*asked())
+    assert (answer.cache, answer.deployment) == (CacheStatus.HIT, "big")
+    await tasks.drain()
+    assert (journal.open_entries, store.leads) == ({}, set())
+
+
+async def test_what_is_asked_elsewhere_is_waited_for():
+    store = Answers()
+    there, *_ = caching(Backend(STREAM), store=store)
+    here, journal, tasks, _ = caching(backend := Backend(WHOLE), store=store)
+    leader = await there.answer(*asked(stream=True))
+    followers = [asyncio.create_task(walk(here, *asked(stream=True))) for _ in range(3)]
+    await asyncio.sleep(0.01)
+    assert not any(one.done() for one in followers)
+    await read(leader)
+    assert all(b"[DONE]" in shown for shown in await asyncio.gather(*followers))
+    assert backend.calls == []
+    await tasks.drain()
+    assert not journal.open_entries
+
+
+async def test_when_a_leader_elsewhere_dies_one_of_those_who_wait_asks():
+    pipeline, journal, tasks, store = caching(backend := Backend(STREAM))
+    before, *_ = caching(Backend(STREAM), store=store)
+    await before.answer(*asked(stream=True))  # whose process is gone then
+    followers = [asyncio.create_task(walk(pipeline, *asked(stream=True))) for _ in range(4)]
+    await asyncio.sleep(0.01)
+    assert backend.calls == []
+    store.leads.clear()  # its lease has ended
+    await asyncio.gather(*followers)
+    assert len(backend.calls) == 1
+    await tasks.drain()
+    assert not journal.open_entries
+
+
+async def test_while_the_store_is_away_each_asks_for_itself():
+    pipeline, _, tasks, store = caching(backend := Backend(WHOLE))
+    store.is_away = True
+    answers = [await pipeline.answer(*asked()) for _ in range(2)]
+    assert [answer.cache for answer in answers] == [CacheStatus.BYPASS] * 2
+    await tasks.drain()
+    assert (len(backend.calls), store.kept) == (2, {})
+
+
+async def test_a_purge_during_a_call_keeps_nothing_of_it_from_anybody():
+    pipeline, _, tasks, store = caching(backend := Backend(STREAM))
+    leader = await pipeline.answer(*asked(stream=True))
+    follower = asyncio.create_task(walk(pipeline, *asked(stream=True)))
+    await asyncio.sleep(0.01)
+    store.epoch = "2"
+    await read(leader)
+    await follower
+    await tasks.drain()
+    assert len(backend.calls) == 2
+
+
+async def test_a_budget_that_is_spent_gives_kept_answers_and_no_others():
+    pipeline, journal, tasks, store = caching(backend := Backend(WHOLE))
+    await walk(pipeline, *asked())
+    await tasks.drain()
+
+    async def refuse_holds(entry, admission):
+        if entry.cost_nusd:
+            raise BudgetExceeded("spent", details={})
+        return await opened(entry, admission)
+
+    opened, journal.open = journal.open, refuse_holds
+    assert await walk(pipeline, *asked()) == WHOLE[0]
+    assert journal.admissions[-1].hold_nusd == 0
+    with pytest.raises(BudgetExceeded):
+        await walk(pipeline, *asked(seed=1))
+    await tasks.drain()
+    assert (len(backend.calls), store.leads, journal.open_entries) == (1, set(), {})
+
+
+async def test_who_asks_too_often_gets_no_kept_answer_and_keeps_nobody_waiting():
+    pipeline, journal, tasks, store = caching(Backend(WHOLE))
+    journal.refuses["small"] = RateLimited("slow down")
+    with pytest.raises(RateLimited):
+        await walk(pipeline, *asked())
+    await tasks.drain()
+    assert (store.leads, journal.open_entries) == (set(), {})
+
+
+async def test_who_wants_a_kept_answer_or_none_calls_nobody():
+    pipeline, journal, tasks, store = caching(backend := Backend(WHOLE))
+    for fields in ({}, {"store": True}, {"model": "small"}):
+        with pytest.raises(NotCached):
+            await pipeline.answer(*asked(CacheControl(is_cached_only=True), **fields))
+    await tasks.drain()
+    assert (backend.calls, journal.open_entries, store.leads) == ([], {}, set())
+
+
+async def test_a_cascade_judges_each_answer_anew():
+    route = {"policy": "cascade", "cascade": Cascade(checks_schema=True)}
+    pipeline, _, tasks, store = caching(Backend(WHOLE), route=route)
+    answer = await pipeline.answer(*asked())
+    await tasks.drain()
+    assert (answer.cache, store.looks) == (CacheStatus.BYPASS, 0)
+
+
+async def test_a_refusal_of_the_upstream_is_nobodys_answer():
+    refused = UpstreamRefused("no", http_status=400, status=400, type_="invalid_request_error", code=None)
+    pipeline, journal, tasks, store = caching(Backend(refused))
+    for _ in range(2):
+        with pytest.raises(UpstreamRefused):
+            await walk(pipeline, *asked())
+    await tasks.drain()
+    assert (store.kept, store.leads, journal.open_entries) == ({}, set(), {})
+
+
+async def test_a_lead_is_renewed_for_as_long_as_its_answer_may_take_and_no_longer():
+    now_s = 1.0
+    pipeline, _, tasks, store = caching(Backend(STREAM), clock=lambda: now_s)
+    answer = await pipeline.answer(*asked(stream=True))
+    await pipeline.flights.renew()
+    assert len(store.renewed) == 1
+    now_s = 4000.0
+    await pipeline.flights.renew()
+    assert store.renewed == []
+    await read(answer)
+    await tasks.drain()
+    assert not pipeline.flights.led
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.lists(st.tuples(st.integers(0, 40), st.booleans(), st.integers(0, 60) | st.none()), min_size=2, max_size=6),
+    st.sampled_from([STREAM, CUT, WHOLE]),
+    st.integers(0, 80) | st.none(),
+)
+async def test_whoever_comes_and_leaves_whenever_nobody_is_left_waiting_and_nothing_open(visits, script, purged_at):
+    """Each visitor comes after some turns of the loop, streams or not, and may leave some turns later."""
+    stream = script if script is not WHOLE else STREAM
+    backend = Backend(stream)
+    whole_backend = Backend(WHOLE)
+
+    class Both:
+        calls = backend.calls
+
+        async def open(self, call):
+            return await (backend if call.is_stream else whole_backend).open(call)
+
+    pipeline, journal, tasks, store = caching(Both())
+
+    async def visit(after, is_stream, leaves):
+        for _ in range(after):
+            await asyncio.sleep(0)
+        task = asyncio.create_task(walk(pipeline, *asked(stream=is_stream)))
+        if leaves is not None:
+            for _ in range(leaves):
+                await asyncio.sleep(0)
+            task.cancel()
+        return await asyncio.gather(task, return_exceptions=True)
+
+    async def purge():
+        for _ in range(purged_at or 0):
+            await asyncio.sleep(0)
+        if purged_at is not None:
+            store.epoch = "2"
+
+    async with asyncio.timeout(20):
+        shown = await asyncio.gather(*(visit(*one) for one in visits), purge())
+        await tasks.drain()
+    for (one,) in shown[:-1]:
+        if isinstance(one, bytes):
+            assert one == WHOLE[0] or one.endswith(b"data: [DONE]\n\n") or b'"chat.completion"' in one
+    assert (journal.open_entries, store.leads, dict(pipeline.flights.led)) == ({}, set(), {})
+    entries = journal.settled.values()
+    assert sum(entry.source == Source.UPSTREAM for entry in entries) == len(backend.calls) + len(whole_backend.calls)
+    assert all(entry.cost_nusd == 0 for entry in entries if entry.source == Source.CACHE_EXACT)
+    assert {entry.team_id for entry in entries} <= {CALLER.team_id}
+    assert ANSWER["usage"]["prompt_tokens"] == 3
