@@ -110,11 +110,12 @@ class Replicas(AbstractContextManager["Replicas"]):
         catalog: str = CATALOG,
         *,
         count: int = 3,
+        upstream: Path = Path(__file__).with_name("failing_upstream.py"),  # noqa: B008 - it is never changed
         settings_of: Sequence[Mapping[str, str]] = (),
         **settings: str,
     ) -> None:
         """``settings_of``: what one gateway has beside ``settings``, in order; UPSTREAM in the catalog is replaced."""
-        self.upstream = UpstreamProcess(Path(__file__).with_name("failing_upstream.py"))
+        self.upstream = UpstreamProcess(upstream)
         self.stores = Stores(folder / "stores")
         self.gateways: list[Gateway] = []
         for number in range(count):
