@@ -80,7 +80,8 @@ class Pipeline:
             if not is_limited:
                 self._record(request, dialect, caller, decision, None, decided_s)
             raise
-        self._record(request, dialect, caller, decision, answer.deployment, decided_s)
+        if not isinstance(answer, Replay):  # nobody was asked, so nothing came of the decision
+            self._record(request, dialect, caller, decision, answer.deployment, decided_s)
         return answer
 
     async def weigh(self, request: Request, dialect: Dialect, caller: Caller) -> Decision:

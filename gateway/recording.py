@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from gateway.domain import AnswerKey, ExactCache, KeptAnswer, Miss, Request
+import asyncio
+
+import msgspec
+
+from gateway.domain import AnswerKey, ExactCache, KeptAnswer, Miss, Request, Usage
 from gateway.flights import Flights
 from gateway.ports import Background, ReplyReader
 from gateway.recorded import is_worth_keeping, whole_of
 
+_LONG = 65_536
 _EVENTS_PER_TEXT = 32  # a stream is mostly frame: some 200 bytes around each token
 
 
@@ -44,28 +49,37 @@ class Recording:
         """The answer is complete, charged, and noted to its end."""
         if self._ended():
             return
-        whole = whole_of(b"".join(self._shown), is_stream=self._request.is_stream, usage=reader.usage)
+        shown = b"".join(self._shown)
         self._shown.clear()
-        rules = self._rules
-        if (
-            reader.error is not None
-            or reader.usage is None
-            or whole is None
-            or len(whole) > rules.bytes_max
-            or not is_worth_keeping(whole, self._request.choices, keeps_tool_calls=rules.keeps_tool_calls)
-        ):
+        usage = reader.usage
+        if reader.error is not None or usage is None:
             self._go(is_lasting=True)
             return
-        answer = KeptAnswer(
-            whole,
-            reader.usage,
-            is_estimated,
-            reader.model_answered,
-            reader.finish_reason,
-            reader.service_tier,
-        )
-        keeping = self._flights.keep(self._key, self._miss.epoch, answer, rules.ttl_s, is_leader=self._miss.is_leader)
-        self._background.spawn(keeping)
+        answer = KeptAnswer(b"", usage, is_estimated, reader.model_answered, reader.finish_reason, reader.service_tier)
+        self._background.spawn(self._keep(answer, shown))
+
+    async def _keep(self, answer: KeptAnswer, shown: bytes) -> None:
+        """Put it together, off the loop where that takes milliseconds, and keep it if it is worth it."""
+        key, miss, flights = self._key, self._miss, self._flights
+        make, whole = self._worth_keeping, None
+        try:
+            is_long = len(shown) > _LONG
+            whole = await asyncio.to_thread(make, shown, answer.usage) if is_long else make(shown, answer.usage)
+        finally:  # whatever it trips over, nobody waits for it
+            if whole is None and miss.is_leader:
+                await flights.release(key, is_lasting=True)
+        if whole is not None:
+            kept = msgspec.structs.replace(answer, whole=whole)
+            await flights.keep(key, miss.epoch, kept, self._rules.ttl_s, is_leader=miss.is_leader)
+
+    def _worth_keeping(self, shown: bytes, usage: Usage) -> bytes | None:
+        """The answer as one object, ``None`` where it may not be kept."""
+        request, rules = self._request, self._rules
+        whole = whole_of(shown, is_stream=request.is_stream, usage=usage)
+        if whole is None or len(whole) > rules.bytes_max:
+            return None
+        is_worth = is_worth_keeping(whole, request.choices, keeps_tool_calls=rules.keeps_tool_calls)
+        return whole if is_worth else None
 
     def fail(self) -> None:
         """There is no good answer: nobody waits for another one of us."""

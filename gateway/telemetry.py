@@ -10,7 +10,7 @@ from typing import TextIO
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.domain import NANO, CacheStatus, LedgerEntry
+from gateway.domain import NANO, CacheStatus, LedgerEntry, Source
 from gateway.domain.alert import Alert
 from gateway.errors import GatewayError
 from gateway.ids import rfc3339
@@ -106,22 +106,26 @@ class RequestTelemetry:
             if len(self._by_deployment) >= _DEPLOYMENTS_MAX:  # an open wildcard lets clients make up names
                 name = "other"
             per = self._by_deployment.setdefault(name, _PerDeployment(self._metrics, name))
-        attempts = per.attempts.get(entry.status)
-        if attempts is None:
-            attempts = per.attempts[entry.status] = self._metrics.attempts.labels(name, entry.status)
-        attempts.inc()
+        if entry.source == Source.UPSTREAM:
+            self._attempted(per, entry, name)
         if entry.cost_nusd:
             per.cost.inc(entry.cost_nusd / NANO)
         if entry.baseline_nusd:
             per.baseline.inc(entry.baseline_nusd / NANO)
+        if self._level <= logging.INFO:
+            self._write_line(_encode(_line_of(entry)))
+
+    def _attempted(self, per: _PerDeployment, entry: LedgerEntry, name: str) -> None:
+        attempts = per.attempts.get(entry.status)
+        if attempts is None:
+            attempts = per.attempts[entry.status] = self._metrics.attempts.labels(name, entry.status)
+        attempts.inc()
         per.input.inc(entry.input_tokens)
         per.output.inc(entry.output_tokens)
         if entry.total_ms is not None:
             per.seconds.observe(entry.total_ms / 1000)
         if entry.first_token_ms is not None:
             per.first.observe(entry.first_token_ms / 1000)
-        if self._level <= logging.INFO:
-            self._write_line(_encode(_line_of(entry)))
 
     def recalled(self, route: str, status: CacheStatus) -> None:
         self._metrics.recalls.labels(route, status).inc()
@@ -172,6 +176,7 @@ def _line_of(entry: LedgerEntry) -> dict[str, object]:
         "key": entry.key_id,
         "route": entry.route,
         "deployment": entry.deployment,
+        "source": entry.source,
         "status": entry.status,
         "basis": entry.basis,
         "input_tokens": entry.input_tokens,

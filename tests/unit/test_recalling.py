@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
+from typing import ClassVar
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline_parts import ANSWER, CALLER, CUT, STREAM, WHOLE, Backend, path, read, request, walk
+from pipeline_parts import ANSWER, CALLER, CUT, DELTA, STREAM, WHOLE, Backend, event, path, read, request, walk
 
 from gateway.domain import (
     Basis,
@@ -98,6 +100,26 @@ async def test_the_second_is_given_what_the_first_got_and_holds_nothing_for_it()
     assert (entry.source, entry.basis, entry.cost_nusd) == (Source.CACHE_EXACT, Basis.NONE, 0)
     assert entry.baseline_nusd == 3 * 10_000 + 2 * 40_000
     assert not journal.open_entries
+
+
+async def test_an_answer_that_is_given_again_leaves_no_decision_and_a_long_one_is_kept_too():
+    class Log:
+        records: ClassVar = []
+
+        def record(self, record, prompt=None):
+            self.records.append((record.chosen, prompt))
+
+    said = {**DELTA, "choices": [{"index": 0, "delta": {"content": "word " * 100}, "finish_reason": None}]}
+    stream = [*[event(said)] * 300, *STREAM[2:]]
+    pipeline, _, tasks, store = caching(Backend(stream), decisions=(log := Log()))
+    shown = await walk(pipeline, *asked(stream=True))
+    await tasks.drain()
+    (kept,) = store.kept.values()
+    again = await pipeline.answer(*asked())
+    assert json.loads(await read(again))["choices"][0]["message"]["content"] == "word " * 30_000
+    assert len(shown) > 2 * 65_536 > 0
+    assert len(kept.whole) > 150_000
+    assert log.records == [("small", None)]
 
 
 async def test_a_leader_that_leaves_is_followed_by_exactly_one():
