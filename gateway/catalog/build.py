@@ -9,34 +9,26 @@ from urllib.parse import urlsplit
 
 from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
 from gateway.catalog.pricelist import SERVED_MODES, TEXT_MODES, ListedModel, PriceList, PriceListError
+from gateway.catalog.routes import route_of
 from gateway.catalog.schema import (
-    CascadePart,
     CatalogPart,
     DeploymentPart,
-    ExactPart,
     Price,
     ProviderPart,
-    RoutePart,
     TierPrice,
-    did_you_mean,
 )
+from gateway.catalog.schema_fields import did_you_mean
 from gateway.catalog.snapshot import CatalogSnapshot, OpenWildcard, content_hash
 from gateway.catalog.text import CatalogError, Document, Path, Problem
 from gateway.domain import (
     NANO,
-    QUALITY_LOSS_MAX,
     Capability,
-    Cascade,
-    Conversations,
     Deployment,
     Endpoint,
-    ExactCache,
     Meter,
-    Placement,
     PrefixCache,
     Provider,
     Route,
-    Sharing,
     Tariff,
     Timeouts,
     UpstreamLimits,
@@ -313,58 +305,6 @@ def _prefix_cache(part: ProviderPart) -> PrefixCache:
         tokens_min=usual.tokens_min if stated.tokens_min is None else stated.tokens_min,
         is_automatic=usual.is_automatic if stated.automatic is None else stated.automatic,
     )
-
-
-def _cascade(part: CascadePart) -> Cascade:
-    agreement, verifier = part.gate.agreement, part.gate.verifier
-    return Cascade(
-        logprob_min=part.gate.logprob_min,
-        checks_schema=part.gate.schema_,
-        samples=1 if agreement is None else agreement.samples,
-        share_min=0.0 if agreement is None else agreement.share_min,
-        verifier=None if verifier is None else verifier.deployment,
-        score_min=0.0 if verifier is None else verifier.score_min,
-        steps_max=part.steps_max,
-    )
-
-
-def _exact_cache(part: ExactPart) -> ExactCache:
-    return ExactCache(
-        ttl_s=part.ttl_s,
-        shared_by=Sharing(part.scope),
-        keeps_tool_calls=part.tool_calls,
-        any_temperature=part.any_temperature,
-        bytes_max=part.bytes_max,
-    )
-
-
-def route_of(name: str, part: RoutePart) -> Route:
-    """The route that a part of a catalog makes; whether its deployments are there is not looked at."""
-    return Route(
-        name=name,
-        deployments=part.deployments,
-        policy=part.policy,
-        baseline=part.baseline,
-        output_tokens_max_default=part.output_tokens_max_default,
-        weights=dict(part.weights or {}),
-        placement=Placement(frozenset(part.regions or ()), frozenset(part.tags or ())),
-        first_token_p95_s_max=part.first_token_p95_s_max,
-        quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
-        cascade=None if part.cascade is None else _cascade(part.cascade),
-        conversations=_conversations(part),
-        exact_cache=None if part.cache is None else _exact_cache(part.cache.exact),
-        cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
-        keep_prompts_days=part.keep_prompts_days,
-        is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
-    )
-
-
-def _conversations(part: RoutePart) -> Conversations:
-    """Where nothing is stated, what decides by the prompt keeps to its choice, and nothing else does."""
-    stated = part.conversations
-    if stated is None:
-        return Conversations(is_sticky=part.policy == "cheapest_adequate")
-    return Conversations(stated.sticky, stated.switching_share_max, stated.remembered_s)
 
 
 def _lacks(part: DeploymentPart, listed: ListedModel | None) -> frozenset[Capability]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from fractions import Fraction
 
 import msgspec
 
@@ -53,6 +55,35 @@ class CacheControl:
 
 
 ANY_ANSWER = CacheControl()
+
+
+@dataclass(frozen=True, slots=True)
+class Deflection:
+    """What a route answers without a model: by which deflectors, and for whom it is what time.
+
+    ``over_instructions``: also where a system prompt says how to answer. ``usd_rates``: units of a currency for one US
+    dollar, as of ``usd_rates_as_of``.
+    """
+
+    deflectors: tuple[str, ...]
+    time_zone: str | None = None
+    over_instructions: bool = False
+    usd_rates: Mapping[str, Fraction] = field(default_factory=dict)
+    usd_rates_as_of: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """What a user says, in a request that asks for nothing but an answer to it.
+
+    ``has_instructions``: a system prompt says how. ``has_history``: something was said before. ``is_repeated``: the
+    same, by the same user.
+    """
+
+    text: str
+    has_instructions: bool = False
+    has_history: bool = False
+    is_repeated: bool = False
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):

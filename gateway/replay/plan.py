@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from pydantic import ValidationError
 
-from gateway.catalog.build import route_of
-from gateway.catalog.schema import RoutePart
+from gateway.catalog.route_schema import RoutePart
+from gateway.catalog.routes import route_of
 from gateway.domain import ANYWHERE, Deployment, Route
 from gateway.errors import BadRequest
 
