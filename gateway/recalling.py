@@ -27,7 +27,7 @@ from gateway.entries import Attempt, recalled_intent
 from gateway.errors import BudgetExceeded, BudgetsUnavailable, NotCached
 from gateway.flights import Flights, Landing
 from gateway.ports import Services
-from gateway.recorded import told_again
+from gateway.recorded import TELLINGS
 from gateway.recording import Recording
 from gateway.replaying import Replay
 from gateway.settlement import Settlement
@@ -175,5 +175,7 @@ class Recall:
             raise
         self.status = CacheStatus.HIT
         request = self._request
-        told = told_again(hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage)
+        told = TELLINGS[request.endpoint].told_again(
+            hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage
+        )
         return Replay(attempt, told, hit.age_s)

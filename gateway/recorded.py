@@ -1,209 +1,28 @@
-"""A chat answer as one object: made of the stream that its first client read, told again as a stream or whole.
-
-All of it is OpenAI's chat, the client's own dialect: whatever the upstream speaks was translated before.
-"""
+"""Answers as one object each, by the dialect of their clients: made of a stream, told again as a stream or whole."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
+from typing import Protocol
 
-import msgspec
-
-from gateway.domain import KeptAnswer, Usage
-
-_DONE = b"data: [DONE]\n\n"
-_STOPPED, _CALLED = frozenset({"stop"}), frozenset({"stop", "tool_calls", "function_call"})
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_OF_CHUNKS = frozenset({"choices", "usage", "object", "obfuscation"})
-_OF_CHOICES = frozenset({"index", "delta", "finish_reason", "logprobs"})
-_SAID_ONCE = frozenset({"role", "id", "type", "name"})
-_TOLD_AT_ONCE = frozenset({"role", "content"})
-_encode = msgspec.json.encode
-
-Json = dict[str, object]
+from gateway import recorded_chat, recorded_messages
+from gateway.domain import Endpoint, KeptAnswer, Usage
 
 
-def whole_of(shown: bytes, *, is_stream: bool, usage: Usage | None) -> bytes | None:
-    """The answer as one object, from the bytes that its client read; ``None`` for what cannot be put together.
+class Telling(Protocol):
+    """What one dialect makes of a kept answer."""
 
-    ``usage``: stands in where a stream did not tell it.
-    """
-    if not is_stream:
-        return shown
-    try:
-        whole = _assembled(shown)
-    except (*_UNREADABLE, TypeError, ValueError, AttributeError):
-        return None
-    if whole.get("usage") is None and usage is not None:
-        whole["usage"] = _usage_fields(usage)
-    return msgspec.json.encode(whole, enc_hook=_joined)
+    def whole_of(self, shown: bytes, *, is_stream: bool, usage: Usage | None) -> bytes | None:
+        """The answer as one object, from the bytes that its client read; ``None`` for what cannot be put together.
 
+        ``usage``: stands in where a stream did not tell it.
+        """
 
-def is_worth_keeping(whole: bytes, choices: int, *, keeps_tool_calls: bool) -> bool:
-    """Whether the answer is whole: all choices ended by themselves, and call no tools unless that is wanted."""
-    try:
-        answer = msgspec.json.decode(whole)
-    except _UNREADABLE:
-        return False
-    found = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or len(found) != choices:
-        return False
-    return all(_is_ended(one, keeps_tool_calls=keeps_tool_calls) for one in found)
+    def is_worth_keeping(self, whole: bytes, choices: int, *, keeps_tool_calls: bool) -> bool:
+        """Whether the answer is whole: all of it ended by itself, and calls no tools unless that is wanted."""
+
+    def told_again(self, kept: KeptAnswer, *, is_stream: bool, wants_usage: bool) -> bytes:
+        """The bytes that a client gets of it: the object itself, or a stream that says the same."""
 
 
-def _is_ended(choice: object, *, keeps_tool_calls: bool) -> bool:
-    match choice:
-        case {"message": dict(message), "finish_reason": str(reason)}:
-            calls = message.get("tool_calls") or message.get("function_call")
-            return reason in (_CALLED if keeps_tool_calls else _STOPPED) and (keeps_tool_calls or not calls)
-        case _:
-            return False
-
-
-# From a stream to one object.
-
-
-class _Text:
-    """A text that comes in pieces."""
-
-    __slots__ = ("pieces",)
-
-    def __init__(self, piece: str) -> None:
-        self.pieces = [piece]
-
-
-def _joined(value: object) -> str:
-    if isinstance(value, _Text):
-        return "".join(value.pieces)
-    raise NotImplementedError
-
-
-def _assembled(shown: bytes) -> Json:
-    """Raises one of UNREADABLE, ValueError or TypeError for a stream that is none of this API's."""
-    whole: Json = {"object": "chat.completion"}
-    choices: dict[int, Json] = {}
-    for line in shown.split(b"\n"):
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
-            continue
-        chunk = msgspec.json.decode(line[5:])
-        whole |= {name: value for name, value in chunk.items() if name not in _OF_CHUNKS and value is not None}
-        if isinstance(used := chunk.get("usage"), dict):
-            whole["usage"] = {name: value for name, value in used.items() if name != "cost"}  # it was ours to say
-        for told in chunk.get("choices") or ():
-            index = told.get("index", 0)
-            choice = choices.setdefault(index, {"index": index, "message": {}, "logprobs": None, "finish_reason": None})
-            _add_choice(choice, told)
-    whole["choices"] = [choices[index] for index in sorted(choices)]
-    return whole
-
-
-def _add_choice(choice: Json, told: Json) -> None:
-    message = choice["message"]
-    delta = told.get("delta") or {}
-    if not isinstance(message, dict) or not isinstance(delta, dict):
-        raise TypeError("a message is an object")
-    for name, value in delta.items():
-        _add(message, name, value)
-    for name, value in told.items():
-        if name == "logprobs":
-            if isinstance(value, dict):
-                logprobs = choice["logprobs"] = choice["logprobs"] or {}
-                for kind, tokens in value.items():
-                    _add(logprobs, kind, tokens)  # type: ignore[arg-type] # made an object above
-        elif name not in _OF_CHOICES or (name == "finish_reason" and value is not None):
-            choice[name] = value
-
-
-def _add(into: Json, name: str, value: object) -> None:
-    """Put one more piece to what is known of a field: texts and lists grow, calls of tools by their index."""
-    known = into.get(name)
-    if value is None:
-        into.setdefault(name, None)
-    elif name == "tool_calls":
-        into[name] = _with_calls(known, value)
-    elif isinstance(value, str) and name not in _SAID_ONCE:
-        if isinstance(known, _Text):
-            known.pieces.append(value)
-        else:
-            into[name] = _Text(value)
-    elif isinstance(known, list) and isinstance(value, list):
-        known += value
-    elif isinstance(value, dict):
-        inner = into[name] = known if isinstance(known, dict) else {}
-        for part, more in value.items():
-            _add(inner, part, more)
-    else:
-        into[name] = value if value or known is None else known
-
-
-def _with_calls(known: object, more: object) -> list[Json]:
-    calls: list[Json] = known if isinstance(known, list) else []
-    if not isinstance(more, list):
-        raise TypeError("calls are a list")
-    for piece in more:
-        place = piece.pop("index", len(calls))
-        if not 0 <= place <= len(calls):
-            raise ValueError("a call is left out")
-        if place == len(calls):
-            calls.append({})
-        for name, value in piece.items():
-            _add(calls[place], name, value)
-    return calls
-
-
-def _usage_fields(used: Usage) -> Json:
-    return {
-        "prompt_tokens": used.input_tokens,
-        "completion_tokens": used.output_tokens,
-        "total_tokens": used.input_tokens + used.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": used.cached_input_tokens},
-        "completion_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
-    }
-
-
-# From one object to a stream.
-
-
-def told_again(kept: KeptAnswer, *, is_stream: bool, wants_usage: bool) -> bytes:
-    """The bytes that a client gets of a kept answer: the object itself, or a stream that says the same."""
-    return b"".join(_events(kept.whole, wants_usage=wants_usage)) if is_stream else kept.whole
-
-
-def _events(whole: bytes, *, wants_usage: bool) -> Iterator[bytes]:
-    answer: Json = msgspec.json.decode(whole)
-    common: Json = {name: value for name, value in answer.items() if name not in _OF_CHUNKS}
-    common["object"] = "chat.completion.chunk"
-    without_usage: Json = {"usage": None} if wants_usage else {}
-
-    def event(choices: Sequence[Json], more: Mapping[str, object] = without_usage) -> bytes:
-        return b"data: " + _encode({**common, "choices": choices, **more}) + b"\n\n"
-
-    choices = answer["choices"]
-    for choice in choices if isinstance(choices, list) else ():
-        yield from (event([one]) for one in _pieces(choice))
-    if wants_usage and isinstance(used := answer.get("usage"), dict):
-        yield event([], {"usage": {**used, "cost": 0}})
-    yield _DONE
-
-
-def _pieces(choice: Json) -> Iterator[Json]:
-    """Who speaks, then what is said, then how it ends."""
-    message = choice["message"]
-    said: Json = message if isinstance(message, dict) else {}
-    index, logprobs = choice.get("index", 0), choice.get("logprobs")
-
-    def piece(delta: Json, *, finish_reason: object = None, logprobs: object = None) -> Json:
-        return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
-
-    content = said.get("content")
-    yield piece({"role": said.get("role", "assistant"), "content": None if content is None else ""})
-    for name, value in said.items():  # what is thought comes before what is said
-        if name not in _TOLD_AT_ONCE and value is not None and name != "tool_calls":
-            yield piece({name: value})
-    if content:
-        yield piece({"content": content}, logprobs=logprobs)
-    calls = said.get("tool_calls")
-    if isinstance(calls, list) and calls:
-        yield piece({"tool_calls": [{"index": place, **call} for place, call in enumerate(calls)]})
-    last = piece({}, finish_reason=choice.get("finish_reason"), logprobs=None if content else logprobs)
-    yield last | {name: value for name, value in choice.items() if name not in {*_OF_CHOICES, "message"}}
+TELLINGS: Mapping[Endpoint, Telling] = {Endpoint.CHAT: recorded_chat, Endpoint.MESSAGES: recorded_messages}

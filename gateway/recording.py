@@ -9,7 +9,7 @@ import msgspec
 from gateway.domain import AnswerKey, ExactCache, KeptAnswer, Miss, Request, Usage
 from gateway.flights import Flights
 from gateway.ports import Background, ReplyReader
-from gateway.recorded import is_worth_keeping, whole_of
+from gateway.recorded import TELLINGS
 
 _LONG = 65_536
 _EVENTS_PER_TEXT = 32  # a stream is mostly frame: some 200 bytes around each token
@@ -75,10 +75,11 @@ class Recording:
     def _worth_keeping(self, shown: bytes, usage: Usage) -> bytes | None:
         """The answer as one object, ``None`` where it may not be kept."""
         request, rules = self._request, self._rules
-        whole = whole_of(shown, is_stream=request.is_stream, usage=usage)
+        telling = TELLINGS[request.endpoint]
+        whole = telling.whole_of(shown, is_stream=request.is_stream, usage=usage)
         if whole is None or len(whole) > rules.bytes_max:
             return None
-        is_worth = is_worth_keeping(whole, request.choices, keeps_tool_calls=rules.keeps_tool_calls)
+        is_worth = telling.is_worth_keeping(whole, request.choices, keeps_tool_calls=rules.keeps_tool_calls)
         return whole if is_worth else None
 
     def fail(self) -> None:

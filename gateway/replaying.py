@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from gateway.domain import NO_ROOM_TOLD, CacheStatus, Outcome, Source
+from gateway.domain import NO_ROOM_TOLD, CacheStatus, Endpoint, Outcome, Source
 from gateway.entries import Attempt
-from gateway.error_objects import error_event
+from gateway.error_objects import ErrorShape, error_event
 from gateway.errors import GatewayError
 
 
@@ -41,7 +41,8 @@ class Replay:
         return told or None
 
     def failing(self, error: GatewayError) -> bytes:
-        return error_event(error)
+        is_message = self._attempt.intent.endpoint == Endpoint.MESSAGES
+        return error_event(error, ErrorShape.ANTHROPIC if is_message else ErrorShape.OPENAI)
 
     def abandon(self, outcome: Outcome = Outcome.CANCELLED) -> bool:
         """The client went away: nothing was used, and nothing is left to charge."""

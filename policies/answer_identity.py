@@ -26,7 +26,11 @@ _OPENAIS_KINDS = frozenset({"openai", "azure"})
 _REMOTE = frozenset({"file_id", "file_ids", "file_url", "vector_store_ids", "previous_response_id", "conversation"})
 # Fields of a body by which its upstream looks something up, runs something, or makes sound.
 _LOOKS_UP = frozenset({"web_search_options", "mcp_servers", "container", "audio", "modalities", "prompt"})
-_ITSELF_CALLED = frozenset({"function", "custom"})  # kinds of tools that the client runs
+# Kinds of tools that the client runs, by the endpoints whose answers are given again.
+_CLIENTS_TOOLS: Mapping[Endpoint, frozenset[str | None]] = {
+    Endpoint.CHAT: frozenset({"function", "custom"}),
+    Endpoint.MESSAGES: frozenset({None, "custom"}),
+}
 _OF_ONE_API = ("anthropic-", "openai-")
 
 
@@ -37,11 +41,11 @@ class NotKeyed(Exception):
 def is_bypassed(request: Request, rules: ExactCache) -> bool:
     """Whether its answer is neither given again nor kept: it may be another one each time, or is elsewhere too."""
     fields = request.body.fields
-    if request.endpoint is not Endpoint.CHAT or _value(fields, "store") not in (None, False):
+    if request.endpoint not in _CLIENTS_TOOLS or _value(fields, "store") not in (None, False):
         return True
     if not rules.any_temperature and not _is_zero(_value(fields, "temperature")):
         return True
-    return any(_value(fields, name) is not None for name in _LOOKS_UP) or not _calls_client(fields)
+    return any(_value(fields, name) is not None for name in _LOOKS_UP) or not _calls_client(request)
 
 
 def answer_key(
@@ -132,12 +136,12 @@ def _value(fields: Mapping[str, msgspec.Raw], name: str) -> object:
         return raw
 
 
-def _calls_client(fields: Mapping[str, msgspec.Raw]) -> bool:
+def _calls_client(request: Request) -> bool:
     """Whether all tools of the request are the client's own: what an upstream runs may find other things tomorrow."""
-    tools = _value(fields, "tools")
+    tools = _value(request.body.fields, "tools")
     if not isinstance(tools, list):
         return tools is None
-    return all(isinstance(one, dict) and one.get("type") in _ITSELF_CALLED for one in tools)
+    return all(isinstance(one, dict) and one.get("type") in _CLIENTS_TOOLS[request.endpoint] for one in tools)
 
 
 def _is_zero(value: object) -> bool:

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+import anthropic
 import httpx
 import openai
 import pytest
@@ -419,3 +420,45 @@ def test_hits_and_misses_are_counted_by_route(caching, asker):
     text = until(lambda: httpx.get(f"{caching.url}/metrics").text, "metrics")
     assert 'obol_cache_total{route="cached",status="hit-exact"}' in text
     assert 'obol_cache_total{route="cached",status="miss"}' in text
+
+
+def test_messages_are_given_again_whole_and_streamed_in_their_own_dialect(caching, key, prompt, asker):
+    with anthropic.Anthropic(base_url=caching.url, api_key=key, max_retries=0) as claude:
+        asked: dict[str, Any] = {
+            "model": "over-messages",
+            "max_tokens": 100,
+            "extra_body": {"temperature": 0},
+            "messages": [{"role": "user", "content": prompt}],
+        }
+        first = claude.messages.create(**asked)
+        raw = claude.messages.with_raw_response.create(**asked)
+        assert raw.headers["x-obol-cache"] == "hit-exact"
+        assert raw.parse() == first
+        with claude.messages.stream(**asked) as stream:
+            assert "".join(stream.text_stream) == TEXT
+            assert stream.response.headers["x-obol-cache"] == "hit-exact"
+            final = stream.get_final_message()
+        assert (final.content[0].text, final.stop_reason, final.id) == (TEXT, "end_turn", first.id)
+        assert final.usage.output_tokens == first.usage.output_tokens
+
+        asked["system"] = "Be short."
+        with claude.messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+        told = claude.messages.with_raw_response.create(**asked)
+        assert told.headers["x-obol-cache"] == "hit-exact"
+        assert told.parse().content[0].text == streamed.content[0].text == TEXT
+        (entry,) = caching.ledger(request=told.headers["x-request-id"])
+        assert (entry["source"], entry["cost_nusd"], entry["endpoint"]) == ("cache_exact", 0, "messages")
+    assert asker.calls() == 2
+    assert asker.status("over-messages") == "miss"  # in another dialect it is another request
+
+
+def test_messages_over_an_upstream_that_speaks_chat_are_given_again_too(caching, key, prompt):
+    with anthropic.Anthropic(base_url=caching.url, api_key=key, max_retries=0) as claude:
+        asked: dict[str, Any] = {"model": "cached", "max_tokens": 100, "extra_body": {"temperature": 0}}
+        asked["messages"] = [{"role": "user", "content": prompt}]
+        with claude.messages.stream(**asked) as stream:
+            streamed = stream.get_final_message()
+        told = claude.messages.with_raw_response.create(**asked)
+    assert told.headers["x-obol-cache"] == "hit-exact"
+    assert told.parse().content[0].text == streamed.content[0].text == TEXT

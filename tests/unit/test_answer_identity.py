@@ -13,6 +13,7 @@ from pipeline_parts import CALLER, SMALL
 
 from gateway.api.arrival import Arrival
 from gateway.api.chat import parse
+from gateway.api.messages import parse as parse_message
 from gateway.domain import Endpoint, ExactCache, Provider, Sharing
 from policies.answer_identity import NEUTRAL, NotKeyed, answer_key, is_bypassed
 
@@ -277,3 +278,22 @@ def test_what_may_come_out_otherwise_is_bypassed(fields, bypassed):
     assert is_bypassed(asked(body), RULES) is bypassed
     if "temperature" not in fields or len(fields) == 1:
         assert is_bypassed(asked(body), ExactCache(any_temperature=True)) is False
+
+
+@pytest.mark.parametrize(
+    ("fields", "bypassed"),
+    [
+        ({}, False),
+        ({"tools": [{"name": "f", "input_schema": {}}, {"type": "custom", "name": "g"}]}, False),
+        ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, True),
+        ({"mcp_servers": [{"type": "url", "name": "x"}]}, True),
+        ({"container": "container_1"}, True),
+    ],
+)
+def test_messages_go_by_the_same_rules_in_their_own_words(fields, bypassed):
+    body = {"model": "auto", "max_tokens": 9, "temperature": 0, "messages": [USER], **fields}
+    request = parse_message(Arrival("req_1", Endpoint.MESSAGES, json.dumps(body).encode()))
+    assert is_bypassed(request, RULES) is bypassed
+    as_chat = replace(request, endpoint=Endpoint.CHAT)
+    one, other = (answer_key(SECRET, RULES, each, CALLER, SMALL) for each in (request, as_chat))
+    assert one.digest != other.digest

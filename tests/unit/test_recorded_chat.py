@@ -11,7 +11,7 @@ from pipeline_parts import ANSWER, event
 
 from gateway.api.replies import StreamReader
 from gateway.domain import KeptAnswer, Usage
-from gateway.recorded import is_worth_keeping, told_again, whole_of
+from gateway.recorded_chat import is_worth_keeping, told_again, whole_of
 
 USAGE = Usage(input_tokens=3, output_tokens=2)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
