@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import admission, processes, routing, shipping, translations
+from tests.bench import admission, processes, recalling, routing, shipping, translations
 from tests.bench.client import Load, Result
 from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.money import BUDGETS, ROWS, Money
@@ -35,6 +35,7 @@ PARTS = (
     "dialects",
     "translation",
     "admission",
+    "answers",
     "money",
     "routing",
     "shipping",
@@ -244,6 +245,15 @@ def measure_admission(bench: Bench) -> None:
         bench.add(what, f"{_spread(without, 'us')} -> {_spread(with_rules, 'us')}, {added:+.1f} us", target)
 
 
+def measure_answers(bench: Bench) -> None:
+    """What the exact cache adds to a request alone, in a process of its own."""
+    found = recalling.measure(bench.folder / "answers", bench.options.runs)
+    for index, (what, target) in enumerate(
+        (("exact cache: a hit", "adds <= 300 us"), ("    streamed", "adds <= 300 us"), ("    a miss that is kept", ""))
+    ):
+        bench.add(what, _spread([one[index] for one in found], "us"), target)
+
+
 def measure_money(bench: Bench) -> None:
     """CPU per request without a budget, with five budgets and ten limits, and then with many and a full ledger."""
     money = Money(bench.gateway.data_dir)
@@ -375,6 +385,7 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "dialects": measure_dialects,
     "translation": measure_translations,
     "admission": measure_admission,
+    "answers": measure_answers,
     "money": measure_money,
     "routing": measure_routing,
     "shipping": measure_shipping,
