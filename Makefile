@@ -34,7 +34,7 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 	$(BIN)/pytest -m "not vllm" -n 2 --dist loadfile --ignore tests/faults
 	$(BIN)/pytest -m "not vllm" tests/faults
 
-proofs: $(VENV)/installed-dev ## the proofs about money in their whole form: kills, cuts, replicas (about 15 minutes)
+proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, replicas, kept answers (about 25 minutes)
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
 
 # The weights of the small transformer that words are distilled from: a package without the torch that it asks for.
