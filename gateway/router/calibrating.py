@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gateway.router.data import Prompts
-from gateway.router.fitting import Lessons
+from gateway.router.fitting import Lessons, rounded
 from policies.routing.calibration import HELD_MIN, SLICE_LOSS_RATIO, TOLD_MIN, Calibration, Slice
 from policies.routing.certificate import CONFIDENCE, certify, certify_judged
 from policies.routing.operating import LAMBDAS, STRONGEST, TARGETS, Judged, OperatingTable, choices
@@ -108,8 +108,8 @@ def calibration(
         slice_loss=slice_loss,
         slice_loss_upper=slice_loss_upper,
         slice_saving=slice_saving,
-        familiarity=np.quantile(predicted.familiarity, _QUANTILES).astype(np.float32),
-        quality=np.quantile(predicted.quality.mean(axis=1), _QUANTILES).astype(np.float32),
+        familiarity=rounded(np.quantile(predicted.familiarity, _QUANTILES)),
+        quality=rounded(np.quantile(predicted.quality.mean(axis=1), _QUANTILES)),
     )
 
 

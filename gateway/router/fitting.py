@@ -26,6 +26,7 @@ _KINDS_RIDGE = 0.3  # of the mean variance, on the classifier's covariance
 _KINDS_PRIOR = 2.0  # imagined prompts at the centre, for each kind
 _TEMPERATURES = (0.1, 0.2, 0.35, 0.5, 0.7, 0.85, 1.0)
 _PENALTIES = np.geomspace(0.003, 300, 24)  # of the ridges, per prompt
+_NOTHING = 2.0**-30  # of the largest number in an array
 _COST_FLOOR = 0.02  # of a model's mean cost, so that free answers have a logarithm
 _DIRECTIONS_MAX, _PROMPTS_PER_DIRECTION = 48, 8
 _NEAR_PRIOR = 5.0
@@ -235,9 +236,13 @@ def ridge(inputs: Floats, outputs: Floats) -> Floats:
 
 
 def rounded(array: NDArray[Any]) -> NDArray[np.float32]:
-    """Single precision with twelve bits of mantissa: what differs by the order of additions becomes the same."""
+    """Single precision with twelve bits of mantissa: what differs by the order of additions becomes the same.
+
+    What is nothing beside the largest is nothing, or its bits would be chance.
+    """
     single = np.ascontiguousarray(array, dtype=np.float32)
-    bits = single.view(np.uint32)
+    largest = np.abs(single).max(initial=0.0)
+    bits = np.where(np.abs(single) < largest * _NOTHING, np.float32(0), single).view(np.uint32)
     return ((bits + np.uint32(0x400)) & np.uint32(0xFFFFF800)).view(np.float32)
 
 
