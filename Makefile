@@ -31,8 +31,8 @@ NODE        := tests/spec/node
 
 # Two at a time, each with stores of its own; what kills, cuts and exhausts has the machine to itself.
 test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test, with all that it needs
-	$(BIN)/pytest -m "not vllm" -n 2 --dist loadfile --ignore tests/faults
-	$(BIN)/pytest -m "not vllm" tests/faults
+	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" -n 2 --dist loadfile --ignore tests/faults
+	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" tests/faults
 
 proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, replicas, kept answers (about 25 minutes)
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
