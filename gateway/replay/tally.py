@@ -277,15 +277,20 @@ def _quality(part: Columns, first: Floats, logged: Floats, overlaps: NDArray[np.
     above = float(np.where(unsure, part["first_quality_high"] - first, 0.0).mean())
     is_identified = feedbacks > 0 and share == 0
     return Quality(
-        recorded=interval(before, clusters, float(feedbacks or len(first))),
-        replayed=_widened(interval(after, clusters, effective), below, above),
-        difference=_widened(interval(change, clusters, effective), below, above),
+        recorded=_within(0, interval(before, clusters, float(feedbacks or len(first)))),
+        replayed=_within(0, _widened(interval(after, clusters, effective), below, above)),
+        difference=_within(-1, _widened(interval(change, clusters, effective), below, above)),
         feedbacks=feedbacks,
         effective_feedbacks=effective if feedbacks else 0.0,
         no_overlap_share=share,
         is_identified=is_identified,
         note=_note(feedbacks, effective, share),
     )
+
+
+def _within(least: float, estimate: Estimate) -> Estimate:
+    """The interval up to 1, and down to what is possible at all; its value stays as it is."""
+    return Estimate(estimate.value, max(least, estimate.low), min(1.0, estimate.high))
 
 
 def _widened(estimate: Estimate, below: float, above: float) -> Estimate:
