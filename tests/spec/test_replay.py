@@ -207,7 +207,7 @@ def test_turns_of_a_conversation_stay_with_whom_the_other_policy_asks_first_and_
         assert went.setdefault(record["conversation"], record["chosen"]) == record["chosen"]
     assert len(went) == 3
     told = day.replay("talk", {"deployments": ["tiny", "large"], "conversations": {"sticky": True}})
-    assert told["replayed_firsts"] == {"tiny": 12, "large": 0}
+    assert {name: firsts for name, firsts in told["replayed_firsts"].items() if firsts} == {"tiny": 12}
     lost = sum(name == "large" for name in went.values())  # of each such conversation the first turn
     asked, cached, _ = PRICES["tiny"]
     assert told["totals"]["replayed"]["lost_cache_nusd"] == lost * round(64 * (asked - cached) * 1000)
