@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 
+from gateway.answers.recording import Recording
 from gateway.conversing import remember
 from gateway.domain import NO_ROOM_TOLD, Basis, CacheStatus, Decision, Deployment, Outcome, Source, StoredResponse
 from gateway.entries import Attempt
@@ -12,7 +13,6 @@ from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, Upstream
 from gateway.following import follow
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.progress import Progress, Seen
-from gateway.recording import Recording
 from gateway.settlement import Settlement
 
 _log = logging.getLogger("obol.path")

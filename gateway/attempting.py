@@ -7,14 +7,14 @@ from dataclasses import dataclass
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
+from gateway.answers.given import Given
+from gateway.answers.recall import Begun, Recall
 from gateway.decide import nothing_left
 from gateway.domain import Call, Decision, Deployment, Purpose, Reason, Request
 from gateway.entries import Attempt
 from gateway.errors import BadRequest, BudgetExceeded, BudgetsUnavailable, GatewayError, UpstreamError, UpstreamRefused
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
-from gateway.recalling import Begun, Recall
-from gateway.replaying import Replay
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -60,11 +60,11 @@ class Attempts:
         self.is_refused = False  # the last that was asked takes no such request
         self.is_vain = False  # what one has refused, all would refuse
 
-    async def first_of(self, candidates: Sequence[Deployment]) -> Answer | Replay:
+    async def first_of(self, candidates: Sequence[Deployment]) -> Answer | Given:
         """The answer of the first that gives one. Raises GatewayError when none does."""
         for deployment in candidates:
             answer = await self._recalled(deployment)
-            if isinstance(answer, Replay):
+            if isinstance(answer, Given):
                 return answer
             if answer is not None:
                 await self.show(answer)
@@ -73,7 +73,7 @@ class Attempts:
                 break
         raise self.error()
 
-    async def _recalled(self, deployment: Deployment) -> Answer | Replay | None:
+    async def _recalled(self, deployment: Deployment) -> Answer | Given | None:
         """What that deployment answered before, else what it answers now, to be given again later."""
         recall = self._recall
         key = None if recall is None else recall.key_of(deployment)

@@ -16,6 +16,9 @@ from random import Random
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
+from gateway.answers.flights import Flights
+from gateway.answers.given import Given
+from gateway.answers.recall import Recall
 from gateway.attempting import Attempts, Path
 from gateway.cascading import Climb
 from gateway.conversing import turn_of
@@ -35,13 +38,10 @@ from gateway.errors import (
     RateLimited,
     UnpricedModel,
 )
-from gateway.flights import Flights
 from gateway.following import at_origin
 from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
-from gateway.recalling import Recall
-from gateway.replaying import Replay
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -67,7 +67,7 @@ class Pipeline:
         self._settlement = Settlement(services, self.health, self.first_tokens)
         self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)
 
-    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Replay:
+    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Given:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
         decision = await self.weigh(request, dialect, caller)
@@ -80,7 +80,7 @@ class Pipeline:
             if not is_limited:
                 self._record(request, dialect, caller, decision, None, decided_s)
             raise
-        if not isinstance(answer, Replay):  # nobody was asked, so nothing came of the decision
+        if not isinstance(answer, Given):  # nobody was asked, so nothing came of the decision
             self._record(request, dialect, caller, decision, answer.deployment, decided_s)
         return answer
 
@@ -119,7 +119,7 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - whatever is wrong with a record, the answer must reach its client
             _log.exception("the decision of request %s is not recorded", request.id)
 
-    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer | Replay:
+    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer | Given:
         """Begin an answer on the first candidate that gives one, or give a kept one again. Raises GatewayError."""
         services = self._services
         admissions = Admissions(services, request, caller, decision)
@@ -128,7 +128,7 @@ class Pipeline:
             attempts = Attempts(self._path, request, dialect, decision, admissions, recall)
             if decision.steps and decision.cascade is not None:
                 climb = Climb(self._path, request, dialect, caller, decision, attempts)
-                answer: Answer | Replay = await climb.answer(decision.cascade)
+                answer: Answer | Given = await climb.answer(decision.cascade)
             else:
                 answer = await attempts.first_of(decision.candidates)
         except BaseException:  # a cancellation too: its place is given back

@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from gateway.answering import Answer
+from gateway.answers.given import Given
 from gateway.api.arrival import (
     CONVERSATION_HEADER,
     COST_HEADER,
@@ -38,7 +39,6 @@ from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, Shut
 from gateway.ids import new_request_id
 from gateway.pipeline import Pipeline
 from gateway.ports import Catalog, Clock, Services
-from gateway.replaying import Replay
 
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
@@ -167,7 +167,7 @@ class _Exchange:
         self.send = send
         self._clock = clock
         self._started_s = clock.monotonic_s()
-        self._answer: Answer | Replay | None = None  # once it has begun
+        self._answer: Answer | Given | None = None  # once it has begun
         self.is_body_read = False
 
     def _common(self) -> Headers:
@@ -180,7 +180,7 @@ class _Exchange:
     def _of_limits(self, room: Room) -> Headers:
         return [] if room is NO_ROOM_TOLD else room_headers(room, self._shape(), self._clock.unix_s())
 
-    async def begin(self, request: Request, answer: Answer | Replay) -> None:
+    async def begin(self, request: Request, answer: Answer | Given) -> None:
         headers = [
             *self._common(),
             (b"x-obol-source", answer.source.encode()),

@@ -10,10 +10,10 @@ from typing import NamedTuple
 
 import msgspec
 
+from gateway.answers.telling import TELLINGS
 from gateway.api.arrival import Arrival
 from gateway.api.chat import parse
 from gateway.domain import Caller, Deployment, Endpoint, ExactCache, Hit, KeptAnswer, Miss, Provider, Request, Usage
-from gateway.recorded import TELLINGS
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.embedded import EmbeddedStores
 from gateway.stores.redis_open import open_link

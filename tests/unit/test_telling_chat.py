@@ -9,9 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_parts import ANSWER, event
 
+from gateway.answers.telling_chat import is_worth_keeping, told_again, whole_of
 from gateway.api.replies import StreamReader
 from gateway.domain import KeptAnswer, Usage
-from gateway.recorded_chat import is_worth_keeping, told_again, whole_of
 
 USAGE = Usage(input_tokens=3, output_tokens=2)
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)

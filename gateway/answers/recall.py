@@ -10,6 +10,10 @@ import asyncio
 from dataclasses import dataclass, replace
 
 from gateway.admitting import Admissions
+from gateway.answers.flights import Flights, Landing
+from gateway.answers.given import Given
+from gateway.answers.recording import Recording
+from gateway.answers.telling import TELLINGS
 from gateway.domain import (
     AnswerKey,
     CacheStatus,
@@ -25,11 +29,7 @@ from gateway.domain import (
 )
 from gateway.entries import Attempt, recalled_intent
 from gateway.errors import BudgetExceeded, BudgetsUnavailable, NotCached
-from gateway.flights import Flights, Landing
 from gateway.ports import Services
-from gateway.recorded import TELLINGS
-from gateway.recording import Recording
-from gateway.replaying import Replay
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
 
@@ -90,7 +90,7 @@ class Recall:
         self._looked_for.add(key.digest)
         return key
 
-    async def find(self, key: AnswerKey, deployment: Deployment, number: int) -> Replay | Begun | None:
+    async def find(self, key: AnswerKey, deployment: Deployment, number: int) -> Given | Begun | None:
         """A kept answer, or an attempt that may ask; ``None`` where no budget has room for one. Raises GatewayError."""
         control, total_s = self._request.cache_control, deployment.provider.timeouts.total_s
         may_lead = control.may_read and not control.is_cached_only
@@ -101,13 +101,13 @@ class Recall:
                 self.status = CacheStatus.MISS
             match found:
                 case Hit():
-                    return await self._replay(found, deployment, number, attempt if is_admitted else None)
+                    return await self._give(found, deployment, number, attempt if is_admitted else None)
                 case UnderWay() if may_lead:
                     if is_admitted:
                         self._settlement.take_back(attempt)  # who waits holds no money
                     landed = await self._flights.follow(key, total_s)
                     if isinstance(landed, Hit):
-                        return await self._replay(landed, deployment, number, None)
+                        return await self._give(landed, deployment, number, None)
                     may_lead = landed is Landing.AGAIN
                     continue
             return self._begun(key, attempt, found, is_admitted=is_admitted)
@@ -160,7 +160,7 @@ class Recall:
             return False
         return True
 
-    async def _replay(self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None) -> Replay:
+    async def _give(self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None) -> Given:
         """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other."""
         attempt = admitted
         if attempt is None:
@@ -178,4 +178,4 @@ class Recall:
         told = TELLINGS[request.endpoint].told_again(
             hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage
         )
-        return Replay(attempt, told, hit.age_s)
+        return Given(attempt, told, hit.age_s)

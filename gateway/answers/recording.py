@@ -6,10 +6,10 @@ import asyncio
 
 import msgspec
 
+from gateway.answers.flights import Flights
+from gateway.answers.telling import TELLINGS
 from gateway.domain import AnswerKey, ExactCache, KeptAnswer, Miss, Request, Usage
-from gateway.flights import Flights
 from gateway.ports import Background, ReplyReader
-from gateway.recorded import TELLINGS
 
 _LONG = 65_536
 _EVENTS_PER_TEXT = 32  # a stream is mostly frame: some 200 bytes around each token

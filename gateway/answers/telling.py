@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Protocol
 
-from gateway import recorded_chat, recorded_messages
+from gateway.answers import telling_chat, telling_messages
 from gateway.domain import Endpoint, KeptAnswer, Usage
 
 
@@ -25,4 +25,4 @@ class Telling(Protocol):
         """The bytes that a client gets of it: the object itself, or a stream that says the same."""
 
 
-TELLINGS: Mapping[Endpoint, Telling] = {Endpoint.CHAT: recorded_chat, Endpoint.MESSAGES: recorded_messages}
+TELLINGS: Mapping[Endpoint, Telling] = {Endpoint.CHAT: telling_chat, Endpoint.MESSAGES: telling_messages}

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gateway.answers.telling_messages import is_worth_keeping, told_again, whole_of
 from gateway.api.messages_reader import MessageStreamReader
 from gateway.domain import KeptAnswer, Usage
-from gateway.recorded_messages import is_worth_keeping, told_again, whole_of
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 blocks = st.one_of(

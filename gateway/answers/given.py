@@ -10,7 +10,7 @@ from gateway.error_objects import ErrorShape, error_event
 from gateway.errors import GatewayError
 
 
-class Replay:
+class Given:
     """An answer that no upstream was asked for. ``next()`` yields the client's bytes, all at once."""
 
     source = Source.CACHE_EXACT
