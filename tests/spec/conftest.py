@@ -9,6 +9,7 @@ import anthropic
 import httpx
 import openai
 import pytest
+from caching_parts import CACHING_CATALOG, Asker
 from money_parts import Purse
 from running_gateway import Gateway, UpstreamProcess
 from spec_parts import CATALOG, Books
@@ -109,3 +110,34 @@ def make_purse(gateway: Gateway) -> Iterator[Callable[..., Purse]]:
 def purse(make_purse: Callable[..., Purse]) -> Purse:
     """A key whose budget of $1,000 no test of one call can spend."""
     return make_purse()
+
+
+@pytest.fixture(scope="session")
+def caching(gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """Two workers on the stores of the first gateway."""
+    folder = tmp_path_factory.mktemp("caching")
+    running = Gateway(
+        folder, CACHING_CATALOG.replace("UPSTREAM", upstream.base_url), OBOL_WORKERS="2", **gateway.store_urls
+    )
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def caching_key(caching: Gateway) -> str:
+    secret: str = caching.make_key()["key"]
+    return secret
+
+
+@pytest.fixture
+def prompt() -> str:
+    """What no other test asks."""
+    return f"What of {uuid.uuid4().hex}?"
+
+
+@pytest.fixture
+def asker(caching: Gateway, upstream: UpstreamProcess, caching_key: str, prompt: str) -> Asker:
+    return Asker(caching, upstream, caching_key, prompt)

@@ -1,0 +1,62 @@
+"""What the tests of kept answers share: a catalog of routes with a cache, and who asks them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx
+from running_gateway import Gateway, UpstreamProcess
+
+CACHING_CATALOG = """
+providers:
+  up: {kind: openai_compatible, base_url: "UPSTREAM", api_key: sk-up}
+  messages: {kind: anthropic, base_url: "UPSTREAM", api_key: sk-up}
+deployments:
+  - {name: "any/*", provider: up, model: "*", price: {input: 1, output: 2}}
+  - {name: "b/*", provider: up, model: "*", price: {input: 1, output: 2}}
+  - {name: "messages/*", provider: messages, model: "*", price: {input: 1, output: 2}}
+  - {name: in-eu, provider: up, model: placed, price: {input: 1, output: 2}, region: eu}
+  - {name: in-us, provider: up, model: placed, price: {input: 1, output: 2}, region: us}
+  - {name: dear, provider: up, model: dear, price: {input: 5, output: 25}}
+routes:
+  cached: {deployments: [any/good], baseline: dear, cache: {exact: {}}}
+  by-key: {deployments: [any/good], cache: {exact: {scope: key}}}
+  by-organization: {deployments: [any/good], cache: {exact: {scope: organization}}}
+  by-all: {deployments: [any/good], cache: {exact: {scope: all}}}
+  any-temperature: {deployments: [any/good], cache: {exact: {any_temperature: true}}}
+  with-tools: {deployments: [any/good], cache: {exact: {tool_calls: true}}}
+  small: {deployments: [any/good], cache: {exact: {bytes_max: 1024}}}
+  over-messages: {deployments: [messages/good], cache: {exact: {}}}
+  falls-back: {deployments: [any/error-503, b/other], cache: {exact: {}}}
+  other: {deployments: [b/other], cache: {exact: {}}}
+  placed: {deployments: [in-eu, in-us], cache: {exact: {}}}
+  uncached: {deployments: [any/good]}
+"""
+
+
+class Asker:
+    """One key's requests, and what the upstream heard of a prompt."""
+
+    def __init__(self, gateway: Gateway, upstream: UpstreamProcess, key: str, prompt: str) -> None:
+        self._gateway, self._upstream, self._key, self._prompt = gateway, upstream, key, prompt
+
+    def ask(self, model: str = "cached", *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
+        body = {"model": model, "messages": [{"role": "user", "content": self._prompt}], "temperature": 0, **fields}
+        sent = {"authorization": f"Bearer {self._key}", **(headers or {})}
+        return httpx.post(f"{self._gateway.base_url}/chat/completions", json=body, headers=sent, timeout=30)
+
+    def status(self, model: str = "cached", **options: Any) -> str:
+        answer = self.ask(model, **options)
+        assert answer.status_code == 200, answer.text
+        return answer.headers["x-obol-cache"]
+
+    def calls(self) -> int:
+        return sum(self._prompt in str(call["body"]) for call in self._upstream.calls())
+
+    def other(self, key: str) -> Asker:
+        return Asker(self._gateway, self._upstream, key, self._prompt)
+
+
+def entry_of(gateway: Gateway, answer: httpx.Response) -> dict[str, Any]:
+    (entry,) = gateway.ledger(request=answer.headers["x-request-id"])
+    return entry

@@ -1,0 +1,53 @@
+"""What clients and operators say of kept answers: Cache-Control and purges."""
+
+from __future__ import annotations
+
+from running_gateway import until
+
+
+def test_clients_say_by_cache_control_what_they_take(asker):
+    refused = asker.ask(headers={"cache-control": "only-if-cached"})
+    assert (refused.status_code, refused.json()["error"]["code"]) == (504, "not_cached")
+    assert asker.calls() == 0
+    assert asker.status(headers={"cache-control": "no-store"}) == "bypass"
+    assert asker.status() == "miss"
+    assert asker.status(headers={"cache-control": "only-if-cached"}) == "hit-exact"
+    assert asker.status(headers={"cache-control": "max-age=600"}) == "hit-exact"
+    assert asker.calls() == 2
+    assert asker.status(headers={"cache-control": "no-cache"}) == "bypass"
+    assert asker.status(headers={"cache-control": "no-store"}) == "bypass"
+    assert asker.calls() == 4
+
+
+def test_what_was_asked_for_anew_is_given_from_then_on(asker):
+    first = asker.ask().content
+    renewed = asker.ask(headers={"cache-control": "no-cache"})
+    assert renewed.headers["x-obol-cache"] == "bypass"
+    assert asker.ask().content == first  # the upstream says the same each time
+    assert asker.calls() == 2
+
+
+def test_an_answer_that_is_older_than_the_client_takes_is_asked_for_anew(asker):
+    asker.ask()
+    until(lambda: int(asker.ask().headers.get("age", "0")) >= 1, "the answer is a second old")
+    assert asker.status(headers={"cache-control": "max-age=0"}) == "miss"
+    assert asker.calls() == 2
+
+
+def test_a_purge_forgets_at_once_what_a_team_was_answered_and_nothing_else(caching, asker):
+    stranger = caching.make_key()
+    strange = asker.other(stranger["key"])
+    for one in (asker, strange):
+        assert one.status() == "miss"
+        assert one.status("by-all", script={}) in {"miss", "hit-exact"}
+    purged = caching.admin("POST", "cache/purge", json={"team": stranger["team"]})
+    assert purged.json() == {"organization_id": "org_default", "team_id": stranger["team"]}
+    assert (strange.status(), asker.status()) == ("miss", "hit-exact")
+    (row,) = caching.admin("GET", "audit", params={"object_id": stranger["team"], "object_kind": "team"}).json()[
+        "data"
+    ][:1]
+    assert row["action"] == "purge"
+    assert caching.admin("POST", "cache/purge", json={"organization": "org_default"}).status_code == 200
+    assert (strange.status(), asker.status()) == ("miss", "miss")
+    assert caching.admin("POST", "cache/purge", json={}).status_code == 400
+    assert caching.admin("POST", "cache/purge", json={"team": "team_unknown"}).status_code == 404
