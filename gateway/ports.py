@@ -274,7 +274,7 @@ class AnswerStore(Protocol):
     """Answers that are given again, the same for all replicas. They may be lost, and are while the store is away."""
 
     async def look(
-        self, key: AnswerKey, *, age_s_max: int | None = None, may_read: bool = True, may_lead: bool = True
+        self, key: AnswerKey, *, age_s_max: float | None = None, may_read: bool = True, may_lead: bool = True
     ) -> Found | None:
         """The answer, or whether somebody asks for it; ``None`` while the store is away.
 

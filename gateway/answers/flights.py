@@ -44,7 +44,7 @@ class Flights:
         self._background = background
         self._clock = clock
         self._led: dict[str, _Flight] = {}
-        self._followed: dict[str, _Flight] = {}
+        self._followed: dict[tuple[str, int | None], _Flight] = {}
 
     async def look(self, key: AnswerKey, control: CacheControl, total_s: float, *, may_lead: bool) -> Found | None:
         """The answer, or whether somebody is at it; who is told to lead must ``keep``, ``drop`` or ``release``.
@@ -58,12 +58,13 @@ class Flights:
             self._led[key.digest] = _Flight(key, self._clock.monotonic_s() + total_s)
         return found
 
-    async def follow(self, key: AnswerKey, total_s: float) -> Hit | Landing:
+    async def follow(self, key: AnswerKey, control: CacheControl, total_s: float) -> Hit | Landing:
         """Wait for what the leader is given, wherever it is."""
-        flight = self._led.get(key.digest) or self._followed.get(key.digest)
+        age_s_max = control.age_s_max
+        flight = self._led.get(key.digest) or self._followed.get((key.digest, age_s_max))
         if flight is None:
-            flight = self._followed[key.digest] = _Flight(key, self._clock.monotonic_s() + total_s)
-            self._background.spawn_lasting(self._watch(flight))
+            flight = self._followed[key.digest, age_s_max] = _Flight(key, self._clock.monotonic_s() + total_s)
+            self._background.spawn_lasting(self._watch(flight, age_s_max))
         flight.followers += 1
         try:
             async with asyncio.timeout(total_s):
@@ -73,15 +74,20 @@ class Flights:
         finally:
             flight.followers -= 1
 
-    async def _watch(self, flight: _Flight) -> None:
-        """Ask the store how a leader elsewhere fares, while anybody waits for it."""
+    async def _watch(self, flight: _Flight, age_s_max: int | None) -> None:
+        """Ask the store how a leader elsewhere fares, while anybody waits for it.
+
+        What was too old when they came stays so, however long they wait.
+        """
         how: Hit | Landing = Landing.ALONE
+        since_s = self._clock.monotonic_s()
         try:
             pause_s = _POLL_S
             while flight.followers:
                 await self._clock.sleep(pause_s)
                 pause_s = min(pause_s * _POLL_GROWTH, _POLL_S_MAX)
-                match await self._store.look(flight.key, may_lead=False):
+                oldest_s = None if age_s_max is None else age_s_max + self._clock.monotonic_s() - since_s
+                match await self._store.look(flight.key, age_s_max=oldest_s, may_lead=False):
                     case UnderWay():
                         continue
                     case Hit() as hit:
@@ -92,7 +98,7 @@ class Flights:
                         pass
                 break
         finally:
-            self._followed.pop(flight.key.digest, None)
+            self._followed.pop((flight.key.digest, age_s_max), None)
             flight.land(how)
 
     async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool) -> None:

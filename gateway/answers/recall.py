@@ -105,7 +105,7 @@ class Recall:
                 case UnderWay() if may_lead:
                     if is_admitted:
                         self._settlement.take_back(attempt)  # who waits holds no money
-                    landed = await self._flights.follow(key, total_s)
+                    landed = await self._flights.follow(key, control, total_s)
                     if isinstance(landed, Hit):
                         return await self._give(landed, deployment, number, None)
                     may_lead = landed is Landing.AGAIN

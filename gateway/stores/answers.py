@@ -60,7 +60,7 @@ class RedisAnswers:
         self._tenant_bytes_max = tenant_bytes_max
 
     async def look(
-        self, key: AnswerKey, *, age_s_max: int | None = None, may_read: bool = True, may_lead: bool = True
+        self, key: AnswerKey, *, age_s_max: float | None = None, may_read: bool = True, may_lead: bool = True
     ) -> Found | None:
         """The answer, or who asks for it; ``None`` while Redis is away."""
         try:
@@ -69,8 +69,8 @@ class RedisAnswers:
             _log.debug("no answer is looked for: %s", exc)
             return None
 
-    async def _look(self, key: AnswerKey, age_s_max: int | None, *, may_read: bool, may_lead: bool) -> Found:
-        age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else age_s_max * 1000
+    async def _look(self, key: AnswerKey, age_s_max: float | None, *, may_read: bool, may_lead: bool) -> Found:
+        age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else int(age_s_max * 1000)
         args = (key.organization_id, key.team_id, self._instance, LEASE_MS if may_lead else 0, age_ms_max)
         match await self._link.script(_LOOK, _keys(key)[:3], args):
             case [b"hit", int(age_ms), bytes(packed)]:

@@ -26,7 +26,7 @@ from gateway.domain import (
 from gateway.errors import BudgetExceeded, NotCached, RateLimited, UpstreamRefused, UpstreamUnreachable
 
 RULES = ExactCache()
-AGE_S = 5  # of all that is kept
+AGE_S = 5  # of all that is kept, unless a test says otherwise
 
 
 class Answers:
@@ -36,14 +36,16 @@ class Answers:
         self.kept, self.leads, self.alone, self.epoch = {}, set(), set(), "1"
         self.is_away = False
         self.looks = 0
+        self.age_s, self.ages = AGE_S, {}  # of what is kept from now on, of each that is kept
 
     async def look(self, key, *, age_s_max=None, may_read=True, may_lead=True):
         await asyncio.sleep(0)
         self.looks += 1
         if self.is_away:
             return None
-        if may_read and key.digest in self.kept and (age_s_max is None or age_s_max >= AGE_S):
-            return Hit(self.kept[key.digest], AGE_S)
+        age_s = self.ages.get(key.digest)
+        if may_read and age_s is not None and (age_s_max is None or age_s_max >= age_s):
+            return Hit(self.kept[key.digest], age_s)
         if key.digest in self.alone:
             return Miss(self.epoch, is_alone=True)
         if key.digest in self.leads:
@@ -57,7 +59,7 @@ class Answers:
         self.leads.discard(key.digest)
         if self.is_away or epoch != self.epoch:
             return False
-        self.kept[key.digest] = answer
+        self.kept[key.digest], self.ages[key.digest] = answer, self.age_s
         return True
 
     async def renew(self, keys):
@@ -192,6 +194,24 @@ async def test_what_is_asked_elsewhere_is_waited_for():
     assert backend.calls == []
     await tasks.drain()
     assert not journal.open_entries
+
+
+async def test_who_waits_for_a_new_answer_elsewhere_is_not_given_the_one_that_is_too_old_for_it():
+    store, new = Answers(), CacheControl(age_s_max=AGE_S - 1)
+    there, _, tasks_there, _ = caching(Backend(WHOLE, STREAM), store=store)
+    here, _, tasks, _ = caching(backend := Backend(WHOLE), store=store)
+    await walk(there, *asked())
+    await tasks_there.drain()
+    leader = await there.answer(*asked(new, stream=True))
+    follower = asyncio.create_task(walk(here, *asked(new)))
+    old = asyncio.create_task(walk(here, *asked()))
+    assert await old == WHOLE[0]
+    assert not follower.done()
+    store.age_s = 0
+    await read(leader)
+    assert json.loads(await follower)["choices"][0]["message"]["content"] == "hehe"
+    assert backend.calls == []
+    await tasks.drain()
 
 
 async def test_when_a_leader_elsewhere_dies_one_of_those_who_wait_asks():
