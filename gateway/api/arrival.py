@@ -41,6 +41,7 @@ COST_HEADER = "x-obol-cost-max-usd"
 LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
 _CONVERSATION_CHARS_MAX = 256
+_AGE_DIGITS_MAX = 9
 _USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
 
 
@@ -136,15 +137,19 @@ def asked_cost_max(stated: Sequence[str] | None) -> int | None:
 
 def asked_cache_control(stated: Sequence[str] | None) -> CacheControl:
     """What the client allows of kept answers, by its Cache-Control. Words that mean nothing here are passed over."""
-    words = {word.strip().lower() for word in stated or ()}
-    ages = [word.partition("=")[2].strip('"') for word in words if word.startswith("max-age")]
+    said = [word.lower().partition("=") for word in stated or ()]
+    words = {name.strip() for name, _, _ in said}
     return CacheControl(
         may_read=words.isdisjoint({"no-cache", "no-store"}),
         may_keep="no-store" not in words,
-        # An age that cannot be read allows none.
-        age_s_max=min((int(age) if age.isascii() and age.isdigit() else 0 for age in ages), default=None),
+        age_s_max=min((_age_s(age.strip(' "')) for name, _, age in said if name.strip() == "max-age"), default=None),
         is_cached_only="only-if-cached" in words,
     )
+
+
+def _age_s(text: str) -> int:
+    """An age that cannot be read is none at all; one that is longer than anything is kept is as good as any."""
+    return int(text[:_AGE_DIGITS_MAX]) if text.isascii() and text.isdigit() else 0
 
 
 def asked_model(fields: Mapping[str, msgspec.Raw], default: str | None = None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from running_gateway import until
 
 
@@ -32,6 +33,29 @@ def test_an_answer_that_is_older_than_the_client_takes_is_asked_for_anew(asker):
     until(lambda: int(asker.ask().headers.get("age", "0")) >= 1, "the answer is a second old")
     assert asker.status(headers={"cache-control": "max-age=0"}) == "miss"
     assert asker.calls() == 2
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("max-age=600, max-age=0", "miss"),
+        ("no-transform, MAX-AGE=0", "miss"),
+        ("max-age", "miss"),
+        ("max-age=soon", "miss"),
+        ("max-age=-1", "miss"),
+        ('max-age="600"', "hit-exact"),
+        (f"max-age={'9' * 5000}", "hit-exact"),
+        ("max-ages=0, =, ,, ;", "hit-exact"),
+        ("No-Cache, only-if-cached=1, max-age=600", "not_cached"),
+        ("no-store, max-age=600", "bypass"),
+    ],
+)
+def test_of_several_words_the_strictest_counts_and_nonsense_means_nothing(asker, said, status):
+    asker.ask()
+    asker.ask(headers={"cache-control": "max-age=600"})
+    answer = asker.ask(headers={"cache-control": said})
+    found = answer.headers.get("x-obol-cache") or answer.json()["error"]["code"]
+    assert found == status
 
 
 def test_a_purge_forgets_at_once_what_a_team_was_answered_and_nothing_else(caching, asker):
