@@ -8,6 +8,7 @@ the same in any order of their keys, at any depth; arrays are not, and numbers a
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from hashlib import blake2b
 
@@ -18,14 +19,24 @@ from gateway.domain import AnswerKey, Caller, Deployment, Endpoint, ExactCache, 
 _DIGEST_BYTES = 24
 #: How an answer is sent, and words for the client's own records: its stream and its whole say the same.
 NEUTRAL = frozenset({"model", "stream", "stream_options", "metadata"})  # the model that is asked counts in its place
+_NEUTRAL_MESSAGES = NEUTRAL - {"metadata"}  # by which messages say who asks
 #: Whose documentation says what they are for: telling users apart for abuse and routing to warm caches. Elsewhere a
 #: server may keep a state for each user, so that there they count.
 NEUTRAL_AT_OPENAI = NEUTRAL | {"user", "safety_identifier", "prompt_cache_key", "prompt_cache_retention"}
 _OPENAIS_KINDS = frozenset({"openai", "azure"})
 # Names of what stands somewhere else and may change there.
-_REMOTE = frozenset({"file_id", "file_ids", "file_url", "vector_store_ids", "previous_response_id", "conversation"})
-# Fields of a body by which its upstream looks something up, runs something, or makes sound.
-_LOOKS_UP = frozenset({"web_search_options", "mcp_servers", "container", "audio", "modalities", "prompt"})
+_REMOTE = frozenset({"file_id", "file_ids", "vector_store_ids"})
+_REMOTE_ENDS = ("url", "uri")
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+# Fields of a body by which its upstream keeps something or goes on from it, looks something up, runs something, judges
+# or speaks: OpenAI's, Anthropic's, and those of OpenRouter, xAI, Azure, Qwen, Cohere and Gemini.
+_BYPASSED_BY = frozenset(
+    {
+        *("store", "background", "conversation", "previous_response_id", "thread", "mcp_servers", "container"),
+        *("web_search_options", "audio", "modalities", "moderation"),
+        *("plugins", "search_parameters", "data_sources", "enable_search", "connectors", "cached_content"),
+    }
+)
 # Kinds of tools that the client runs, by the endpoints whose answers are given again.
 _CLIENTS_TOOLS: Mapping[Endpoint, frozenset[str | None]] = {
     Endpoint.CHAT: frozenset({"function", "custom"}),
@@ -41,11 +52,11 @@ class NotKeyed(Exception):
 def is_bypassed(request: Request, rules: ExactCache) -> bool:
     """Whether its answer is neither given again nor kept: it may be another one each time, or is elsewhere too."""
     fields = request.body.fields
-    if request.endpoint not in _CLIENTS_TOOLS or _value(fields, "store") not in (None, False):
+    if request.endpoint not in _CLIENTS_TOOLS or not _calls_client(request):
         return True
     if not rules.any_temperature and not _is_zero(_value(fields, "temperature")):
         return True
-    return any(_value(fields, name) is not None for name in _LOOKS_UP) or not _calls_client(request)
+    return any(_value(fields, name) not in (None, False) for name in _BYPASSED_BY)
 
 
 def answer_key(
@@ -59,7 +70,8 @@ def answer_key(
     """The key of what that deployment would answer. Raises NotKeyed.
 
     ``secret``: of the installation, so that nobody can try prompts against digests. ``output_tokens_max``: sent along
-    where the client states none. Deployments of one kind, model, region and tags answer for each other.
+    where the client states none. Deployments of one kind, model, region and tags answer for each other, on all routes
+    that keep the same answers for as long.
     """
     scope = {
         Sharing.KEY: caller.key_id,
@@ -71,6 +83,7 @@ def answer_key(
     provider = deployment.provider
     identity = (
         (rules.shared_by, tenant, scope),
+        (rules.keeps_tool_calls, rules.ttl_s),
         request.endpoint,
         (provider.kind, provider.litellm_provider, deployment.model),
         # The name of a model in Azure is its operator's invention.
@@ -80,12 +93,21 @@ def answer_key(
         sorted((name, value) for name, value in request.headers.items() if name.startswith(_OF_ONE_API)),
         sorted(request.query.items()),
     )
-    neutral = NEUTRAL_AT_OPENAI if provider.kind in _OPENAIS_KINDS else NEUTRAL
+    neutral = _neutral(request.endpoint, provider.kind)
     digest = blake2b(_packed(identity), key=secret, digest_size=_DIGEST_BYTES)
     for name, raw in sorted(request.body.fields.items()):
         if name not in neutral:
-            digest.update(_packed((name, _read(bytes(raw)))))
+            value = _read(bytes(raw))
+            if _is_elsewhere(name, value):
+                raise NotKeyed
+            digest.update(_packed((name, value)))
     return AnswerKey(tenant, digest.hexdigest(), caller.organization_id, caller.team_id)
+
+
+def _neutral(endpoint: Endpoint, kind: str) -> frozenset[str]:
+    if kind in _OPENAIS_KINDS:
+        return NEUTRAL_AT_OPENAI
+    return _NEUTRAL_MESSAGES if endpoint is Endpoint.MESSAGES and kind != "anthropic" else NEUTRAL
 
 
 def _packed(value: object) -> bytes:
@@ -108,12 +130,24 @@ def _object(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found = dict(pairs)
     if len(found) != len(pairs):
         raise NotKeyed  # which of two equal names counts is its reader's to say
-    for name, value in pairs:
-        if name in _REMOTE and isinstance(value, str | list):
-            raise NotKeyed
-        if name.endswith("url") and isinstance(value, str) and not value.startswith("data:"):
-            raise NotKeyed
+    if any(_is_elsewhere(name, value) for name, value in pairs):
+        raise NotKeyed
     return found
+
+
+def _is_elsewhere(name: str, value: object) -> bool:
+    """Whether a field names what stands somewhere else, and not a parameter of a tool that is called like that."""
+    if name in _REMOTE:
+        return isinstance(value, str | list)
+    match value:
+        case str() if name.lower().endswith(_REMOTE_ENDS):
+            return not value.startswith("data:")
+        case str() if name.endswith("data"):
+            return _ADDRESS.match(value) is not None
+        case {"id": str()}:
+            return name == "audio"  # which was spoken before
+        case _:
+            return False
 
 
 def _constant(text: str) -> object:

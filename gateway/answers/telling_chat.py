@@ -40,7 +40,7 @@ def whole_of(shown: bytes, *, is_stream: bool, usage: Usage | None) -> bytes | N
 
 
 def is_worth_keeping(whole: bytes, choices: int, *, keeps_tool_calls: bool) -> bool:
-    """Whether the answer is whole: all choices ended by themselves, and call no tools unless that is wanted."""
+    """Whether the answer is whole: all choices ended by themselves, refuse nothing, and call tools only if wanted."""
     try:
         answer = msgspec.json.decode(whole)
     except _UNREADABLE:
@@ -54,6 +54,8 @@ def is_worth_keeping(whole: bytes, choices: int, *, keeps_tool_calls: bool) -> b
 def _is_ended(choice: object, *, keeps_tool_calls: bool) -> bool:
     match choice:
         case {"message": dict(message), "finish_reason": str(reason)}:
+            if message.get("refusal"):
+                return False
             calls = message.get("tool_calls") or message.get("function_call")
             return reason in (_CALLED if keeps_tool_calls else _STOPPED) and (keeps_tool_calls or not calls)
         case _:

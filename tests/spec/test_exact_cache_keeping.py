@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import openai
 import pytest
-from spec_parts import chunks
+from spec_parts import TEXT, chunks
 
 
 @pytest.mark.parametrize(
@@ -12,7 +12,9 @@ from spec_parts import chunks
     [
         {"finish_reason": "length"},
         {"finish_reason": "content_filter"},
+        {"refusal": "I cannot help with that."},
         {"tool_calls": [{"name": "f", "arguments": "{}"}]},
+        {"tool_calls": [{"name": "f", "arguments": "{}"}], "finish_reason": "stop"},
     ],
 )
 @pytest.mark.parametrize("is_stream", [True, False])
@@ -57,6 +59,36 @@ def test_tool_calls_are_kept_where_the_route_says_so(asker):
         (1, "{}"),
     ]
     assert told[-1]["choices"][0]["finish_reason"] == "tool_calls"
+
+
+def test_a_call_of_a_tool_that_one_route_keeps_is_not_given_on_another(asker):
+    script = {"tool_calls": [{"name": "f", "arguments": "{}"}]}
+    assert [asker.status("with-tools", script=script) for _ in range(2)] == ["miss", "hit-exact"]
+    assert asker.status(script=script) == "miss"
+
+
+@pytest.mark.parametrize("script", [{"drop_last_bytes": 9}, {"drop_last_bytes": 9, "content_length_excess": 50}])
+def test_an_answer_that_lacks_its_last_bytes_is_not_kept(asker, script):
+    for _ in range(2):
+        assert asker.ask(script=script).status_code >= 500
+    assert asker.ask(headers={"cache-control": "only-if-cached"}, script=script).status_code == 504
+
+
+@pytest.mark.parametrize(
+    "script", [{"error_event": {"message": "overloaded"}, "cut_after": 9}, {"omit_done": True, "cut_after": 5}]
+)
+def test_a_stream_that_ends_in_an_error_is_not_kept(asker, script):
+    for _ in range(2):
+        assert asker.ask(script=script, stream=True).headers["x-obol-cache"] == "miss"
+    assert asker.calls() == 2
+
+
+@pytest.mark.parametrize("script", [{"crlf": True}, {"split_events": True}, {"comments": True, "join_events": True}])
+def test_however_its_events_came_a_stream_is_told_again_whole(asker, script):
+    assert asker.status(script=script, stream=True) == "miss"
+    again = asker.ask(script=script)
+    assert again.headers["x-obol-cache"] == "hit-exact"
+    assert again.json()["choices"][0]["message"]["content"] == TEXT
 
 
 def test_what_is_too_large_is_not_kept(asker):

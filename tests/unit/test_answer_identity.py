@@ -189,6 +189,9 @@ def test_numbers_count_as_they_are_written():
         b'{"file_id": "file-1"}',
         b'{"image_url": "https://x/y.png"}',
         b'{"url": "gs://bucket/x"}',
+        b'{"fileUri": "https://x/y"}',
+        b'{"file": {"file_data": "https://x/y.pdf"}}',
+        b'{"role": "assistant", "audio": {"id": "audio_1"}}',
         b"[" * 100_000 + b"]" * 100_000,
     ],
 )
@@ -219,6 +222,8 @@ def test_what_is_asked_of_whom_by_whom_counts_too():
         digest(body, rules=ExactCache(shared_by=Sharing.KEY)),
         digest(body, rules=ExactCache(shared_by=Sharing.ORGANIZATION)),
         digest(body, rules=ExactCache(shared_by=Sharing.ALL)),
+        digest(body, rules=ExactCache(keeps_tool_calls=True)),
+        digest(body, rules=ExactCache(ttl_s=60)),
         digest(body, deployment=replace(SMALL, model="another")),
         digest(body, deployment=replace(SMALL, region="eu")),
         digest(body, deployment=replace(SMALL, tags=frozenset({"gdpr"}))),
@@ -270,6 +275,10 @@ def test_deployments_of_one_kind_and_model_answer_for_each_other_whatever_they_a
         ({"temperature": 0, "tools": [{"type": "function"}, {"type": "custom"}]}, False),
         ({"temperature": 0, "tools": [{"type": "mcp"}]}, True),
         ({"temperature": 0, "web_search_options": {}}, True),
+        ({"temperature": 0, "plugins": [{"id": "web"}]}, True),
+        ({"temperature": 0, "search_parameters": {"mode": "auto"}}, True),
+        ({"temperature": 0, "data_sources": [{"type": "azure_search"}]}, True),
+        ({"temperature": 0, "enable_search": False}, False),
         ({"temperature": 0, "modalities": ["text", "audio"]}, True),
     ],
 )
@@ -288,6 +297,7 @@ def test_what_may_come_out_otherwise_is_bypassed(fields, bypassed):
         ({"tools": [{"type": "web_search_20250305", "name": "web_search"}]}, True),
         ({"mcp_servers": [{"type": "url", "name": "x"}]}, True),
         ({"container": "container_1"}, True),
+        ({"thread": "thread_1"}, True),
     ],
 )
 def test_messages_go_by_the_same_rules_in_their_own_words(fields, bypassed):
@@ -297,3 +307,14 @@ def test_messages_go_by_the_same_rules_in_their_own_words(fields, bypassed):
     as_chat = replace(request, endpoint=Endpoint.CHAT)
     one, other = (answer_key(SECRET, RULES, each, CALLER, SMALL) for each in (request, as_chat))
     assert one.digest != other.digest
+
+
+def test_by_whom_messages_say_they_are_asked_counts_where_a_server_may_know_its_users():
+    def digest_at(kind, user):
+        body = {"model": "auto", "max_tokens": 9, "messages": [USER], "metadata": {"user_id": user}}
+        request = parse_message(Arrival("req_1", Endpoint.MESSAGES, json.dumps(body).encode()))
+        return answer_key(SECRET, RULES, request, CALLER, replace(SMALL, provider=Provider("p", kind))).digest
+
+    assert digest_at("openai_compatible", "a") != digest_at("openai_compatible", "b")
+    for kind in ("anthropic", "openai", "azure"):
+        assert digest_at(kind, "a") == digest_at(kind, "b")

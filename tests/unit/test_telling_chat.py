@@ -130,6 +130,8 @@ def choice(finish_reason="stop", **message):
         ([choice()], 2, False, False),
         ([choice(), choice("length")], 2, False, False),
         ([choice("content_filter")], 1, False, False),
+        ([choice("stop", refusal="No.")], 1, False, False),
+        ([choice("stop", refusal=None)], 1, True, True),
         ([choice(None)], 1, False, False),
         ([choice("tool_calls", tool_calls=[{}])], 1, False, True),
         ([choice("stop", tool_calls=[{}])], 1, False, True),
