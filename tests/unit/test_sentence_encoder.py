@@ -78,12 +78,14 @@ def test_a_paraphrase_is_nearer_than_another_question(encoder: SentenceEncoder) 
     assert asked @ paraphrase > asked @ other + 0.3
 
 
-def test_vectors_are_those_of_the_whole_model_but_for_hundredths(encoder: SentenceEncoder) -> None:
+def test_vectors_are_those_of_the_whole_model_but_for_a_hundredth(encoder: SentenceEncoder) -> None:
     exact = np.stack([_computed(sentence) for sentence in SENTENCES])
 
     found = encoder.encode(SENTENCES)
 
-    assert (found * exact).sum(axis=1).min() > 0.97
+    cosines = (found * exact).sum(axis=1)
+    assert cosines.mean() > 0.99
+    assert cosines.min() > 0.97
     assert np.abs(found @ found.T - exact @ exact.T).max() < 0.05
 
 
@@ -118,12 +120,12 @@ def test_the_graph_is_made_once(encoder: SentenceEncoder, folder: Path) -> None:
 def test_a_broken_graph_is_made_again(encoder: SentenceEncoder, folder: Path, tmp_path: Path, broken: str) -> None:
     (kept,) = folder.iterdir()
     whole = kept.read_bytes()
-    changed = whole[:1000] + bytes([whole[1000] ^ 1]) + whole[1001:]
+    changed = whole[:9_000_000] + bytes([whole[9_000_000] ^ 1]) + whole[9_000_001:]
     (tmp_path / kept.name).write_bytes({"cut": whole[:-5], "changed": changed, "empty": b""}[broken])
 
     again = SentenceEncoder.load(tmp_path)
 
-    assert (tmp_path / kept.name).read_bytes() == whole
+    assert [path.read_bytes() for path in tmp_path.iterdir()] == [whole]
     assert np.array_equal(again.encode(SENTENCES), encoder.encode(SENTENCES))
 
 
