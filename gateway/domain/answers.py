@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import tzinfo
 from enum import StrEnum
 from fractions import Fraction
 
@@ -59,15 +60,15 @@ ANY_ANSWER = CacheControl()
 
 @dataclass(frozen=True, slots=True)
 class Deflection:
-    """What a route answers without a model: by which deflectors, and for whom it is what time.
+    """What a route answers without a model: by which answerers, and in which time zone it is asked what time it is.
 
-    ``over_instructions``: also where a system prompt says how to answer. ``usd_rates``: units of a currency for one US
-    dollar, as of ``usd_rates_as_of``.
+    ``over_system_prompts``: also where a system prompt says how to answer. ``usd_rates``: units of a currency for one
+    US dollar, as of ``usd_rates_as_of``.
     """
 
-    deflectors: tuple[str, ...]
-    time_zone: str | None = None
-    over_instructions: bool = False
+    answerers: tuple[str, ...]
+    time_zone: tzinfo | None = None
+    over_system_prompts: bool = False
     usd_rates: Mapping[str, Fraction] = field(default_factory=dict)
     usd_rates_as_of: str = ""
 
@@ -76,14 +77,16 @@ class Deflection:
 class Message:
     """What a user says, in a request that asks for nothing but an answer to it.
 
-    ``has_instructions``: a system prompt says how. ``has_history``: something was said before. ``is_repeated``: the
-    same, by the same user.
+    ``has_system_prompt``: one says how. ``has_history``: something was said before, and an answer to it that asks
+    nothing back. ``is_repeated``: what was said before is the same, and nothing else. ``is_stored``: its API keeps the
+    answer, so that a later request may go on from it.
     """
 
     text: str
-    has_instructions: bool = False
+    has_system_prompt: bool = False
     has_history: bool = False
     is_repeated: bool = False
+    is_stored: bool = False
 
 
 class KeptAnswer(msgspec.Struct, frozen=True, array_like=True):

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.domain.answers import ExactCache
+from gateway.domain.answers import Deflection, ExactCache
 from gateway.domain.conversations import NOT_STICKY, ON_REQUEST, Conversations, PrefixCache
 from gateway.domain.money import Tariff
 
@@ -201,6 +201,7 @@ class Route:
     ``cost_max_nusd``: the most that a call may be expected to cost; ``is_best_wanted``: the policy picks the best that
     fits in it, and not the cheapest that is adequate.
     ``cascade``: the gates of the policy of that name. ``exact_cache``: which answers it gives again, if any.
+    ``deflection``: what it answers without a model, if anything.
     """
 
     name: str
@@ -218,3 +219,4 @@ class Route:
     cascade: Cascade | None = None
     keep_prompts_days: int | None = None  # None: never
     exact_cache: ExactCache | None = None
+    deflection: Deflection | None = None

@@ -105,6 +105,7 @@ class Request:
     cost_max_nusd: int | None = None  # ... and the most that it may be expected to cost on a route
     conversation: str | None = None  # what the client itself calls its conversation
     cache_control: CacheControl = ANY_ANSWER  # what it allows of answers that were given before
+    may_deflect: bool = True  # it takes answers without a model
 
     @property
     def text_tokens(self) -> int:

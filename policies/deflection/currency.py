@@ -34,6 +34,8 @@ _CODES = {
     "TRY": "turkish lira",
     "ZAR": "south african rand",
 }
+#: The currencies that are known by name, by their ISO codes.
+CURRENCIES = tuple(_CODES)
 _NAMED = {name: code for code, names in _CODES.items() for name in names.split("/")}
 
 

@@ -5,12 +5,19 @@ from __future__ import annotations
 import re
 import unicodedata
 
-from policies.deflection.smalltalk_foreign import FOREIGN
+from policies.deflection.smalltalk_foreign import FOREIGN, FOREIGN_PARTINGS
 from policies.deflection.smalltalk_phrases import PHRASE
 
+_BYE, _WELCOME, _WELCOME_AND_BYE = "Goodbye!", "You're welcome!", "You're welcome. Goodbye!"
+_PARTINGS = frozenset({_BYE, _WELCOME, _WELCOME_AND_BYE})
 _LENGTH_MAX = 140
 _PHRASES_MAX = 8
 _WORDS_MAX = 30
+# What ends a conversation and cannot be an answer to what was said before; "later" or "that's all" could be.
+_SURE = re.compile(
+    r"thank|thx|thnx|tnx|\btysm?\b|ap+reciat|grateful|bye|farewell|\bsee (?:you|ya)\b|\bcya\b|good ?night|take care"
+)
+_ASSENT = re.compile(r"\b(?:yes|ok|okay|sure|alright|all right|please|works?|sounds)\b")
 _STRETCHED = re.compile(r"([a-z])\1{2,}")
 _ONLY_WAVING = re.compile(r"[👋🙋\s!]*👋[👋🙋\s!]*")
 _WORD = re.compile(r"a\.i\.|[a-z0-9]+(?:['-][a-z0-9]+)*")
@@ -28,6 +35,19 @@ def smalltalk(line: str) -> str | None:
         return "Hello! How can I help you?"
     said = _said(text)
     return None if said is None else _answer(said)
+
+
+def parting(line: str) -> str | None:
+    """As ``smalltalk``, but of thanks and goodbyes alone, and only where they can be nothing but that.
+
+    For the end of a conversation: "ok, thanks" may tell the other side to go on.
+    """
+    answer = smalltalk(line)
+    if answer in FOREIGN_PARTINGS:
+        return answer
+    text = line.lower()
+    is_parting = answer in _PARTINGS and _SURE.search(text) is not None
+    return answer if is_parting and _ASSENT.search(text) is None else None
 
 
 def _said(text: str) -> set[str] | None:
@@ -51,9 +71,9 @@ def _said(text: str) -> set[str] | None:
 
 def _answer(said: set[str]) -> str | None:
     if "bye" in said:
-        return "You're welcome. Goodbye!" if "thanks" in said else "Goodbye!"
+        return _WELCOME_AND_BYE if "thanks" in said else _BYE
     if "thanks" in said:
-        return "You're welcome!"
+        return _WELCOME
     if "praise" in said:
         return "Thank you, I'm glad to be of help."
     if "wellbeing" in said:

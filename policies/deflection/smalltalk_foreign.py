@@ -40,3 +40,12 @@ FOREIGN: Mapping[str, str] = {
     "감사합니다": "천만에요!",
     **dict.fromkeys(("namaste", "aloha", "shalom", "salaam", "as salamu alaykum"), "Hello! How can I help you?"),
 }
+
+#: Answers to thanks and goodbyes.
+FOREIGN_PARTINGS = frozenset(
+    FOREIGN[said]
+    for said in (
+        *("gracias", "adios", "merci", "au revoir", "danke", "auf wiedersehen", "grazie", "arrivederci", "obrigado"),
+        *("arigato", "sayonara", "谢谢", "спасибо", "до свидания", "감사합니다"),
+    )
+)
