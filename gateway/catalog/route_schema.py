@@ -12,6 +12,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from gateway.catalog.deflect_schema import DeflectPart
 from gateway.catalog.schema_fields import Cap, Days, Labels, Least, Limit, Name, Part, Seconds, Share, Weight, no_bool
 
 
@@ -72,6 +73,7 @@ class RoutePart(Part):
     cost_max_usd: Cap | None = None
     cascade: CascadePart | None = None
     cache: CachePart | None = None
+    deflect: DeflectPart | None = None
     keep_prompts_days: Days | None = None
     weights: Annotated[Mapping[Name, Weight], Field(min_length=1)] | None = None
     regions: Labels | None = None

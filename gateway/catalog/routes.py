@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from gateway.catalog.deflect_schema import deflection_of
 from gateway.catalog.route_schema import CascadePart, ExactPart, RoutePart
 from gateway.domain import (
     NANO,
@@ -29,6 +30,7 @@ def route_of(name: str, part: RoutePart) -> Route:
         quality_loss_max=QUALITY_LOSS_MAX if part.quality_loss_max is None else part.quality_loss_max,
         cascade=None if part.cascade is None else _cascade(part.cascade),
         conversations=_conversations(part),
+        deflection=None if part.deflect is None else deflection_of(part.deflect),
         exact_cache=None if part.cache is None else _exact_cache(part.cache.exact),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         keep_prompts_days=part.keep_prompts_days,
