@@ -26,6 +26,7 @@ from gateway.domain import (
     KeptAnswer,
     KeptPrompt,
     LedgerEntry,
+    Message,
     Question,
     Request,
     Room,
@@ -189,6 +190,9 @@ class Dialect(Protocol):
     def question(self) -> Question:
         """What is asked, for whoever judges how hard it is, and the conversation that it belongs to."""
 
+    def message(self) -> Message | None:
+        """What the user says, where the request asks for nothing but an answer to it."""
+
     def of(self, request: Request) -> Dialect:
         """The same API with another request: what a gate of a cascade asks in the client's name."""
 
@@ -345,6 +349,9 @@ class Telemetry(Protocol):
 
     def recalled(self, route: str, status: CacheStatus) -> None:
         """What became of a request to a route that gives answers again."""
+
+    def deflected(self, route: str, answerer: str, *, is_repeated: bool) -> None:
+        """A route answered without a model; ``is_repeated``: it would have, but the question was asked again."""
 
     def unpriced(self, organization_id: str, model: str) -> None:
         """A request asked for a model whose price nobody stated, whether it was refused or charged nothing."""

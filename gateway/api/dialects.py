@@ -13,9 +13,10 @@ import msgspec
 
 from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
+from gateway.api.plain_message import plain_message
 from gateway.api.question import question
 from gateway.api.translated import TranslatedReader
-from gateway.domain import Body, Call, Deployment, Endpoint, Question, Request, Usage
+from gateway.domain import Body, Call, Deployment, Endpoint, Message, Question, Request, Usage
 from gateway.ports import ReplyReader
 from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
@@ -108,6 +109,9 @@ class ClientDialect:
         if self._question is None:
             self._question = question(self._request)
         return self._question
+
+    def message(self) -> Message | None:
+        return plain_message(self._request)
 
     def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)
