@@ -225,11 +225,11 @@ def charged_entry(
     )
 
 
-def recalled_intent(intent: LedgerEntry) -> LedgerEntry:
-    """The intent of an answer that is given again: it costs nothing, whatever happens."""
+def recalled_intent(intent: LedgerEntry, source: Source = Source.CACHE_EXACT) -> LedgerEntry:
+    """The intent of an answer that no upstream is asked for: it costs nothing, whatever happens."""
     return msgspec.structs.replace(
         intent,
-        source=Source.CACHE_EXACT,
+        source=source,
         input_tokens=0,
         output_tokens=0,
         meters=(),
@@ -239,15 +239,23 @@ def recalled_intent(intent: LedgerEntry) -> LedgerEntry:
     )
 
 
-def recalled_entry(attempt: Attempt, answer: KeptAnswer, *, total_ms: float) -> LedgerEntry:
-    """What stands for an answer that was given again: nothing was used, and all of the baseline is saved.
+def recalled_entry(
+    attempt: Attempt,
+    answer: KeptAnswer,
+    *,
+    total_ms: float,
+    source: Source = Source.CACHE_EXACT,
+    content: dict[str, str] | None = None,
+) -> LedgerEntry:
+    """What stands for an answer that no upstream was asked for: nothing was used, and all of the baseline is saved.
 
-    The baseline is what the kept usage would have cost there, with what of it was read from its provider's own cache.
+    The baseline is what the answer's usage would have cost there, with what of it was read from its provider's own
+    cache.
     """
     tier = answer.service_tier or attempt.intent.service_tier
     baseline = price(attempt.baseline or attempt.deployment, answer.usage, tier)
     return msgspec.structs.replace(
-        recalled_intent(attempt.intent),
+        recalled_intent(attempt.intent, source),
         held_nusd=attempt.intent.held_nusd,
         basis=Basis.NONE,
         status=Outcome.SUCCEEDED,
@@ -257,6 +265,7 @@ def recalled_entry(attempt: Attempt, answer: KeptAnswer, *, total_ms: float) -> 
         baseline_nusd=baseline.cost_nusd,
         is_baseline_estimated=answer.is_estimated,
         total_ms=total_ms,
+        content=content,
     )
 
 

@@ -16,6 +16,7 @@ from random import Random
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
+from gateway.answers.deflecting import Deflections
 from gateway.answers.flights import Flights
 from gateway.answers.given import Given
 from gateway.answers.recall import Recall
@@ -65,11 +66,15 @@ class Pipeline:
         store = services.answers
         self.flights = None if store is None else Flights(store, services.background, services.clock)
         self._settlement = Settlement(services, self.health, self.first_tokens)
+        self.deflections = Deflections(services, self._settlement)
         self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Given:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
+        deflected = await self.deflections.answer(request, dialect, caller)
+        if deflected is not None:
+            return deflected
         decision = await self.weigh(request, dialect, caller)
         decided_s = services.clock.unix_s()
         try:

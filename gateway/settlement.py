@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Usage
+from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Source, Usage
 from gateway.entries import Attempt, charged_entry, recalled_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
@@ -54,9 +54,16 @@ class Settlement:
         """The call is not made: nothing stands for it, in the background."""
         self._services.background.spawn(self._void(attempt))
 
-    async def recall(self, attempt: Attempt, answer: KeptAnswer) -> None:
-        """Settle an answer that was given before. May be repeated."""
-        await self._settle(attempt, recalled_entry(attempt, answer, total_ms=self._elapsed_ms(attempt)))
+    async def recall(
+        self,
+        attempt: Attempt,
+        answer: KeptAnswer,
+        source: Source = Source.CACHE_EXACT,
+        content: dict[str, str] | None = None,
+    ) -> None:
+        """Settle an answer that no upstream was asked for. May be repeated. ``content``: for content logging."""
+        total_ms = self._elapsed_ms(attempt)
+        await self._settle(attempt, recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content))
 
     async def _void(self, attempt: Attempt) -> None:
         await self._services.journal.void(attempt.intent)

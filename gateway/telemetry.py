@@ -43,6 +43,14 @@ class Metrics:
         self.recalls = Counter(
             "obol_cache", "Requests to routes that give answers again", ("route", "status"), registry=registry
         )
+        by_answerer = ("route", "answerer")
+        self.deflected = Counter("obol_deflected", "Answers without a model", by_answerer, registry=registry)
+        self.deflections_missed = Counter(
+            "obol_deflection_misses",
+            "Questions that were asked again after such an answer",
+            by_answerer,
+            registry=registry,
+        )
         self.decisions_dropped = Counter(
             "obol_decisions_dropped", "Decisions of routes that were not written down", registry=registry
         )
@@ -129,6 +137,10 @@ class RequestTelemetry:
 
     def recalled(self, route: str, status: CacheStatus) -> None:
         self._metrics.recalls.labels(route, status).inc()
+
+    def deflected(self, route: str, answerer: str, *, is_repeated: bool) -> None:
+        counter = self._metrics.deflections_missed if is_repeated else self._metrics.deflected
+        counter.labels(route, answerer).inc()
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.

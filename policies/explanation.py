@@ -13,10 +13,11 @@ from gateway.domain import MILLION, NANO, Considered, DecisionRecord
 _CASCADE = "cascade"
 
 
-def explanation(record: DecisionRecord, gates: Sequence[str] = ()) -> dict[str, Any]:
+def explanation(record: DecisionRecord, gates: Sequence[str] = (), deflector: str | None = None) -> dict[str, Any]:
     """JSON: the choice, every deployment of the route with its forecast or why it is out, and the same as ``text``.
 
-    ``gates``: what accepts an answer of a cascade, which no record has.
+    ``gates``: what accepts an answer of a cascade, which no record has. ``deflector``: what answers without asking
+    anybody.
     """
     first = next((one for one in record.candidates if one.place == 1), None)
     text_tokens = record.input_tokens if record.text_tokens is None else record.text_tokens
@@ -29,6 +30,7 @@ def explanation(record: DecisionRecord, gates: Sequence[str] = ()) -> dict[str, 
         "object": "route.explanation",
         "model": record.route,
         "route": record.route,
+        "deflector": deflector,
         "policy": record.policy,
         "router_version": record.router_version,
         "quality_loss_max": record.quality_loss_max,
@@ -135,6 +137,8 @@ def _worth_if(one: Considered, quality: float, first: Considered, record: Decisi
 def _text(told: dict[str, Any]) -> str:
     by = told["policy"] + (f", router {told['router_version']}" if told["router_version"] else "")
     lines = [f"{told['route']} ({by}) would ask {told['choice'] or 'nobody'}."]
+    if told["deflector"] is not None:
+        lines.insert(0, f"The deflector {told['deflector']} answers this at no cost, and nobody is asked. Otherwise:")
     if told["quality_loss_max"] is not None:
         kind = "with 95 % confidence" if told["is_certified"] else "uncertified"
         lines.append(f"At most {told['quality_loss_max']:.1%} of quality may be lost, {kind}.")

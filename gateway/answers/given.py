@@ -1,8 +1,9 @@
-"""A kept answer on its way to its next client: it looks like an answer that has begun, and is settled already."""
+"""An answer of our own on its way to its client: it looks like one that has begun, and is settled already."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 
 from gateway.domain import NO_ROOM_TOLD, CacheStatus, Endpoint, Outcome, Source
 from gateway.entries import Attempt
@@ -13,22 +14,32 @@ from gateway.errors import GatewayError
 class Given:
     """An answer that no upstream was asked for. ``next()`` yields the client's bytes, all at once."""
 
-    source = Source.CACHE_EXACT
-    cache: CacheStatus | None = CacheStatus.HIT
-    headers: Mapping[str, str] = {}
     steps = 0
     is_unpriced = False
     cost_nusd: int | None = 0
 
-    def __init__(self, attempt: Attempt, told: bytes, age_s: int) -> None:
+    def __init__(
+        self,
+        attempt: Attempt,
+        told: bytes,
+        *,
+        source: Source = Source.CACHE_EXACT,
+        cache: CacheStatus | None = CacheStatus.HIT,
+        age_s: int | None = None,
+        headers: Mapping[str, str] = MappingProxyType({}),
+    ) -> None:
+        """``age_s``: of one that was kept. ``headers``: what its client is told besides."""
+        self.source = source
+        self.cache = cache
+        self.age_s = age_s
+        self.headers = headers
         self.room = NO_ROOM_TOLD
-        self.age_s: int | None = age_s
         self._attempt = attempt
         self._told = told
 
     @property
     def deployment(self) -> str:
-        """Who would have been asked."""
+        """Who would have been asked, or who of us answered."""
         return self._attempt.deployment.name
 
     @property

@@ -178,4 +178,4 @@ class Recall:
         told = TELLINGS[request.endpoint].told_again(
             hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage
         )
-        return Given(attempt, told, hit.age_s)
+        return Given(attempt, told, age_s=hit.age_s)

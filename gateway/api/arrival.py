@@ -38,6 +38,7 @@ REQUIRED_TAGS_HEADER = "x-obol-require-tags"
 QUALITY_HEADER = "x-obol-quality"
 CONVERSATION_HEADER = "x-obol-conversation"
 COST_HEADER = "x-obol-cost-max-usd"
+DEFLECT_HEADER = "x-obol-deflect"
 LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
 _CONVERSATION_CHARS_MAX = 256
@@ -133,6 +134,14 @@ def asked_cost_max(stated: Sequence[str] | None) -> int | None:
         param=COST_HEADER,
         code="invalid_value",
     )
+
+
+def asked_deflection(stated: Sequence[str]) -> bool:
+    """Whether the client takes answers without a model, by its header. Raises BadRequest."""
+    wish = stated[0].lower() if len(stated) == 1 else ""
+    if wish not in {"on", "off"}:
+        raise BadRequest(f"Invalid '{DEFLECT_HEADER}': expected off.", param=DEFLECT_HEADER, code="invalid_value")
+    return wish == "on"
 
 
 def asked_cache_control(stated: Sequence[str] | None) -> CacheControl:

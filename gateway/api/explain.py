@@ -31,11 +31,15 @@ def explain_router(services: Services, pipeline: Pipeline, body_bytes_max: int) 
         caller = await authenticate(request.scope, services.keys, services.trusted_proxies)
         data = await read_body(request.scope["headers"], request.receive, body_bytes_max)
         asked = read_request(services.catalog(), _endpoint_of(data), new_request_id(), request.scope, data)
-        decision = await pipeline.weigh(asked, ClientDialect(asked), caller)
+        dialect = ClientDialect(asked)
+        decision = await pipeline.weigh(asked, dialect, caller)
         if decision.route is None:
             return explanation_of_named(asked.model)
         gates = () if decision.cascade is None else decision.cascade.gates
-        return explanation(record_of(asked, caller, decision, None, rfc3339(services.clock.unix_s())), gates)
+        found = pipeline.deflections.find(asked, dialect, caller)
+        deflector = None if found is None or found.is_repeated else found.name
+        record = record_of(asked, caller, decision, None, rfc3339(services.clock.unix_s()))
+        return explanation(record, gates, deflector)
 
     return router
 

@@ -17,6 +17,7 @@ from gateway.answers.given import Given
 from gateway.api.arrival import (
     CONVERSATION_HEADER,
     COST_HEADER,
+    DEFLECT_HEADER,
     QUALITY_HEADER,
     REGIONS_HEADER,
     REQUIRED_TAGS_HEADER,
@@ -24,6 +25,7 @@ from gateway.api.arrival import (
     asked_cache_control,
     asked_conversation,
     asked_cost_max,
+    asked_deflection,
     asked_loss,
     asked_placement,
 )
@@ -66,11 +68,12 @@ _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
 _REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
 _CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
 _COST_HEADER = COST_HEADER.encode()
+_DEFLECT_HEADER = DEFLECT_HEADER.encode()
 _CACHE_CONTROL = b"cache-control"
 # Of words, with commas between them.
 _LISTS = frozenset(
     {_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER, _COST_HEADER}
-    | {_CACHE_CONTROL}
+    | {_CACHE_CONTROL, _DEFLECT_HEADER}
 )
 
 
@@ -272,6 +275,8 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
     }
     if _CACHE_CONTROL in lists:
         request = replace(request, cache_control=asked_cache_control(lists[_CACHE_CONTROL]))
+    if _DEFLECT_HEADER in lists:
+        request = replace(request, may_deflect=asked_deflection(lists[_DEFLECT_HEADER]))
     return request if set(wished.values()) == {None} else replace(request, **wished)  # type: ignore[arg-type]
 
 

@@ -33,7 +33,7 @@ _COSTS = {
     "deployment": "only this one",
     "model": "only this one, by the provider's name",
     "provider": "only this one",
-    "source": "only what was answered by it: upstream, cache_exact, ...",
+    "source": "only what was answered by it: upstream, cache_exact, deflected, ...",
     "purpose": "only calls made for it: answer, embedding, ...",
     "tag": "only what has it",
 }

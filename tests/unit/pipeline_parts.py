@@ -151,6 +151,9 @@ class Quiet:
     def recalled(self, route, status):
         pass
 
+    def deflected(self, route, answerer, *, is_repeated):
+        pass
+
 
 class Catalog:
     """All deployments, and the route ``auto`` over them with whatever else ``route`` says of it."""
@@ -179,7 +182,16 @@ SMALL, BIG = deployment("small", 1, 4), deployment("big", 10, 40)
 
 
 def path(
-    backend, *deployments, tokens=None, rules=None, admission=None, route=None, clock=None, random=None, **settings
+    backend,
+    *deployments,
+    tokens=None,
+    rules=None,
+    admission=None,
+    telemetry=None,
+    route=None,
+    clock=None,
+    random=None,
+    **settings,
 ):
     async def pause(_):
         await asyncio.sleep(0)
@@ -195,7 +207,7 @@ def path(
         tokens=tokens or quiet,
         keys=None,
         stored=None,
-        telemetry=quiet,
+        telemetry=telemetry or quiet,
         background=tasks,
         clock=Clock(monotonic_s=clock or (lambda: 1.0), unix_s=lambda: 1_700_000_000.0, pause=pause, sleep=pause),
         instance="i",

@@ -93,6 +93,15 @@ def test_a_cascade_is_told_by_its_steps_and_where_they_are_known_its_gates():
     assert "if its gates accept it" in explanation(record(policy="cascade", candidates=steps))["text"]
 
 
+def test_what_answers_without_asking_anybody_is_told_first():
+    told = explanation(record(), deflector="arithmetic")
+    assert told["deflector"] == "arithmetic"
+    assert told["text"].startswith(
+        "The deflector arithmetic answers this at no cost, and nobody is asked. Otherwise:\n"
+    )
+    assert explanation(record())["deflector"] is None
+
+
 def test_a_deployment_that_is_asked_for_by_name_is_left_alone():
     told = explanation_of_named("large")
     assert (told["route"], told["policy"], told["choice"]) == (None, None, "large")
