@@ -101,7 +101,9 @@ def answer_key(
             if _is_elsewhere(name, value):
                 raise NotKeyed
             digest.update(_packed((name, value)))
-    return AnswerKey(tenant, digest.hexdigest(), caller.organization_id, caller.team_id)
+    return AnswerKey(
+        tenant, digest.hexdigest(), caller.organization_id, caller.team_id, caller.key_id, caller.member_id
+    )
 
 
 def _neutral(endpoint: Endpoint, kind: str) -> frozenset[str]:

@@ -111,6 +111,8 @@ class AnswerKey:
     digest: str
     organization_id: str
     team_id: str
+    key_id: str = ""
+    member_id: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,8 +71,8 @@ class RedisAnswers:
 
     async def _look(self, key: AnswerKey, age_s_max: float | None, *, may_read: bool, may_lead: bool) -> Found:
         age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else int(age_s_max * 1000)
-        args = (key.organization_id, key.team_id, self._instance, LEASE_MS if may_lead else 0, age_ms_max)
-        match await self._link.script(_LOOK, _keys(key)[:3], args):
+        args = (*writer_of(key), self._instance, LEASE_MS if may_lead else 0, age_ms_max)
+        match await self._link.script(_LOOK, keys_of(key)[:3], args):
             case [b"hit", int(age_ms), bytes(packed)]:
                 return Hit(_unpacked(packed), age_ms // 1000)
             case [b"lead", bytes(epoch)]:
@@ -90,8 +90,7 @@ class RedisAnswers:
         """Keep it and give up the lead; false where its team's answers have been purged meanwhile, or Redis is away."""
         ttl_ms = int(ttl_s * 1000 * self._random.uniform(1 - _TTL_JITTER, 1 + _TTL_JITTER))
         args: Sequence[Arg] = (
-            key.organization_id,
-            key.team_id,
+            *writer_of(key),
             self._instance if is_leader else "",
             epoch,
             _packed(answer),
@@ -99,7 +98,7 @@ class RedisAnswers:
             self._tenant_bytes_max,
         )
         try:
-            return await self._link.script(_KEEP, _keys(key), args) == 1
+            return await self._link.script(_KEEP, keys_of(key), args) == 1
         except RedisError as exc:
             _log.debug("an answer is not kept: %s", exc)
             return False
@@ -119,7 +118,7 @@ class RedisAnswers:
 
     async def _lease(self, key: AnswerKey, what: str, ms: int) -> None:
         try:
-            await self._link.script(_LEASE, (_keys(key)[1],), (self._instance, what, ms))
+            await self._link.script(_LEASE, (keys_of(key)[1],), (self._instance, what, ms))
         except RedisError as exc:
             _log.debug("a lead ends by itself: %s", exc)
 
@@ -131,19 +130,25 @@ class RedisAnswers:
         name = f"organization:{organization_id}" if team_id is None else f"team:{team_id}"
         try:
             for tenant in (organization_id, "all"):
-                await self._link.script(_PURGE, (f"{_prefix(tenant)}epochs",), (name,))
+                await self._link.script(_PURGE, (f"{prefix_of(tenant)}epochs",), (name,))
         except RedisError as exc:
             raise StoreUnavailable("The store of answers is away: try again.") from exc
 
 
-def _prefix(tenant: str) -> str:
+def prefix_of(tenant: str) -> str:
+    """What the keys of a tenant begin with: all of them are in one slot of a cluster."""
     return f"obol:{{answers:{tenant}}}:"
 
 
-def _keys(key: AnswerKey) -> tuple[str, str, str, str]:
+def keys_of(key: AnswerKey) -> tuple[str, str, str, str]:
     """Of the answer, of the lead, of the epochs, of the sizes."""
-    prefix = _prefix(key.tenant)
+    prefix = prefix_of(key.tenant)
     return f"{prefix}{key.digest}", f"{prefix}{key.digest}:lead", f"{prefix}epochs", f"{prefix}sizes"
+
+
+def writer_of(key: AnswerKey) -> tuple[str, str, str, str]:
+    """Organization, team, key and member that ask, as scripts take them."""
+    return key.organization_id, key.team_id, key.key_id, key.member_id or ""
 
 
 def _packed(answer: KeptAnswer) -> bytes:

@@ -1,21 +1,21 @@
 -- Look for an answer, and take the lead in asking for it where it is not there and nobody else has.
--- KEYS: answer, lease, epochs. ARGV: organization, team, who asks, lease in ms (0: take none), the most age in ms
--- (-1: any; -2: do not read).
+-- KEYS: answer, lease, epochs. ARGV: organization, team, key and member that ask, who leads, lease in ms (0: take none),
+-- the most age in ms (-1: any; -2: do not read).
 -- Returns {'hit', age in ms, answer} | {'lead', epoch} | {'miss', epoch} (nobody leads) | {'wait'}
 --      or {'alone', epoch}: answers to this cannot be kept, so that nobody waits for one.
-local most_ms, lease_ms = tonumber(ARGV[5]), tonumber(ARGV[4])
+local most_ms, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[6])
 if most_ms ~= -2 then
-  local found = redis.call('HMGET', KEYS[1], 'answer', 'epoch', 'organization', 'team', 'at')
+  local found = redis.call('HMGET', KEYS[1], 'answer', 'epoch', 'organization', 'team', 'at', 'key', 'member')
   if found[1] then
     local age_ms = math.max(0, tonumber(string.sub(now_us(), 1, -4)) - tonumber(found[5]))
-    if found[2] ~= epoch_of(KEYS[3], found[3], found[4]) then
+    if found[2] ~= epoch_of(KEYS[3], found[3], found[4], found[6] or '', found[7] or '') then
       redis.call('DEL', KEYS[1])
     elseif most_ms == -1 or age_ms <= most_ms then
       return { 'hit', age_ms, found[1] }
     end
   end
 end
-local epoch = epoch_of(KEYS[3], ARGV[1], ARGV[2])
+local epoch = epoch_of(KEYS[3], ARGV[1], ARGV[2], ARGV[3], ARGV[4])
 local leader = redis.call('GET', KEYS[2])
 if leader == 'alone' then
   return { 'alone', epoch }
@@ -26,5 +26,5 @@ end
 if leader then
   return { 'wait' }
 end
-redis.call('SET', KEYS[2], ARGV[3], 'PX', lease_ms)
+redis.call('SET', KEYS[2], ARGV[5], 'PX', lease_ms)
 return { 'lead', epoch }
