@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from gateway.domain import (
     Admission,
@@ -34,7 +34,12 @@ from gateway.domain import (
     StoredResponse,
     Usage,
 )
+from gateway.domain.similar import KeptQuestion, Nearest
 from gateway.errors import GatewayError, UpstreamError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 class Catalog(Protocol):
@@ -299,6 +304,30 @@ class AnswerStore(Protocol):
         """Give up the lead: nobody is to wait, for long if ``is_lasting``. Never raises for a store that is away."""
 
 
+class IndexAway(Exception):
+    """Nothing is known of what is near, just now: whoever asks goes on without. The message says why."""
+
+
+class SemanticIndex(Protocol):
+    """Questions that were answered before, by what they mean. All methods raise IndexAway."""
+
+    async def nearest(self, tenant: str, space: str, text: str, vector: bytes | None = None) -> Nearest:
+        """Those of that space that are near the text, in some milliseconds.
+
+        ``space`` stands for all that must be equal beside the text, in printable ASCII without blanks. ``vector``:
+        float32 numbers that another model made of the text; all of one space have the same length.
+        """
+
+    async def keep(self, question: KeptQuestion) -> bool:
+        """Let it be found on all replicas as long as its answer is kept; false where that is not kept (any more)."""
+
+    async def forget(self, tenant: str, space: str, digest: str) -> None:
+        """Its answer is gone before its time."""
+
+    async def vectors(self, texts: Sequence[str], *, is_urgent: bool = False) -> NDArray[np.float32]:
+        """The vectors of texts, unit length, a row each. ``is_urgent``: a request waits for them."""
+
+
 class LedgerSink(Protocol):
     """Where journaled entries come to rest."""
 
@@ -405,3 +434,4 @@ class Services:
     conversations: ConversationStore | None = None  # None: each request stands alone
     answers: AnswerStore | None = None  # None: none are given again
     answer_secret: bytes = b""  # what their keys are made with
+    semantic: SemanticIndex | None = None  # None: none are looked for by what they mean

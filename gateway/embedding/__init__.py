@@ -1,0 +1,1 @@
+"""Vectors of texts: made, held and searched in one process beside the workers."""
