@@ -116,6 +116,7 @@ async def _build(
         conversations=RedisConversations(stores.link),
         answers=stores.answers,
         answer_secret=answers.secret_of(settings.admin_key),
+        semantic=stores.embedder,
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)

@@ -24,6 +24,8 @@ YES, NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off", "")
 WORKERS_MAX = 512
 DECISIONS_DAYS_MAX = 3650
 PRICE_USD_MAX = 1000
+QUESTIONS_MAX = 10_000_000
+MEMORY_MIB_MAX = 1024 * 1024
 
 
 class WrongSetting(Exception):
@@ -55,6 +57,9 @@ class Settings:
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = ()
     decisions_days: int = 90  # how long decisions of routes are kept; 0: none are
     cpu_usd_per_hour: float = 0.04  # what one processor costs: routers take its time
+    similar_questions_max: int = 50_000  # of an organization; what ends first makes room
+    similar_memory_mib: int = 512  # what the embedder may take for all of them, beside the encoder
+    similar_within_ms: int = 30  # a look that takes longer found nothing
     router: Path | None = None  # the trained router of cheapest_adequate; None: the one that ships
 
     @classmethod
@@ -93,6 +98,9 @@ class Settings:
             trusted_proxies=_networks("trusted_proxies", texts),
             decisions_days=_integer("decisions_days", texts, 90, least=0, most=DECISIONS_DAYS_MAX),
             cpu_usd_per_hour=_price("cpu_usd_per_hour", texts, 0.04),
+            similar_questions_max=_integer("similar_questions_max", texts, 50_000, least=1, most=QUESTIONS_MAX),
+            similar_memory_mib=_integer("similar_memory_mib", texts, 512, least=16, most=MEMORY_MIB_MAX),
+            similar_within_ms=_integer("similar_within_ms", texts, 30, least=1, most=60_000),
             router=Path(texts["router"]).expanduser() if "router" in texts else None,
         )
 

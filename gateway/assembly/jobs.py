@@ -10,6 +10,7 @@ from functools import partial
 from gateway.assembly.stores import Stores
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
+from gateway.embedding.client import REFRESH_INTERVAL_S as EMBEDDER_INTERVAL_S
 from gateway.jobs.alerts import POLL_INTERVAL_S
 from gateway.jobs.anomaly import LOOK_INTERVAL_S, SpendWatch
 from gateway.jobs.runner import Job
@@ -73,6 +74,7 @@ def background_jobs(
         Job("stored responses", _DAY_S, stores.stored.purge),
         Job("decisions", _DAY_S, forget_decisions),
         Job("limits", 5, stores.limits.renew),
+        Job("embedder", EMBEDDER_INTERVAL_S, stores.embedder.refresh),
         Job("alerts", POLL_INTERVAL_S, stores.alerts.poll),
         Job("unusual spend", LOOK_INTERVAL_S, spend.look),
         Job("gauges", 5, _gauges(metrics, stores.journal, pipeline)),

@@ -11,6 +11,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.embedding.client import EmbedderClient
+from gateway.embedding.frames import SOCKET_NAME
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import AlertSender
 from gateway.jobs.shipper import Shipper
@@ -22,6 +24,7 @@ from gateway.stores.alert_outbox import AlertOutbox
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.balances import Balances
 from gateway.stores.decisions import DecisionStore
+from gateway.stores.embedded import layout
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, subscription_client
@@ -64,6 +67,7 @@ class Stores:
     alerts: AlertSender
     rules: RuleCache
     answers: RedisAnswers
+    embedder: EmbedderClient
 
 
 async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> Stores:
@@ -103,6 +107,8 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
     ledger, keys = LedgerStore(engine), KeyStore(engine, announce)
     stored = StoredResponseStore(engine)
     stack.push_async_callback(stored.close)
+    embedder = EmbedderClient(layout(settings.data_dir).run / SOCKET_NAME, within_s=settings.similar_within_ms / 1000)
+    stack.callback(embedder.close)
     return Stores(
         instance=instance,
         engine=engine,
@@ -123,6 +129,7 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
         alerts=alerts,
         rules=rules,
         answers=RedisAnswers(answers_link, instance),
+        embedder=embedder,
     )
 
 

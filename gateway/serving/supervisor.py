@@ -23,6 +23,8 @@ from types import FrameType
 from typing import IO
 
 from gateway.serving import banner, listening, secret_files, shared_metrics
+from gateway.serving.backoff import Backoff
+from gateway.serving.embedder_child import EmbedderChild
 from gateway.settings import Settings
 from gateway.stores import child
 from gateway.stores.embedded import EmbeddedStores, StoresFailed
@@ -32,8 +34,6 @@ APP = "gateway.app:create_app"
 ADDRESS_FILE = "address"  # in the data folder: where other commands find the gateway, while it is ready
 EXIT_UNUSABLE = 78  # a worker that says so has printed the reason; trying again will not help
 DRAIN_S_MAX = 45.0  # a worker drains for 30 s by itself, and ships its last charges for 10
-BACKOFF_S_MAX = 5.0
-STEADY_S = 10.0  # a child that lived this long begins again with the shortest backoff
 NOT_READY_NOTICE_S = 10.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -47,25 +47,9 @@ class _Stop(BaseException):
 
 
 @dataclass(slots=True)
-class _Backoff:
-    """How long to wait before something that keeps ending is started again."""
-
-    started_s: float
-    failures: int = 0
-    due_s: float | None = None  # when to start again, None while it runs
-
-    def ended(self, now_s: float) -> None:
-        self.failures = 0 if now_s - self.started_s > STEADY_S else self.failures + 1
-        self.due_s = now_s + min(BACKOFF_S_MAX, 0.1 * 2**self.failures)
-
-    def started(self, now_s: float) -> None:
-        self.started_s, self.due_s = now_s, None
-
-
-@dataclass(slots=True)
 class _Worker:
     process: subprocess.Popen[bytes]
-    backoff: _Backoff
+    backoff: Backoff
 
 
 def serve(settings: Settings, *, app: str = APP) -> int:
@@ -83,7 +67,8 @@ class _Supervisor:
         self.bootstrap: subprocess.Popen[bytes] | None = None
         self.report: IO[str] | None = None
         self.metrics: Path | None = None
-        self.store_backoff: dict[str, _Backoff] = {}
+        self.store_backoff: dict[str, Backoff] = {}
+        self.embedder: EmbedderChild | None = None
         self.is_ready = False
         self.is_stopping = False
 
@@ -150,6 +135,7 @@ class _Supervisor:
         for _ in range(settings.workers - 1):
             self._add_worker(self._spawn_worker(-1))
         stores.launch(postgres=is_ours, valkey=settings.redis_url == stores.redis_url)
+        self.embedder = EmbedderChild(stores.layout.run, self._spawn, _warn)
         if self.bootstrap is None and not self._is_migrated():
             self.bootstrap = self._spawn_bootstrap()
         if self.bootstrap is not None:
@@ -210,7 +196,7 @@ class _Supervisor:
         return os.fdopen(reading)
 
     def _add_worker(self, process: subprocess.Popen[bytes]) -> None:
-        self.workers.append(_Worker(process, _Backoff(time.monotonic())))
+        self.workers.append(_Worker(process, Backoff(time.monotonic())))
 
     def _is_migrated(self) -> bool:
         """Whether our own Postgres is at the newest revision: one query, where Alembic costs a quarter of a second."""
@@ -306,6 +292,8 @@ class _Supervisor:
             for worker in self.workers:
                 self._look_after_worker(worker, now_s)
             self._look_after_stores(now_s)
+            if self.embedder is not None:
+                self.embedder.look_after(now_s)
             self._sleep_until_something_ends()
 
     def _look_after_worker(self, worker: _Worker, now_s: float) -> None:
@@ -325,7 +313,7 @@ class _Supervisor:
         if self.stores is None:
             return
         for name in self.stores.ended():
-            backoff = self.store_backoff.setdefault(name, _Backoff(0.0))
+            backoff = self.store_backoff.setdefault(name, Backoff(0.0))
             if backoff.due_s is None:
                 backoff.ended(now_s)
                 _warn(f"{name} ended; it is started again (its log is in {self.settings.data_dir})")
@@ -342,13 +330,20 @@ class _Supervisor:
         running += list(self.stores.pids().values()) if self.stores is not None else []
         due = [worker.backoff.due_s for worker in self.workers if worker.backoff.due_s is not None]
         due += [one.due_s for one in self.store_backoff.values() if one.due_s is not None]
-        patience_s = min([1.0, *(max(0.0, due_s - time.monotonic()) for due_s in due)])
+        now_s = time.monotonic()
+        wakes_by = None
+        if self.embedder is not None:
+            running += [] if self.embedder.pid is None else [self.embedder.pid]
+            due += [] if (due_s := self.embedder.due_s(now_s)) is None else [due_s]
+            wakes_by = self.embedder.wakes_by(now_s)
+        patience_s = min([1.0, *(max(0.0, due_s - now_s) for due_s in due)])
         descriptors = []
         try:
             for pid in running:
                 with contextlib.suppress(ProcessLookupError):
                     descriptors.append(os.pidfd_open(pid))
-            select.select(descriptors, [], [], 0.05 if len(descriptors) < len(running) else patience_s)
+            awaited = descriptors if wakes_by is None else [*descriptors, wakes_by]
+            select.select(awaited, [], [], 0.05 if len(descriptors) < len(running) else patience_s)
         finally:
             for descriptor in descriptors:
                 os.close(descriptor)
@@ -370,6 +365,8 @@ class _Supervisor:
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
+        if self.embedder is not None:
+            self.embedder.stop()
         if self.stores is not None:
             (self.settings.data_dir / ADDRESS_FILE).unlink(missing_ok=True)
             self.stores.stop()
