@@ -17,7 +17,7 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import admission, deflecting, processes, recalling, routing, shipping, translations
+from tests.bench import admission, deflecting, embedding, processes, recalling, routing, shipping, translations
 from tests.bench.client import Load, Result
 from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.money import BUDGETS, ROWS, Money
@@ -37,6 +37,7 @@ PARTS = (
     "admission",
     "answers",
     "deflection",
+    "embedding",
     "money",
     "routing",
     "shipping",
@@ -262,6 +263,15 @@ def measure_deflection(bench: Bench) -> None:
         bench.add(what, value, "99 %: <= 1000 us")
 
 
+def measure_embedding(bench: Bench) -> None:
+    """A sentence's vector, on one core of this process, and what a process with the encoder takes."""
+    folder = bench.folder / "encoder"
+    for tokens, spent in embedding.measure(folder, bench.options.runs).items():
+        bench.add(f"embedding of {tokens} tokens: CPU, p50", _spread([one.p50_ms for one in spent], "ms"))
+        bench.add("    p95", _spread([one.p95_ms for one in spent], "ms"), "<= 10 ms" if tokens == 50 else "")
+    bench.add("memory of a process that encodes (RSS)", f"{embedding.memory_mb(folder):.0f} MB", "about 100 MB")
+
+
 def measure_money(bench: Bench) -> None:
     """CPU per request without a budget, with five budgets and ten limits, and then with many and a full ledger."""
     money = Money(bench.gateway.data_dir)
@@ -395,6 +405,7 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "admission": measure_admission,
     "answers": measure_answers,
     "deflection": measure_deflection,
+    "embedding": measure_embedding,
     "money": measure_money,
     "routing": measure_routing,
     "shipping": measure_shipping,
