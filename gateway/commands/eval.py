@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 
 from gateway.commands import CommandFailed
 from gateway.commands.arguments import add_command
+from gateway.commands.eval_faq import add_faq_evaluation
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -33,6 +34,7 @@ def add_evaluations(commands: argparse._SubParsersAction[argparse.ArgumentParser
     deflect.add_argument(
         "--zone", type=_zone, default=ZoneInfo("UTC"), metavar="NAME", help="of those who ask, Europe/Paris (UTC)"
     )
+    add_faq_evaluation(evaluations)
 
 
 def _moment(text: str) -> datetime:
