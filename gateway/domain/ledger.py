@@ -108,3 +108,4 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     content: object = None  # only with content logging on: {"request", "answer"}
     member_id: str | None = None
     held_nusd: int = 0  # what admission set aside; a cost beyond that is what the upstream billed on top
+    deflector: str | None = None  # which one answered; where a model did: before, so that the same was asked again

@@ -223,6 +223,7 @@ ledger_entries = Table(
     Column("content", JSONB),
     Column("member_id", Text),
     Column("held_nusd", BigInteger, nullable=False, server_default=text("0")),
+    Column("deflector", Text),
     Index("ledger_entries_organization", "organization_id", "created_at", postgresql_include=["cost_nusd"]),
     Index(
         "ledger_entries_member",
