@@ -141,6 +141,7 @@ def intent(
         baseline_nusd=_baseline_nusd(purpose, baseline, usage, request.service_tier, charged),
         is_baseline_estimated=True,
         tags=request.tags,
+        deflector=request.deflector,
     )
 
 

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from random import Random
 
 from gateway.admitting import Admissions
@@ -72,9 +73,13 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Given:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        deflected = await self.deflections.answer(request, dialect, caller)
+        deflected = self.deflections.find(request, dialect, caller)
         if deflected is not None:
-            return deflected
+            given = await self.deflections.answer(deflected, request, dialect, caller)
+            if given is not None:
+                return given
+            if deflected.is_repeated:
+                request = replace(request, deflector=deflected.name)
         decision = await self.weigh(request, dialect, caller)
         decided_s = services.clock.unix_s()
         try:

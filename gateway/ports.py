@@ -379,7 +379,7 @@ class Telemetry(Protocol):
     def recalled(self, route: str, status: CacheStatus) -> None:
         """What became of a request to a route that gives answers again."""
 
-    def deflected(self, route: str, answerer: str, *, is_repeated: bool) -> None:
+    def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         """A route answered without a model; ``is_repeated``: it would have, but the question was asked again."""
 
     def unpriced(self, organization_id: str, model: str) -> None:

@@ -43,12 +43,12 @@ class Metrics:
         self.recalls = Counter(
             "obol_cache", "Requests to routes that give answers again", ("route", "status"), registry=registry
         )
-        by_answerer = ("route", "answerer")
-        self.deflected = Counter("obol_deflected", "Answers without a model", by_answerer, registry=registry)
+        by_deflector = ("route", "deflector")
+        self.deflected = Counter("obol_deflected", "Answers without a model", by_deflector, registry=registry)
         self.deflections_missed = Counter(
             "obol_deflection_misses",
             "Questions that were asked again after such an answer",
-            by_answerer,
+            by_deflector,
             registry=registry,
         )
         self.decisions_dropped = Counter(
@@ -138,9 +138,9 @@ class RequestTelemetry:
     def recalled(self, route: str, status: CacheStatus) -> None:
         self._metrics.recalls.labels(route, status).inc()
 
-    def deflected(self, route: str, answerer: str, *, is_repeated: bool) -> None:
+    def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         counter = self._metrics.deflections_missed if is_repeated else self._metrics.deflected
-        counter.labels(route, answerer).inc()
+        counter.labels(route, deflector).inc()
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.

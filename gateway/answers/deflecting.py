@@ -77,11 +77,8 @@ class Deflections:
             return None
         return Found(route, deflected.name, deflected.answer, message.is_repeated)
 
-    async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Given | None:
+    async def answer(self, found: Found, request: Request, dialect: Dialect, caller: Caller) -> Given | None:
         """The answer, settled at nothing; ``None`` leaves it to a model. Raises RateLimited."""
-        found = self.find(request, dialect, caller)
-        if found is None:
-            return None
         given = None if found.is_repeated else await self._give(found, request, dialect, caller)
         if given is not None or found.is_repeated:
             self._services.telemetry.deflected(found.route.name, found.name, is_repeated=found.is_repeated)
@@ -107,7 +104,8 @@ class Deflections:
         usage = Usage(_tokens(asked), output_tokens=_tokens(found.answer))
         answer = KeptAnswer(whole, usage, is_estimated=True, finish_reason=_FINISH_REASON)
         content = {"request": asked, "answer": found.answer} if services.is_content_logged else None
-        admissions = Admissions(services, request, caller, self._decision(found.route))
+        entered = replace(request, deflector=found.name)
+        admissions = Admissions(services, entered, caller, self._decision(found.route))
         attempt = admissions.attempt(deployment, 1)
         await self._settled(attempt, admissions, answer, content)
         headers = {"x-obol-deflector": found.name}

@@ -33,6 +33,7 @@ _COSTS = {
     "deployment": "only this one",
     "model": "only this one, by the provider's name",
     "provider": "only this one",
+    "deflector": "only what that deflector answered, or was asked again after it did",
     "source": "only what was answered by it: upstream, cache_exact, deflected, ...",
     "purpose": "only calls made for it: answer, embedding, ...",
     "tag": "only what has it",

@@ -106,6 +106,7 @@ class Request:
     conversation: str | None = None  # what the client itself calls its conversation
     cache_control: CacheControl = ANY_ANSWER  # what it allows of answers that were given before
     may_deflect: bool = True  # it takes answers without a model
+    deflector: str | None = None  # which one answers it; where a model does: which answered the same before
 
     @property
     def text_tokens(self) -> int:

@@ -21,6 +21,7 @@ COLUMNS = {
     "provider": "provider",
     "purpose": "purpose",
     "source": "source",
+    "deflector": "deflector",
     "basis": "basis",
     "status": "status",
 }
@@ -46,6 +47,7 @@ class EntryFilter:
     provider: str | None = None
     purpose: str | None = None
     source: str | None = None
+    deflector: str | None = None
     basis: str | None = None
     status: str | None = None
     tag: str | None = None

@@ -26,7 +26,7 @@ GROUPS: Mapping[str, str] = {
     name: COLUMNS[name]
     for name in (
         *("organization", "team", "member", "key", "end_user"),
-        *("route", "deployment", "model", "provider", "purpose", "source"),
+        *("route", "deployment", "model", "provider", "purpose", "source", "deflector"),
     )
 } | {"tag": "tag"}
 

@@ -96,7 +96,9 @@ async def _answered(deflections: Deflections, endpoint: Endpoint, *, is_stream: 
         request = _request(text, endpoint, is_stream=is_stream)
         dialect = ClientDialect(request)
         begun = time.thread_time_ns()
-        await deflections.answer(request, dialect, _CALLER)
+        found = deflections.find(request, dialect, _CALLER)
+        assert found is not None
+        await deflections.answer(found, request, dialect, _CALLER)
         spent.append((time.thread_time_ns() - begun) / 1000)
     return _of(spent)
 

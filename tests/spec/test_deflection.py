@@ -126,6 +126,7 @@ def test_a_message_that_can_be_computed_is_answered_at_no_cost_and_nobody_is_ask
     assert (entry["source"], entry["basis"], entry["status"]) == ("deflected", "none", "succeeded")
     assert (entry["cost_nusd"], entry["input_tokens"], entry["output_tokens"]) == (0, 0, 0)
     assert (entry["route"], entry["provider"], entry["deployment"]) == ("auto", "obol", f"obol/{answerer}")
+    assert entry["deflector"] == answerer
     assert entry["is_baseline_estimated"]
     assert entry["baseline_nusd"] > 0
 
@@ -365,20 +366,27 @@ def test_it_is_answered_where_no_deployment_is_well(asker):
     assert asker.chat("and now?", model="gone").status_code >= 500
 
 
-def test_a_question_that_is_asked_again_goes_to_a_model_and_is_counted(deflecting, asker):
+def test_a_question_that_is_asked_again_goes_to_a_model_and_is_reported(deflecting, asker, key):
     first = asker.chat().json()["choices"][0]["message"]
     body = {"model": "auto", "messages": [USER, first, {"role": "user", "content": f"{SUM.upper()}?"}]}
     again = asker.post("chat/completions", {**body, "user": asker.user})
     assert again.headers["x-obol-source"] == "upstream"
     assert asker.heard() == 1
+    assert entry_of(deflecting, again)["deflector"] == "arithmetic"
+    asked = {"team": key["team"], "route": "auto", "group_by": "deflector,source"}
+    rows = deflecting.admin("GET", "reports/costs", params=asked).json()["data"]
+    assert {(row["deflector"], row["source"]): row["requests"] for row in rows} == {
+        ("arithmetic", "deflected"): 1,
+        ("arithmetic", "upstream"): 1,
+    }
 
     def counted() -> str:
         return httpx.get(f"{deflecting.url}/metrics").text
 
     until(
-        lambda: 'obol_deflection_misses_total{answerer="arithmetic",route="auto"}' in counted(), "the miss is counted"
+        lambda: 'obol_deflection_misses_total{deflector="arithmetic",route="auto"}' in counted(), "the miss is counted"
     )
-    assert 'obol_deflected_total{answerer="arithmetic",route="auto"}' in counted()
+    assert 'obol_deflected_total{deflector="arithmetic",route="auto"}' in counted()
 
 
 def test_limits_of_requests_count_it_and_a_spent_budget_does_not_refuse_it(deflecting, asker, key):

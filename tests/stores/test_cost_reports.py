@@ -50,6 +50,7 @@ charges = st.fixed_dictionaries(
         "provider": few,
         "purpose": st.sampled_from(["answer", "judge"]),
         "source": st.sampled_from(["upstream", "cache_exact"]),
+        "deflector": st.one_of(st.none(), few),
         "status": st.sampled_from(["succeeded", "failed", "interrupted", "cancelled"]),
         "is_baseline_estimated": st.booleans(),
         "tags": st.lists(few, max_size=3).map(tuple),

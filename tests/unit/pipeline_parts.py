@@ -151,7 +151,7 @@ class Quiet:
     def recalled(self, route, status):
         pass
 
-    def deflected(self, route, answerer, *, is_repeated):
+    def deflected(self, route, deflector, *, is_repeated):
         pass
 
 

@@ -109,8 +109,8 @@ async def test_what_is_asked_again_is_counted_as_missed_and_asked_of_a_model():
     counted = []
 
     class Counting(Quiet):
-        def deflected(self, route, answerer, *, is_repeated):
-            counted.append((route, answerer, is_repeated))
+        def deflected(self, route, deflector, *, is_repeated):
+            counted.append((route, deflector, is_repeated))
 
     pipeline, _, _ = deflecting(backend := Backend(WHOLE), telemetry=Counting())
     await walk(pipeline, *asked())

@@ -61,6 +61,7 @@ class EntryQuery(BaseModel):
     model: Annotated[FilterText, Field(description="The provider's name for it.")] = None
     provider: FilterText = None
     source: Annotated[Source | None, BeforeValidator(none_if_empty), or_empty(Source)] = None
+    deflector: FilterText = None
     purpose: Annotated[Purpose | None, BeforeValidator(none_if_empty), or_empty(Purpose)] = None
     tag: FilterText = None
     from_: Annotated[str | None, FROM] = None
@@ -83,6 +84,7 @@ def chosen_entries(
         model=query.model,
         provider=query.provider,
         source=query.source,
+        deflector=query.deflector,
         purpose=query.purpose,
         tag=query.tag,
         from_at=from_at,
