@@ -14,8 +14,8 @@ from gateway.commands import CommandFailed
 from gateway.commands.administered import EVERY, KEYS, listed
 from gateway.commands.administration import add_administration
 from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
-from gateway.commands.cache import add_cache
 from gateway.commands.eval import add_evaluations
+from gateway.commands.purge import add_purges
 from gateway.commands.replay import add_replay
 from gateway.commands.report import add_reports
 from gateway.commands.router import add_routers
@@ -95,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
     for one in (check, mend):
         one.add_argument("--organization", metavar="ID", help="one organization (all)")
 
-    add_cache(commands)
+    add_purges(commands)
     add_reports(commands)
     add_replay(commands)
     add_routers(commands)

@@ -12,7 +12,6 @@ from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.budgets import add_budgets
-from gateway.api.admin.cache import add_cache
 from gateway.api.admin.cost_report import add_cost_report
 from gateway.api.admin.feedback import add_feedback
 from gateway.api.admin.guarantee import add_guarantee
@@ -23,6 +22,7 @@ from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
 from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
+from gateway.api.admin.purges import add_purges
 from gateway.api.admin.replay import add_replay
 from gateway.api.admin.routes import add_routes
 from gateway.api.admin.teams import add_teams
@@ -34,13 +34,13 @@ from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
-from gateway.stores.answer_purges import AnswerPurges
 from gateway.stores.audit import AuditLog
 from gateway.stores.budget_reports import BudgetReports
 from gateway.stores.budgets import BudgetStore
 from gateway.stores.feedback import FeedbackStore
 from gateway.stores.limits import LimitStore
 from gateway.stores.open_holds import OpenHolds
+from gateway.stores.purges import Purges
 from gateway.stores.recorded import RecordedStore
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
@@ -58,7 +58,7 @@ def admin_surface(settings: Settings, stores: Stores, flush: Callable[[], Awaita
     add_budgets(router, stores.engine, BudgetStore(stores.engine, announce), stores.journal.clock.unix_s)
     add_limits(router, stores.engine, LimitStore(stores.engine, announce))
     add_admin_keys(router, stores.tenants, admin_keys)
-    add_cache(router, stores.tenants, AnswerPurges(stores.engine, stores.answers))
+    add_purges(router, Purges(stores.engine, stores.answers, stores.questions))
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
     add_feedback(router, FeedbackStore(stores.engine))

@@ -38,6 +38,7 @@ from gateway.stores.redis_open import open_link
 from gateway.stores.route_prompts import PromptStore
 from gateway.stores.rule_cache import RuleCache
 from gateway.stores.rule_source import RuleSource
+from gateway.stores.similar_questions import SimilarQuestions
 from gateway.stores.stored_responses import StoredResponseStore
 from gateway.stores.tenants import TenantStore
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
@@ -67,6 +68,7 @@ class Stores:
     alerts: AlertSender
     rules: RuleCache
     answers: RedisAnswers
+    questions: SimilarQuestions
     embedder: EmbedderClient
 
 
@@ -129,6 +131,7 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
         alerts=alerts,
         rules=rules,
         answers=RedisAnswers(answers_link, instance),
+        questions=SimilarQuestions(answers_link),
         embedder=embedder,
     )
 

@@ -75,7 +75,7 @@ from gateway.domain.request import (
     Request,
     StoredResponse,
 )
-from gateway.domain.tenants import Actor, Role
+from gateway.domain.tenants import Actor, Role, Writer, WriterKind
 
 __all__ = [
     "ANYWHERE",
@@ -160,4 +160,6 @@ __all__ = [
     "UpstreamLimits",
     "Usage",
     "Window",
+    "Writer",
+    "WriterKind",
 ]

@@ -44,13 +44,3 @@ class KeptQuestion:
     space: str
     text: str
     vector: bytes | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Writer:
-    """Whoever's answers and questions are to be purged: one of the four, the others ``None``."""
-
-    organization_id: str | None = None
-    team_id: str | None = None
-    key_id: str | None = None
-    member_id: str | None = None

@@ -24,3 +24,22 @@ class Actor:
     role: Role
     organization_id: str | None = None
     team_id: str | None = None
+
+
+class WriterKind(StrEnum):
+    """Who can have asked, from all to one."""
+
+    ORGANIZATION = "organization"
+    TEAM = "team"
+    KEY = "key"
+    MEMBER = "member"
+
+
+@dataclass(frozen=True, slots=True)
+class Writer:
+    """Somebody whose traces can be purged, and where it belongs. ``team_id``: None for an organization."""
+
+    kind: WriterKind
+    id: str
+    organization_id: str
+    team_id: str | None = None

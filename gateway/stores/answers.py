@@ -21,7 +21,7 @@ from random import Random
 import msgspec
 from redis.exceptions import RedisError
 
-from gateway.domain import AnswerKey, Found, Hit, KeptAnswer, Miss, UnderWay
+from gateway.domain import AnswerKey, Found, Hit, KeptAnswer, Miss, UnderWay, Writer
 from gateway.errors import StoreUnavailable
 from gateway.stores.redis_link import Link, Script
 from gateway.stores.redis_wire import Arg
@@ -32,6 +32,8 @@ LEASE_MS = 6000
 RENEW_INTERVAL_S = 2.0
 ALONE_MS, ALONE_BRIEFLY_MS = 60_000, 2000  # nobody waits: what cannot be kept, what went wrong once
 TENANT_BYTES_MAX = 64 * 1024 * 1024
+SHARED = "all"  # the tenant of what is shared by all
+_ERASED_AT_ONCE = 200
 _COMPRESSED_FROM = 1024
 _TTL_JITTER = 0.1  # so that what was asked at one time does not end at one time
 _PLAIN, _DEFLATED = b"\0", b"\1"
@@ -41,6 +43,7 @@ _LOOK = Script.load("answers_look", "answers")
 _KEEP = Script.load("answers_keep", "answers")
 _LEASE = Script.load("answers_lease")
 _PURGE = Script.load("answers_purge", "answers")
+_ERASE = Script.load("answers_erase")
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(KeptAnswer).decode
 
@@ -122,17 +125,29 @@ class RedisAnswers:
         except RedisError as exc:
             _log.debug("a lead ends by itself: %s", exc)
 
-    async def purge(self, organization_id: str, team_id: str | None = None) -> None:
-        """Give nothing again that the team, or all of the organization, was answered until now.
+    async def purge(self, writer: Writer) -> int:
+        """Give nothing again that they were answered until now, and erase it; how many. Raises StoreUnavailable.
 
-        Raises StoreUnavailable.
+        The first is in force at once, also for what is under way; what they are answered meanwhile may be erased too.
         """
-        name = f"organization:{organization_id}" if team_id is None else f"team:{team_id}"
+        tenants = (writer.organization_id, SHARED)
         try:
-            for tenant in (organization_id, "all"):
-                await self._link.script(_PURGE, (f"{prefix_of(tenant)}epochs",), (name,))
+            for tenant in tenants:
+                await self._link.script(_PURGE, (f"{prefix_of(tenant)}epochs",), (f"{writer.kind}:{writer.id}",))
+            return sum([await self._erase(tenant, writer) for tenant in tenants])
         except RedisError as exc:
             raise StoreUnavailable("The store of answers is away: try again.") from exc
+
+    async def _erase(self, tenant: str, writer: Writer) -> int:
+        epochs, sizes = f"{prefix_of(tenant)}epochs", f"{prefix_of(tenant)}sizes"
+        said = await self._link.command("ZRANGE", sizes, 0, -1)
+        held = [one for one in said if isinstance(one, bytes)] if isinstance(said, list) else []
+        erased = 0
+        for start in range(0, len(held), _ERASED_AT_ONCE):
+            some = held[start : start + _ERASED_AT_ONCE]
+            count = await self._link.script(_ERASE, (epochs, sizes), (writer.kind, writer.id, *some))
+            erased += count if isinstance(count, int) else 0
+        return erased
 
 
 def prefix_of(tenant: str) -> str:

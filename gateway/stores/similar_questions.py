@@ -18,10 +18,11 @@ from contextlib import contextmanager
 import msgspec
 from redis.exceptions import RedisError
 
+from gateway.domain import Writer
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding.truth import Change, Changes, Position, StoredQuestion
 from gateway.errors import StoreUnavailable
-from gateway.stores.answers import keys_of, prefix_of, writer_of
+from gateway.stores.answers import SHARED, keys_of, prefix_of, writer_of
 from gateway.stores.redis_link import Link, Script
 
 QUESTIONS_MAX = 50_000
@@ -101,18 +102,21 @@ class SimilarQuestions:
         """Of embedding.Truth."""
         return await self._drop(tenant, "any", "", [_name(space, digest)]) == 1
 
-    async def purge(self, tenant: str, whose: str, of: str) -> int:
-        """Remove what an ``organization``, ``team``, ``key`` or ``member`` asked; how many. Raises StoreUnavailable.
+    async def purge(self, writer: Writer) -> int:
+        """Erase what they asked, here and on all machines that follow; how many. Raises StoreUnavailable.
 
-        What it asks meanwhile may stay.
+        To be called when their answers are purged: what was asked before comes in no more.
         """
+        return sum([await self._erase(tenant, writer) for tenant in (writer.organization_id, SHARED)])
+
+    async def _erase(self, tenant: str, writer: Writer) -> int:
         with _told():
             said = await self._link.command("HKEYS", _keys(tenant)[0])
         names = [name.decode() for name in said if isinstance(name, bytes)] if isinstance(said, list) else []
-        removed = 0
+        erased = 0
         for start in range(0, len(names), _AT_ONCE):
-            removed += await self._drop(tenant, whose, of, names[start : start + _AT_ONCE])
-        return removed
+            erased += await self._drop(tenant, writer.kind, writer.id, names[start : start + _AT_ONCE])
+        return erased
 
     async def _drop(self, tenant: str, whose: str, of: str, names: Sequence[str]) -> int:
         with _told():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from uuid import uuid4
+
 import pytest
+from caching_parts import entry_of
 from running_gateway import until
 
 
@@ -75,3 +78,22 @@ def test_a_purge_forgets_at_once_what_a_team_was_answered_and_nothing_else(cachi
     assert (strange.status(), asker.status()) == ("miss", "miss")
     assert caching.admin("POST", "cache/purge", json={}).status_code == 400
     assert caching.admin("POST", "cache/purge", json={"team": "team_unknown"}).status_code == 404
+
+
+@pytest.mark.parametrize("kind", ["key", "member"])
+def test_a_purge_of_a_key_or_a_member_ends_what_it_was_answered_for_all_of_its_team(caching, asker, kind):
+    team = caching.admin("POST", "teams", json={"name": uuid4().hex}).json()
+    member = caching.admin("POST", "members", json={"name": "Ada", "team": team["id"]}).json()
+    hers = {"name": "hers", "team": team["id"], "member": member["id"]}
+    key = caching.admin("POST", "keys", json=hers).json()
+    other_key = caching.admin("POST", "keys", json={"name": "his", "team": team["id"]}).json()
+    ada, colleague = asker.other(key["key"]), asker.other(other_key["key"])
+    assert (ada.status(), colleague.status()) == ("miss", "hit-exact")
+    of = {"key": key["id"], "member": member["id"]}[kind]
+    purged = caching.admin("POST", "purge", json={kind: of}).json()
+    assert (purged["answers"], purged[f"{kind}_id"]) == (1, of)
+    answer = colleague.ask()
+    assert answer.headers["x-obol-cache"] == "miss"
+    assert entry_of(caching, answer)["source"] == "upstream"
+    assert caching.admin("POST", "purge", json={kind: of}).json()["answers"] == 0  # it is the colleague's now
+    assert ada.status() == "hit-exact"

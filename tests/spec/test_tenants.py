@@ -156,6 +156,26 @@ def test_tenants_are_administered_from_a_shell(gateway, shell):
     assert [change["action"] for change in changes] == ["rotate", "update", "create"]
 
 
+def test_what_a_member_left_is_purged_from_a_shell(gateway, shell, team, model):
+    member = made(gateway, "members", name="Ada", team=team["id"])
+    key = made(gateway, "keys", name="laptop", team=team["id"], member=member["id"])
+    asked(gateway, key["key"], model)
+    (entry,) = gateway.ledger(key=key["id"])
+    said = {"request_id": entry["request_id"], "score": 1.0, "comment": "good"}
+    headers = {"authorization": f"Bearer {key['key']}"}
+    httpx.post(f"{gateway.base_url}/feedback", json=said, headers=headers).raise_for_status()
+
+    purged = shell.run("purge", "--member", member["id"])
+
+    assert purged.stdout == "erased: 0 answers, 0 questions, 1 feedback, 0 prompts\n"
+    assert gateway.admin("GET", "feedback", params={"request": entry["request_id"]}).json()["data"] == []
+    assert gateway.ledger(key=key["id"]) == [entry]
+    (row,) = [one for one in shell.json("audit", "list", "--object-id", member["id"]) if one["action"] == "purge"]
+    assert row["after"] == {"answers": 0, "questions": 0, "feedback": 1, "prompts": 0}
+    assert "is given to nobody again" in shell.run("cache", "purge", "--team", team["id"]).stdout
+    assert "There is no member" in shell.run("purge", "--member", "nobody").stderr
+
+
 def test_a_shell_says_so_when_there_is_nothing(shell, team):
     assert shell.run("members", "list", "--team", team["id"]).stdout == "There are no members.\n"
 

@@ -38,11 +38,13 @@ class Machine:
         self.client = EmbedderClient(self.path, lambda: True, within_s=within_s)
         self.answers = RedisAnswers(link, "a worker")
 
-    async def answer(self, text, *, tenant="org", space="space", team="team", key="key", member=None, ttl_s=1000):
+    async def answer(
+        self, text, *, tenant="org", organization=None, team="team", key="key", member=None, space="space", ttl_s=1000
+    ):
         """A question whose answer is kept; what ``client.keep`` said of it, and the digest."""
-        place = AnswerKey(tenant, uuid4().hex, "org" if tenant == "all" else tenant, team, key, member)
+        place = AnswerKey(tenant, uuid4().hex, organization or tenant, team, key, member)
         epoch = (await self.answers.look(place, may_lead=False)).epoch
-        assert await self.answers.keep(place, epoch, ANSWER, ttl_s)
+        assert await self.answers.keep(place, epoch, KeptAnswer(f"to {text}".encode(), ANSWER.usage), ttl_s)
         question = KeptQuestion(place, epoch, space, text)
         return await self.client.keep(question), place.digest
 

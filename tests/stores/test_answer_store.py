@@ -7,7 +7,7 @@ from uuid import uuid4
 
 import pytest
 
-from gateway.domain import AnswerKey, Hit, KeptAnswer, Miss, UnderWay, Usage
+from gateway.domain import AnswerKey, Hit, KeptAnswer, Miss, UnderWay, Usage, Writer, WriterKind
 from gateway.errors import StoreUnavailable
 from gateway.stores.answers import LEASE_MS, RedisAnswers
 from gateway.stores.redis_open import open_link
@@ -134,9 +134,11 @@ async def test_a_purge_ends_at_once_what_was_kept_and_what_is_under_way(store, o
     shared = AnswerKey("all", uuid4().hex, organization, "team")
     for one in (key, neighbour, shared):
         await kept(store, one)
+    kind = WriterKind.ORGANIZATION if team_id is None else WriterKind.TEAM
+    writer = Writer(kind, team_id or organization, organization, team_id)
     under_way = replace(key, digest=uuid4().hex)
     before = await store.look(under_way)
-    await other.purge(organization, team_id)
+    assert await other.purge(writer) == (3 if team_id is None else 2)
     assert isinstance(await store.look(key, may_lead=False), Miss)
     # By its writer: whoever reads it.
     assert isinstance(await store.look(replace(shared, organization_id="x", team_id="y"), may_lead=False), Miss)
@@ -145,9 +147,36 @@ async def test_a_purge_ends_at_once_what_was_kept_and_what_is_under_way(store, o
     assert isinstance(await store.look(under_way, may_lead=False), Miss)
 
 
+@pytest.mark.parametrize("kind", [WriterKind.KEY, WriterKind.MEMBER])
+async def test_a_purge_of_a_key_or_a_member_ends_what_it_asked_and_nothing_else(store, other, link, key, kind):
+    asked_by = {WriterKind.KEY: {"key_id": "key_1"}, WriterKind.MEMBER: {"member_id": "member_1"}}[kind]
+    key = replace(key, organization_id=key.tenant)
+    its = replace(key, digest=uuid4().hex, **asked_by)
+    under_way = replace(its, digest=uuid4().hex)
+    for one in (key, its):
+        await kept(store, one)
+    before = await store.look(under_way)
+    assert await other.purge(Writer(kind, next(iter(asked_by.values())), key.organization_id, key.team_id)) == 1
+    assert not await link.command("EXISTS", f"obol:{{answers:{key.tenant}}}:{its.digest}")
+    assert not await store.keep(under_way, before.epoch, ANSWER, 60)
+    assert isinstance(await store.look(key, may_lead=False), Hit)
+    assert await kept(store, its)
+    assert isinstance(await store.look(its, may_lead=False), Hit)
+
+
+async def test_room_that_a_purge_makes_is_counted(store, link, key):
+    key = replace(key, organization_id=key.tenant)
+    await kept(store, key)
+    await store.purge(Writer(WriterKind.ORGANIZATION, key.organization_id, key.organization_id))
+    before = int(await link.command("HGET", f"obol:{{answers:{key.tenant}}}:epochs", "bytes"))
+    await kept(store, key)
+    after = int(await link.command("HGET", f"obol:{{answers:{key.tenant}}}:epochs", "bytes"))
+    assert 0 <= before < after
+
+
 async def test_epochs_that_are_lost_bring_nothing_back(store, link, key):
     await kept(store, key)
-    await store.purge(key.organization_id, key.team_id)
+    await store.purge(Writer(WriterKind.TEAM, key.team_id, key.organization_id, key.team_id))
     await link.command("DEL", f"obol:{{answers:{key.tenant}}}:epochs")
     assert isinstance(await store.look(key, may_lead=False), Miss)
 
@@ -184,4 +213,4 @@ async def test_while_redis_is_away_nothing_is_found_and_nothing_kept(redis_url, 
     await store.drop(key)
     await store.release(key, is_lasting=True)
     with pytest.raises(StoreUnavailable):
-        await store.purge("org")
+        await store.purge(Writer(WriterKind.ORGANIZATION, "org", "org"))

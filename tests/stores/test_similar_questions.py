@@ -12,7 +12,7 @@ from embedder_parts import ANSWER, machine
 from journal_parts import until
 from word_encoder import WordEncoder
 
-from gateway.domain import AnswerKey
+from gateway.domain import AnswerKey, Writer, WriterKind
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding.client import EmbedderClient
 from gateway.ports import IndexAway
@@ -82,7 +82,7 @@ async def test_a_question_is_kept_only_beside_its_answer_and_under_the_epoch_it_
     assert not await here.client.keep(KeptQuestion(place, epoch, "space", "no answer"))
     await here.answers.keep(place, epoch, ANSWER, 1000)
     assert not await here.client.keep(KeptQuestion(place, "1:2::", "space", "another epoch"))
-    await here.answers.purge("org")
+    await here.answers.purge(Writer(WriterKind.ORGANIZATION, "org", "org"))
     assert not await here.client.keep(KeptQuestion(place, epoch, "space", "purged meanwhile"))
     assert await here.texts("no answer") == []
 
