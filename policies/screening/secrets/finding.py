@@ -1,0 +1,40 @@
+"""Credentials in a text: tokens of known issuers, key blocks, passwords in addresses, what has a secret's name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from policies.screening.folding import fold
+from policies.screening.secrets.assignments import find_assignments
+from policies.screening.secrets.tokens import find_tokens
+from policies.screening.secrets.written import find_written
+from policies.screening.spans import Span, without_overlaps
+
+# A text with more of one sort is a dump of secrets: from there on all of it is taken for one.
+FOUND_MAX = 1_000
+
+
+def find(text: str) -> Sequence[Span]:
+    """Where secrets stand, in the order of the text; the kind is whose they are, or how they are written."""
+    folded, offsets = fold(text)
+    # One byte for each character, whatever its alphabet, so that offsets hold; only ASCII is ever part of a pattern.
+    seen = folded.encode("ascii", "replace")
+    end = len(folded)
+    found = [
+        *_bounded(find_tokens(folded, seen), end),
+        *_bounded(find_written(folded), end),
+        *_bounded(find_assignments(folded, seen), end),
+    ]
+    spans = without_overlaps(found)
+    if offsets is None:
+        return spans
+    return [replace(span, start=offsets(span.start), end=offsets(span.end - 1) + 1) for span in spans]
+
+
+def _bounded(spans: Iterator[Span], end: int) -> Iterator[Span]:
+    for number, span in enumerate(spans):
+        if number == FOUND_MAX:
+            yield replace(span, end=end)
+            return
+        yield span
