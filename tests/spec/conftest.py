@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
 
 import anthropic
 import httpx
 import openai
 import pytest
 from caching_parts import CACHING_CATALOG, Asker
+from deflection_parts import DEFLECTING_CATALOG, Messenger
 from money_parts import Purse
 from running_gateway import Gateway, UpstreamProcess
 from spec_parts import CATALOG, Books
@@ -141,3 +143,28 @@ def prompt() -> str:
 @pytest.fixture
 def asker(caching: Gateway, upstream: UpstreamProcess, caching_key: str, prompt: str) -> Asker:
     return Asker(caching, upstream, caching_key, prompt)
+
+
+@pytest.fixture(scope="session")
+def deflecting(
+    gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Gateway]:
+    """A gateway with routes that deflect, on the stores of the first one."""
+    folder = tmp_path_factory.mktemp("deflecting")
+    running = Gateway(folder, DEFLECTING_CATALOG.replace("UPSTREAM", upstream.base_url), **gateway.store_urls)
+    try:
+        running.start()
+        yield running
+    finally:
+        running.stop()
+
+
+@pytest.fixture
+def deflecting_key(deflecting: Gateway) -> dict[str, Any]:
+    """A key of a new team."""
+    return deflecting.make_key()
+
+
+@pytest.fixture
+def messenger(deflecting: Gateway, upstream: UpstreamProcess, deflecting_key: dict[str, Any]) -> Messenger:
+    return Messenger(deflecting, upstream, deflecting_key["key"])
