@@ -40,8 +40,12 @@ _BYPASSED_BY = frozenset(
 # Kinds of tools that the client runs, by the endpoints whose answers are given again.
 _CLIENTS_TOOLS: Mapping[Endpoint, frozenset[str | None]] = {
     Endpoint.CHAT: frozenset({"function", "custom"}),
+    Endpoint.RESPONSES: frozenset({"function", "custom"}),
     Endpoint.MESSAGES: frozenset({None, "custom"}),
+    Endpoint.COMPLETIONS: frozenset(),
+    Endpoint.EMBEDDINGS: frozenset(),
 }
+_REFERENCE = frozenset({"id", "type"})
 _OF_ONE_API = ("anthropic-", "openai-")
 
 
@@ -54,8 +58,11 @@ def is_bypassed(request: Request, rules: ExactCache) -> bool:
     fields = request.body.fields
     if request.endpoint not in _CLIENTS_TOOLS or not _calls_client(request):
         return True
-    if not rules.any_temperature and not _is_zero(_value(fields, "temperature")):
+    is_drawn = request.endpoint is not Endpoint.EMBEDDINGS and not _is_zero(_value(fields, "temperature"))
+    if is_drawn and not rules.any_temperature:
         return True
+    if request.endpoint is Endpoint.RESPONSES and _value(fields, "prompt") is not None:
+        return True  # one that the upstream keeps
     return any(_value(fields, name) not in (None, False) for name in _BYPASSED_BY)
 
 
@@ -81,6 +88,9 @@ def answer_key(
     }[rules.shared_by]
     tenant = "all" if rules.shared_by is Sharing.ALL else caller.organization_id
     provider = deployment.provider
+    is_response = request.endpoint is Endpoint.RESPONSES
+    if is_response and deployment.asked_as(request.endpoint) is request.endpoint and _is_stored(request):
+        raise NotKeyed
     identity = (
         (rules.shared_by, tenant, scope),
         (rules.keeps_tool_calls, rules.ttl_s),
@@ -88,6 +98,8 @@ def answer_key(
         (provider.kind, provider.litellm_provider, deployment.model),
         # The name of a model in Azure is its operator's invention.
         provider.base_url if provider.kind == "azure" else "",
+        # What a response seals for its next turn is read by the account that it is of.
+        provider.name if is_response else "",
         (deployment.region, sorted(deployment.tags)),
         output_tokens_max,
         sorted((name, value) for name, value in request.headers.items() if name.startswith(_OF_ONE_API)),
@@ -98,7 +110,7 @@ def answer_key(
     for name, raw in sorted(request.body.fields.items()):
         if name not in neutral:
             value = _read(bytes(raw))
-            if _is_elsewhere(name, value):
+            if _is_elsewhere(name, value) or (is_response and _has_references(value)):
                 raise NotKeyed
             digest.update(_packed((name, value)))
     return AnswerKey(
@@ -160,6 +172,17 @@ def _constant(text: str) -> object:
 _decoder = json.JSONDecoder(
     object_pairs_hook=_object, parse_float=str.encode, parse_int=str.encode, parse_constant=_constant
 )
+
+
+def _is_stored(request: Request) -> bool:
+    """Whether an upstream that speaks this API keeps the response, as it does unless it is told not to."""
+    return _value(request.body.fields, "store") is not False
+
+
+def _has_references(value: object) -> bool:
+    """Whether an input names items that the upstream keeps."""
+    items = value if isinstance(value, list) else ()
+    return any(isinstance(one, dict) and "id" in one and one.keys() <= _REFERENCE for one in items)
 
 
 def _value(fields: Mapping[str, msgspec.Raw], name: str) -> object:

@@ -119,7 +119,7 @@ def demand(request: Request) -> Demand:
     is_completion = request.endpoint is Endpoint.COMPLETIONS
     if request.endpoint is Endpoint.RESPONSES and "prompt" in fields:
         is_open = True  # a stored one
-    contexts: int | None = _prompts(fields) if is_completion else 1
+    contexts: int | None = prompts_in(fields) if is_completion else 1
     generates = request.endpoint in _GENERATING
     choices = max(request.choices, (_read(fields, "best_of", int) or 1) if "best_of" in fields else 1)
     has_marks = said.has_cache_marks or "prompt_cache_key" in fields or "cache_control" in fields
@@ -215,9 +215,9 @@ def _tools(fields: Mapping[str, msgspec.Raw]) -> tuple[Usage | None, bool]:
     return Usage(web_searches=searches, code_sessions=sessions), makes_images
 
 
-def _prompts(fields: Mapping[str, msgspec.Raw]) -> int:
-    """How many prompts a completion has: an array of texts or of token arrays is several."""
-    raw = bytes(fields.get("prompt", _NULL))
+def prompts_in(fields: Mapping[str, msgspec.Raw], name: str = "prompt") -> int:
+    """How many prompts a completion has, or inputs of embeddings: an array of texts or of token arrays is several."""
+    raw = bytes(fields.get(name, _NULL))
     if not raw.startswith(b"["):
         return 1
     prompts = _decoded(raw, list[msgspec.Raw])

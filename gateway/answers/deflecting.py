@@ -164,7 +164,6 @@ def _completion(found: Found, request: Request, created_s: int) -> dict[str, obj
 
 def _told(whole: bytes, request: Request, dialect: Dialect, deployment: Deployment) -> bytes:
     """What the client gets: the client's dialect reads it like any upstream's. Raises BadRequest."""
-    kept = KeptAnswer(whole, Usage())
     reader = dialect.reader(deployment)
-    shown = reader.feed(telling_chat.told_again(kept, is_stream=request.is_stream, wants_usage=True))
+    shown = reader.feed(telling_chat.told(whole, is_stream=request.is_stream, wants_usage=True))
     return shown + reader.flush() + reader.closing(0)

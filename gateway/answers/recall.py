@@ -174,8 +174,5 @@ class Recall:
             self._services.background.spawn(self._settlement.recall(attempt, hit.answer))
             raise
         self.status = CacheStatus.HIT
-        request = self._request
-        told = TELLINGS[request.endpoint].told_again(
-            hit.answer, is_stream=request.is_stream, wants_usage=request.wants_usage
-        )
+        told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
         return Given(attempt, told, age_s=hit.age_s)

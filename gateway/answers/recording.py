@@ -79,7 +79,7 @@ class Recording:
         whole = telling.whole_of(shown, is_stream=request.is_stream, usage=usage)
         if whole is None or len(whole) > rules.bytes_max:
             return None
-        is_worth = telling.is_worth_keeping(whole, request.choices, keeps_tool_calls=rules.keeps_tool_calls)
+        is_worth = telling.is_worth_keeping(whole, request, keeps_tool_calls=rules.keeps_tool_calls)
         return whole if is_worth else None
 
     def fail(self) -> None:

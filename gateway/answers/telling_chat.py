@@ -5,16 +5,17 @@ All of it is OpenAI's chat, the client's own dialect: whatever the upstream spea
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
-from gateway.domain import KeptAnswer, Usage
+from gateway.domain import KeptAnswer, Request, Usage
 
 _DONE = b"data: [DONE]\n\n"
 _STOPPED, _CALLED = frozenset({"stop"}), frozenset({"stop", "tool_calls", "function_call"})
-_UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
-_OF_CHUNKS = frozenset({"choices", "usage", "object", "obfuscation"})
+UNREADABLE = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
+OF_CHUNKS = frozenset({"choices", "usage", "object", "obfuscation"})
 _OF_CHOICES = frozenset({"index", "delta", "finish_reason", "logprobs"})
 _SAID_ONCE = frozenset({"role", "id", "type", "name"})
 _TOLD_AT_ONCE = frozenset({"role", "content"})
@@ -32,21 +33,21 @@ def whole_of(shown: bytes, *, is_stream: bool, usage: Usage | None) -> bytes | N
         return shown
     try:
         whole = _assembled(shown)
-    except (*_UNREADABLE, TypeError, ValueError, AttributeError):
+    except (*UNREADABLE, TypeError, ValueError, AttributeError):
         return None
     if whole.get("usage") is None and usage is not None:
-        whole["usage"] = _usage_fields(usage)
-    return msgspec.json.encode(whole, enc_hook=_joined)
+        whole["usage"] = usage_fields(usage)
+    return msgspec.json.encode(whole, enc_hook=joined)
 
 
-def is_worth_keeping(whole: bytes, choices: int, *, keeps_tool_calls: bool) -> bool:
+def is_worth_keeping(whole: bytes, request: Request, *, keeps_tool_calls: bool) -> bool:
     """Whether the answer is whole: all choices ended by themselves, refuse nothing, and call tools only if wanted."""
     try:
         answer = msgspec.json.decode(whole)
-    except _UNREADABLE:
+    except UNREADABLE:
         return False
     found = answer.get("choices") if isinstance(answer, dict) else None
-    if not isinstance(found, list) or len(found) != choices:
+    if not isinstance(found, list) or len(found) != request.choices:
         return False
     return all(_is_ended(one, keeps_tool_calls=keeps_tool_calls) for one in found)
 
@@ -65,7 +66,7 @@ def _is_ended(choice: object, *, keeps_tool_calls: bool) -> bool:
 # From a stream to one object.
 
 
-class _Text:
+class Text:
     """A text that comes in pieces."""
 
     __slots__ = ("pieces",)
@@ -74,8 +75,9 @@ class _Text:
         self.pieces = [piece]
 
 
-def _joined(value: object) -> str:
-    if isinstance(value, _Text):
+def joined(value: object) -> str:
+    """What msgspec's encoder makes of a text that came in pieces."""
+    if isinstance(value, Text):
         return "".join(value.pieces)
     raise NotImplementedError
 
@@ -84,13 +86,8 @@ def _assembled(shown: bytes) -> Json:
     """Raises one of UNREADABLE, ValueError or TypeError for a stream that is none of this API's."""
     whole: Json = {"object": "chat.completion"}
     choices: dict[int, Json] = {}
-    for line in shown.split(b"\n"):
-        if not line.startswith(b"data:") or line[5:].strip() == b"[DONE]":
-            continue
-        chunk = msgspec.json.decode(line[5:])
-        whole |= {name: value for name, value in chunk.items() if name not in _OF_CHUNKS and value is not None}
-        if isinstance(used := chunk.get("usage"), dict):
-            whole["usage"] = {name: value for name, value in used.items() if name != "cost"}  # it was ours to say
+    for chunk in chunks_in(shown):
+        take_common(whole, chunk)
         for told in chunk.get("choices") or ():
             index = told.get("index", 0)
             choice = choices.setdefault(index, {"index": index, "message": {}, "logprobs": None, "finish_reason": None})
@@ -99,24 +96,35 @@ def _assembled(shown: bytes) -> Json:
     return whole
 
 
+def chunks_in(shown: bytes) -> Iterator[Any]:
+    """The chunks of a stream. Raises one of UNREADABLE, and AttributeError where one is used that is no object."""
+    for line in shown.split(b"\n"):
+        if line.startswith(b"data:") and line[5:].strip() != b"[DONE]":
+            yield msgspec.json.decode(line[5:])
+
+
+def take_common(whole: Json, chunk: Mapping[str, object]) -> None:
+    """What a chunk says of the whole answer, usage too, without the cost: it was ours to say."""
+    whole |= {name: value for name, value in chunk.items() if name not in OF_CHUNKS and value is not None}
+    if isinstance(used := chunk.get("usage"), dict):
+        whole["usage"] = {name: value for name, value in used.items() if name != "cost"}
+
+
 def _add_choice(choice: Json, told: Json) -> None:
     message = choice["message"]
     delta = told.get("delta") or {}
     if not isinstance(message, dict) or not isinstance(delta, dict):
         raise TypeError("a message is an object")
     for name, value in delta.items():
-        _add(message, name, value)
+        add(message, name, value)
     for name, value in told.items():
         if name == "logprobs":
-            if isinstance(value, dict):
-                logprobs = choice["logprobs"] = choice["logprobs"] or {}
-                for kind, tokens in value.items():
-                    _add(logprobs, kind, tokens)  # type: ignore[arg-type] # made an object above
+            add(choice, name, value)
         elif name not in _OF_CHOICES or (name == "finish_reason" and value is not None):
             choice[name] = value
 
 
-def _add(into: Json, name: str, value: object) -> None:
+def add(into: Json, name: str, value: object) -> None:
     """Put one more piece to what is known of a field: texts and lists grow, calls of tools by their index."""
     known = into.get(name)
     if value is None:
@@ -124,16 +132,16 @@ def _add(into: Json, name: str, value: object) -> None:
     elif name == "tool_calls":
         into[name] = _with_calls(known, value)
     elif isinstance(value, str) and name not in _SAID_ONCE:
-        if isinstance(known, _Text):
+        if isinstance(known, Text):
             known.pieces.append(value)
         else:
-            into[name] = _Text(value)
+            into[name] = Text(value)
     elif isinstance(known, list) and isinstance(value, list):
         known += value
     elif isinstance(value, dict):
         inner = into[name] = known if isinstance(known, dict) else {}
         for part, more in value.items():
-            _add(inner, part, more)
+            add(inner, part, more)
     else:
         into[name] = value if value or known is None else known
 
@@ -149,11 +157,11 @@ def _with_calls(known: object, more: object) -> list[Json]:
         if place == len(calls):
             calls.append({})
         for name, value in piece.items():
-            _add(calls[place], name, value)
+            add(calls[place], name, value)
     return calls
 
 
-def _usage_fields(used: Usage) -> Json:
+def usage_fields(used: Usage) -> Json:
     return {
         "prompt_tokens": used.input_tokens,
         "completion_tokens": used.output_tokens,
@@ -166,15 +174,25 @@ def _usage_fields(used: Usage) -> Json:
 # From one object to a stream.
 
 
-def told_again(kept: KeptAnswer, *, is_stream: bool, wants_usage: bool) -> bytes:
+def told_again(kept: KeptAnswer, request: Request) -> bytes:
     """The bytes that a client gets of a kept answer: the object itself, or a stream that says the same."""
-    return b"".join(_events(kept.whole, wants_usage=wants_usage)) if is_stream else kept.whole
+    return told(kept.whole, is_stream=request.is_stream, wants_usage=request.wants_usage)
 
 
-def _events(whole: bytes, *, wants_usage: bool) -> Iterator[bytes]:
+def told(whole: bytes, *, is_stream: bool, wants_usage: bool) -> bytes:
+    """An answer as it is, or as a stream."""
+    if not is_stream:
+        return whole
+    return b"".join(events_of(whole, "chat.completion.chunk", _pieces, wants_usage=wants_usage))
+
+
+def events_of(
+    whole: bytes, kind: str, pieces: Callable[[Json], Iterator[Json]], *, wants_usage: bool
+) -> Iterator[bytes]:
+    """A stream of chunks of that kind, of the pieces that each choice comes in."""
     answer: Json = msgspec.json.decode(whole)
-    common: Json = {name: value for name, value in answer.items() if name not in _OF_CHUNKS}
-    common["object"] = "chat.completion.chunk"
+    common: Json = {name: value for name, value in answer.items() if name not in OF_CHUNKS}
+    common["object"] = kind
     without_usage: Json = {"usage": None} if wants_usage else {}
 
     def event(choices: Sequence[Json], more: Mapping[str, object] = without_usage) -> bytes:
@@ -182,7 +200,7 @@ def _events(whole: bytes, *, wants_usage: bool) -> Iterator[bytes]:
 
     choices = answer["choices"]
     for choice in choices if isinstance(choices, list) else ():
-        yield from (event([one]) for one in _pieces(choice))
+        yield from (event([one]) for one in pieces(choice))
     if wants_usage and isinstance(used := answer.get("usage"), dict):
         yield event([], {"usage": {**used, "cost": 0}})
     yield _DONE

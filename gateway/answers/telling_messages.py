@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import msgspec
 
-from gateway.domain import KeptAnswer, Usage
+from gateway.domain import KeptAnswer, Request, Usage
 
 Json = dict[str, object]
 
@@ -32,9 +32,9 @@ def whole_of(shown: bytes, *, is_stream: bool, usage: Usage | None) -> bytes | N
         return None
 
 
-def is_worth_keeping(whole: bytes, choices: int, *, keeps_tool_calls: bool) -> bool:
+def is_worth_keeping(whole: bytes, request: Request, *, keeps_tool_calls: bool) -> bool:
     """Whether the message ended by itself, and calls no tools unless that is wanted."""
-    del choices  # there is one
+    del request
     try:
         message = msgspec.json.decode(whole)
     except _UNREADABLE:
@@ -105,10 +105,9 @@ class _Assembly:
                 raise ValueError("nothing that a block grows by")
 
 
-def told_again(kept: KeptAnswer, *, is_stream: bool, wants_usage: bool) -> bytes:
+def told_again(kept: KeptAnswer, request: Request) -> bytes:
     """The bytes that a client gets of a kept message. Its events always tell the usage."""
-    del wants_usage
-    return b"".join(_events(kept.whole)) if is_stream else kept.whole
+    return b"".join(_events(kept.whole)) if request.is_stream else kept.whole
 
 
 def _events(whole: bytes) -> Iterator[bytes]:

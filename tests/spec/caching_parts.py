@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import httpx
@@ -11,10 +12,12 @@ CACHING_CATALOG = """
 providers:
   up: {kind: openai_compatible, base_url: "UPSTREAM", api_key: sk-up}
   messages: {kind: anthropic, base_url: "UPSTREAM", api_key: sk-up}
+  responses: {kind: openai, base_url: "UPSTREAM", api_key: sk-up}
 deployments:
   - {name: "any/*", provider: up, model: "*", price: {input: 1, output: 2}}
   - {name: "b/*", provider: up, model: "*", price: {input: 1, output: 2}}
   - {name: "messages/*", provider: messages, model: "*", price: {input: 1, output: 2}}
+  - {name: "responses/*", provider: responses, model: "*", price: {input: 1, output: 2}}
   - {name: in-eu, provider: up, model: placed, price: {input: 1, output: 2}, region: eu}
   - {name: in-us, provider: up, model: placed, price: {input: 1, output: 2}, region: us}
   - {name: dear, provider: up, model: dear, price: {input: 5, output: 25}}
@@ -27,6 +30,9 @@ routes:
   with-tools: {deployments: [any/good], cache: {exact: {tool_calls: true}}}
   small: {deployments: [any/good], cache: {exact: {bytes_max: 1024}}}
   over-messages: {deployments: [messages/good], cache: {exact: {}}}
+  over-responses: {deployments: [responses/good], baseline: dear, cache: {exact: {}}}
+  over-responses-with-tools: {deployments: [responses/good], cache: {exact: {tool_calls: true}}}
+  over-responses-by-all: {deployments: [responses/good], cache: {exact: {scope: all}}}
   falls-back: {deployments: [any/error-503, b/other], cache: {exact: {}}}
   other: {deployments: [b/other], cache: {exact: {}}}
   placed: {deployments: [in-eu, in-us], cache: {exact: {}}}
@@ -34,16 +40,29 @@ routes:
 """
 
 
+# How each endpoint is asked a prompt.
+_ASKED: Mapping[str, Callable[[str], dict[str, Any]]] = {
+    "chat/completions": lambda prompt: {"messages": [{"role": "user", "content": prompt}]},
+    "responses": lambda prompt: {"input": prompt, "store": False},
+    "messages": lambda prompt: {"messages": [{"role": "user", "content": prompt}], "max_tokens": 100},
+    "completions": lambda prompt: {"prompt": prompt},
+    "embeddings": lambda prompt: {"input": prompt},
+}
+
+
 class Asker:
     """One key's requests, and what the upstream heard of a prompt."""
 
-    def __init__(self, gateway: Gateway, upstream: UpstreamProcess, key: str, prompt: str) -> None:
+    def __init__(
+        self, gateway: Gateway, upstream: UpstreamProcess, key: str, prompt: str, endpoint: str = "chat/completions"
+    ) -> None:
         self._gateway, self._upstream, self._key, self._prompt = gateway, upstream, key, prompt
+        self._endpoint = endpoint
 
     def ask(self, model: str = "cached", *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-        body = {"model": model, "messages": [{"role": "user", "content": self._prompt}], "temperature": 0, **fields}
+        body = {"model": model, "temperature": 0, **_ASKED[self._endpoint](self._prompt), **fields}
         sent = {"authorization": f"Bearer {self._key}", **(headers or {})}
-        return httpx.post(f"{self._gateway.base_url}/chat/completions", json=body, headers=sent, timeout=30)
+        return httpx.post(f"{self._gateway.base_url}/{self._endpoint}", json=body, headers=sent, timeout=30)
 
     def status(self, model: str = "cached", **options: Any) -> str:
         answer = self.ask(model, **options)
@@ -54,7 +73,11 @@ class Asker:
         return sum(self._prompt in str(call["body"]) for call in self._upstream.calls())
 
     def other(self, key: str) -> Asker:
-        return Asker(self._gateway, self._upstream, key, self._prompt)
+        return Asker(self._gateway, self._upstream, key, self._prompt, self._endpoint)
+
+    def at(self, endpoint: str) -> Asker:
+        """The same one, asking there."""
+        return Asker(self._gateway, self._upstream, self._key, self._prompt, endpoint)
 
 
 def entry_of(gateway: Gateway, answer: httpx.Response) -> dict[str, Any]:

@@ -8,13 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_parts import ANSWER, event
+from telling_parts import USAGE, asked, kept, texts
 
 from gateway.answers.telling_chat import is_worth_keeping, told_again, whole_of
 from gateway.api.replies import StreamReader
-from gateway.domain import KeptAnswer, Usage
-
-USAGE = Usage(input_tokens=3, output_tokens=2)
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 
 
 def whole_from(*events, usage=None):
@@ -22,7 +19,7 @@ def whole_from(*events, usage=None):
 
 
 def told(answer, *, wants_usage=False):
-    stream = told_again(KeptAnswer(json.dumps(answer).encode(), USAGE), is_stream=True, wants_usage=wants_usage)
+    stream = told_again(kept(answer), asked(is_stream=True, wants_usage=wants_usage))
     *events, end = stream.decode().split("\n\n")[:-1]
     assert end == "data: [DONE]"
     return stream, [json.loads(one.removeprefix("data: ")) for one in events]
@@ -143,8 +140,8 @@ def choice(finish_reason="stop", **message):
 )
 def test_only_answers_that_ended_by_themselves_are_worth_keeping(choices, n, is_kept, is_kept_with_tools):
     whole = json.dumps({"choices": choices}).encode()
-    assert is_worth_keeping(whole, n, keeps_tool_calls=False) is is_kept
-    assert is_worth_keeping(whole, n, keeps_tool_calls=True) is is_kept_with_tools
+    assert is_worth_keeping(whole, asked(choices=n), keeps_tool_calls=False) is is_kept
+    assert is_worth_keeping(whole, asked(choices=n), keeps_tool_calls=True) is is_kept_with_tools
 
 
 @pytest.mark.parametrize("shown", [b"data: {\n\n", b"data: 5\n\n", b'data: {"choices": [5]}\n\n'])

@@ -7,12 +7,12 @@ import json
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from telling_parts import asked, kept, texts
 
 from gateway.answers.telling_messages import is_worth_keeping, told_again, whole_of
 from gateway.api.messages_reader import MessageStreamReader
-from gateway.domain import KeptAnswer, Usage
+from gateway.domain import Endpoint
 
-texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=30)
 blocks = st.one_of(
     st.fixed_dictionaries({"type": st.just("text"), "text": texts}),
     st.fixed_dictionaries(
@@ -35,7 +35,7 @@ def message(*content, stop_reason="end_turn", **more):
 
 
 def told(whole):
-    return told_again(KeptAnswer(json.dumps(whole).encode(), Usage()), is_stream=True, wants_usage=False)
+    return told_again(kept(whole), asked(Endpoint.MESSAGES, is_stream=True))
 
 
 @given(st.lists(blocks, max_size=4))
@@ -82,5 +82,5 @@ def test_a_message_that_does_not_end_or_lacks_an_event_is_none(end):
 )
 def test_only_messages_that_ended_by_themselves_are_worth_keeping(whole, is_kept, is_kept_with_tools):
     raw = json.dumps(whole).encode()
-    assert is_worth_keeping(raw, 1, keeps_tool_calls=False) is is_kept
-    assert is_worth_keeping(raw, 1, keeps_tool_calls=True) is is_kept_with_tools
+    assert is_worth_keeping(raw, asked(Endpoint.MESSAGES), keeps_tool_calls=False) is is_kept
+    assert is_worth_keeping(raw, asked(Endpoint.MESSAGES), keeps_tool_calls=True) is is_kept_with_tools
