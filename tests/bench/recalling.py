@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import msgspec
 
 from gateway.answers.telling import TELLINGS
 from gateway.api.arrival import Arrival
-from gateway.api.chat import parse
+from gateway.api.dialects import APIS
 from gateway.domain import Caller, Deployment, Endpoint, ExactCache, Hit, KeptAnswer, Miss, Provider, Request, Usage
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.embedded import EmbeddedStores
@@ -23,9 +23,8 @@ from tests.bench.dialects import PROMPT, TEXT
 CALLS = 2000
 _RULES = ExactCache()
 _CALLER = Caller("key", "k", "team", "t", "org")
-_DEPLOYMENT = Deployment("d", Provider("p", "openai"), "m")
+_DEPLOYMENT = Deployment("d", Provider("p", "openai"), "m", speaks=frozenset({Endpoint.CHAT, Endpoint.RESPONSES}))
 _SECRET = bytes(32)
-_TELLING = TELLINGS[Endpoint.CHAT]
 
 
 class Added(NamedTuple):
@@ -34,6 +33,7 @@ class Added(NamedTuple):
     hit_us: float
     streamed_hit_us: float
     miss_us: float  # looked for, not found, kept
+    response_us: float  # a hit of the Responses API, streamed
 
 
 def measure(folder: Path, runs: int) -> Sequence[Added]:
@@ -48,27 +48,28 @@ def measure(folder: Path, runs: int) -> Sequence[Added]:
 async def _measure(url: str, runs: int) -> Sequence[Added]:
     link = await open_link(url)
     store = RedisAnswers(link, "bench")
-    whole = msgspec.json.encode(_answer())
+    wholes = {endpoint: msgspec.json.encode(answer) for endpoint, answer in _ANSWERS.items()}
 
-    async def look(number: int) -> Hit | Miss:
-        request = _request(number)
+    async def look(request: Request) -> Hit | Miss:
         asked_at = time.process_time()
         key = None if is_bypassed(request, _RULES) else answer_key(_SECRET, _RULES, request, _CALLER, _DEPLOYMENT)
         assert key is not None
         looking = asyncio.ensure_future(store.look(key))
         await asyncio.sleep(0)  # the admission, which leaves with it
         found = await asyncio.shield(looking)
-        if isinstance(found, Miss) and _TELLING.is_worth_keeping(whole, 1, keeps_tool_calls=False):
+        whole, telling = wholes[request.endpoint], TELLINGS[request.endpoint]
+        if isinstance(found, Miss) and telling.is_worth_keeping(whole, request, keeps_tool_calls=False):
             await store.keep(key, found.epoch, KeptAnswer(whole, Usage(9, output_tokens=8)), 600)
         spent.append(time.process_time() - asked_at)
         assert isinstance(found, Hit | Miss)
         return found
 
-    async def hit(*, is_stream: bool) -> None:
-        found = await look(0)
+    async def hit(endpoint: Endpoint, *, is_stream: bool) -> None:
+        request = _request(0, endpoint, is_stream=is_stream)
+        found = await look(request)
         assert isinstance(found, Hit)
         told_at = time.process_time()
-        _TELLING.told_again(found.answer, is_stream=is_stream, wants_usage=True)
+        TELLINGS[endpoint].told_again(found.answer, request)
         spent.append(time.process_time() - told_at)
 
     async def us(work: Callable[[int], Awaitable[object]], start: int = 0) -> float:
@@ -78,13 +79,15 @@ async def _measure(url: str, runs: int) -> Sequence[Added]:
         return sum(spent) / CALLS * 1e6
 
     spent: list[float] = []
-    await look(0)
+    for endpoint in _ANSWERS:
+        await look(_request(0, endpoint))
     try:
         return [
             Added(
-                await us(lambda _: hit(is_stream=False)),
-                await us(lambda _: hit(is_stream=True)),
-                await us(look, start=1 + run * CALLS),
+                await us(lambda _: hit(Endpoint.CHAT, is_stream=False)),
+                await us(lambda _: hit(Endpoint.CHAT, is_stream=True)),
+                await us(lambda number: look(_request(number, Endpoint.CHAT)), start=1 + run * CALLS),
+                await us(lambda _: hit(Endpoint.RESPONSES, is_stream=True)),
             )
             for run in range(runs)
         ]
@@ -92,19 +95,34 @@ async def _measure(url: str, runs: int) -> Sequence[Added]:
         await link.close()
 
 
-def _request(number: int) -> Request:
+def _request(number: int, endpoint: Endpoint, *, is_stream: bool = False) -> Request:
     messages = [{"role": "system", "content": PROMPT}, {"role": "user", "content": f"Question {number}?"}]
-    body = msgspec.json.encode({"model": "auto", "messages": messages, "temperature": 0})
-    return parse(Arrival("request", Endpoint.CHAT, body))
+    asked = {"messages": messages} if endpoint is Endpoint.CHAT else {"input": messages, "store": False}
+    body = msgspec.json.encode({"model": "auto", **asked, "temperature": 0, "stream": is_stream})
+    return APIS[endpoint].parse(Arrival("request", endpoint, body))
 
 
-def _answer() -> dict[str, object]:
-    message = {"role": "assistant", "content": TEXT}
-    return {
+_PART = {"type": "output_text", "text": TEXT, "annotations": [], "logprobs": []}
+_ITEM = {"id": "msg_1", "type": "message", "role": "assistant", "status": "completed", "content": [_PART]}
+_MESSAGE = {"role": "assistant", "content": TEXT}
+_ANSWERS: Mapping[Endpoint, Mapping[str, object]] = {
+    Endpoint.CHAT: {
         "id": "chatcmpl-1",
         "object": "chat.completion",
         "created": 1_700_000_000,
         "model": "m",
-        "choices": [{"index": 0, "message": message, "logprobs": None, "finish_reason": "stop"}],
+        "choices": [{"index": 0, "message": _MESSAGE, "logprobs": None, "finish_reason": "stop"}],
         "usage": {"prompt_tokens": 9, "completion_tokens": 8, "total_tokens": 17},
-    }
+    },
+    Endpoint.RESPONSES: {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1_700_000_000,
+        "status": "completed",
+        "model": "m",
+        "output": [_ITEM],
+        "metadata": {},
+        "store": False,
+        "usage": {"input_tokens": 9, "output_tokens": 8, "total_tokens": 17},
+    },
+}
