@@ -37,7 +37,11 @@ routes:
   other: {deployments: [b/other], cache: {exact: {}}}
   placed: {deployments: [in-eu, in-us], cache: {exact: {}}}
   uncached: {deployments: [any/good]}
-"""
+""" + "".join(  # of which each may fail five times in a row before its circuit opens
+    f"  {speaks}-fails-{number}: {{deployments: [{speaks}/fails-{number}], cache: {{exact: {{}}}}}}\n"
+    for speaks in ("any", "responses")
+    for number in range(6)
+)
 
 
 # How each endpoint is asked a prompt.

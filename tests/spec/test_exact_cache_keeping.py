@@ -25,9 +25,9 @@ def test_only_what_ended_by_itself_is_kept(asker, script, is_stream):
 
 
 def test_a_stream_that_was_cut_is_not_kept(asker):
-    cut = asker.ask(script={"cut_after": 3, "cut_by": "close"}, stream=True)
+    cut = asker.ask("any-fails-0", script={"cut_after": 3, "cut_by": "close"}, stream=True)
     assert "error" in cut.text
-    again = asker.ask(script={"cut_after": 3, "cut_by": "close"}, stream=True)
+    again = asker.ask("any-fails-0", script={"cut_after": 3, "cut_by": "close"}, stream=True)
     assert again.headers["x-obol-cache"] == "miss"
     assert asker.calls() == 2
 
@@ -67,19 +67,29 @@ def test_a_call_of_a_tool_that_one_route_keeps_is_not_given_on_another(asker):
     assert asker.status(script=script) == "miss"
 
 
-@pytest.mark.parametrize("script", [{"drop_last_bytes": 9}, {"drop_last_bytes": 9, "content_length_excess": 50}])
-def test_an_answer_that_lacks_its_last_bytes_is_not_kept(asker, script):
+@pytest.mark.parametrize(
+    ("route", "script"),
+    [
+        ("any-fails-1", {"drop_last_bytes": 9}),
+        ("any-fails-2", {"drop_last_bytes": 9, "content_length_excess": 50}),
+    ],
+)
+def test_an_answer_that_lacks_its_last_bytes_is_not_kept(asker, route, script):
     for _ in range(2):
-        assert asker.ask(script=script).status_code >= 500
-    assert asker.ask(headers={"cache-control": "only-if-cached"}, script=script).status_code == 504
+        assert asker.ask(route, script=script).status_code >= 500
+    assert asker.ask(route, headers={"cache-control": "only-if-cached"}, script=script).status_code == 504
 
 
 @pytest.mark.parametrize(
-    "script", [{"error_event": {"message": "overloaded"}, "cut_after": 9}, {"omit_done": True, "cut_after": 5}]
+    ("route", "script"),
+    [
+        ("any-fails-3", {"error_event": {"message": "overloaded"}, "cut_after": 9}),
+        ("any-fails-4", {"omit_done": True, "cut_after": 5}),
+    ],
 )
-def test_a_stream_that_ends_in_an_error_is_not_kept(asker, script):
+def test_a_stream_that_ends_in_an_error_is_not_kept(asker, route, script):
     for _ in range(2):
-        assert asker.ask(script=script, stream=True).headers["x-obol-cache"] == "miss"
+        assert asker.ask(route, script=script, stream=True).headers["x-obol-cache"] == "miss"
     assert asker.calls() == 2
 
 

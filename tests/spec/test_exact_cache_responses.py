@@ -110,7 +110,7 @@ def test_what_is_elsewhere_or_may_be_answered_otherwise_is_not_looked_for(asker,
     ("route", "script"),
     [
         ("over-responses", {"finish_reason": "max_output_tokens"}),
-        ("over-responses", {"failure": {"code": "server_error", "message": "no"}}),
+        ("responses-fails-0", {"failure": {"code": "server_error", "message": "no"}}),
         ("cached", {"finish_reason": "length"}),
         *(
             (route, script)
@@ -132,11 +132,16 @@ def test_only_what_is_completed_is_kept(asker, route, script, is_stream):
 
 
 @pytest.mark.parametrize(
-    "script", [{"cut_after": 5}, {"cut_after": 5, "error_event": {"message": "no"}}, {"omit_done": True}]
+    ("route", "script"),
+    [
+        ("responses-fails-1", {"cut_after": 5}),
+        ("responses-fails-2", {"cut_after": 5, "error_event": {"message": "no"}}),
+        ("responses-fails-3", {"omit_done": True}),
+    ],
 )
-def test_a_stream_that_does_not_end_is_not_kept(asker, script):
+def test_a_stream_that_does_not_end_is_not_kept(asker, route, script):
     for _ in range(2):
-        assert "response.failed" in asker.ask("over-responses", script=script, stream=True).text
+        assert "response.failed" in asker.ask(route, script=script, stream=True).text
     assert asker.calls() == 2
 
 
