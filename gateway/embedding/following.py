@@ -63,9 +63,17 @@ class Following:
 
     async def run(self) -> None:
         """Follow until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._settle())
+            while True:
+                await self.look()
+                await asyncio.sleep(POLL_S)
+
+    async def _settle(self) -> None:
+        """Bring large spaces in order, whenever nothing else is to be done."""
         while True:
-            await self.look()
-            await asyncio.sleep(POLL_S)
+            if not await self._turns.patient(lambda: self._index.settle(_SETTLED_AT_ONCE)):
+                await asyncio.sleep(POLL_S)
 
     async def look(self) -> None:
         """Catch up with all that is followed, and give up what nobody asks for."""
@@ -75,8 +83,6 @@ class Following:
                 del self._tenants[one.name]
                 await self._remove(one.name, ())
         await asyncio.gather(*(self._catch_up_if_there(one) for one in self._tenants.values()))
-        while await self._turns.patient(lambda: self._index.settle(_SETTLED_AT_ONCE)):
-            pass
 
     async def _catch_up_if_there(self, one: _Tenant) -> None:
         with contextlib.suppress(StoreUnavailable):  # the next look may find it back

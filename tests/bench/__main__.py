@@ -17,7 +17,17 @@ from pathlib import Path
 
 import msgspec
 
-from tests.bench import admission, deflecting, embedding, processes, recalling, routing, shipping, translations
+from tests.bench import (
+    admission,
+    deflecting,
+    embedding,
+    processes,
+    recalling,
+    routing,
+    semantic,
+    shipping,
+    translations,
+)
 from tests.bench.client import Load, Result
 from tests.bench.dialects import CHAT, DIALECTS
 from tests.bench.money import BUDGETS, ROWS, Money
@@ -38,6 +48,7 @@ PARTS = (
     "answers",
     "deflection",
     "embedding",
+    "semantic",
     "money",
     "routing",
     "shipping",
@@ -272,6 +283,17 @@ def measure_embedding(bench: Bench) -> None:
     bench.add("memory of a process that encodes (RSS)", f"{embedding.memory_mb(folder):.0f} MB", "about 100 MB")
 
 
+def measure_semantic(bench: Bench) -> None:
+    """A look for what is near a text, over its socket, in an embedder that has one core and many questions."""
+    looked = semantic.measure(bench.folder / "semantic", bench.options.runs)
+    what = f"{semantic.TOKENS} tokens among {semantic.QUESTIONS:,} questions"
+    bench.add(f"what is near {what}, p50", _spread(looked.p50_ms, "ms"))
+    bench.add("    p95", _spread(looked.p95_ms, "ms"), "<= 10 ms")
+    bench.add("    CPU of the embedder", _spread(looked.cpu_ms, "ms"))
+    bench.add("    its memory (RSS)", f"{looked.memory_mb:.0f} MB")
+    bench.add("    start until all is known / in order", f"{looked.read_s:.1f} / {looked.settled_s:.1f} s")
+
+
 def measure_money(bench: Bench) -> None:
     """CPU per request without a budget, with five budgets and ten limits, and then with many and a full ledger."""
     money = Money(bench.gateway.data_dir)
@@ -406,6 +428,7 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "answers": measure_answers,
     "deflection": measure_deflection,
     "embedding": measure_embedding,
+    "semantic": measure_semantic,
     "money": measure_money,
     "routing": measure_routing,
     "shipping": measure_shipping,

@@ -43,10 +43,15 @@ def measure(folder: Path, runs: int) -> Mapping[int, Sequence[Spent]]:
     found: dict[int, list[Spent]] = {tokens: [] for tokens in TOKENS}
     for _ in range(runs):
         for tokens in TOKENS:
-            texts = [" ".join(dice.choices(_WORDS, k=tokens - _MARKS)) for _ in range(TEXTS)]
+            texts = texts_of(tokens, TEXTS, dice)
             assert {encoder.count(text) for text in texts} == {tokens}
             found[tokens].append(_spent(encoder, texts))
     return found
+
+
+def texts_of(tokens: int, count: int, dice: random.Random) -> list[str]:
+    """So many texts, of so many tokens each."""
+    return [" ".join(dice.choices(_WORDS, k=tokens - _MARKS)) for _ in range(count)]
 
 
 def memory_mb(folder: Path) -> float:

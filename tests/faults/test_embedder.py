@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -15,16 +16,17 @@ from uuid import uuid4
 import psutil
 import pytest
 from own_valkey import own_valkey
-from process_parts import clean_environment
+from process_parts import clean_environment, wait_until, wait_until_gone
 
 from gateway.domain import AnswerKey, KeptAnswer, Usage
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding.client import EmbedderClient
 from gateway.embedding.frames import SOCKET_NAME
 from gateway.ports import IndexAway
-from gateway.serving.embedder_child import EmbedderChild
+from gateway.serving.embedder_child import MODULE, EmbedderChild
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.child import leave_terminal_and_die_with_parent
+from gateway.stores.embedded import layout
 from gateway.stores.redis_open import open_link
 
 TESTS = Path(__file__).parent.parent
@@ -167,3 +169,30 @@ async def test_stopping_leaves_neither_process_nor_socket(machines):
     one.child.stop()
     assert not process.is_running()
     assert not (one.folder / SOCKET_NAME).exists()
+
+
+def connected(folder):
+    """Somebody at the embedder's door."""
+    somebody = socket.socket(socket.AF_UNIX)
+    somebody.connect(str(layout(folder).run / SOCKET_NAME))
+    return somebody
+
+
+def embedders(serving):
+    return {one.pid for one in serving.family() if MODULE in one.cmdline()}
+
+
+def test_obol_serve_has_an_embedder_while_somebody_wants_one_and_leaves_none(serve):
+    serving = serve().wait_ready()
+    assert embedders(serving) == set()
+    with connected(serving.data_dir):
+        first = wait_until(lambda: embedders(serving), "the embedder runs")
+        os.kill(*first, signal.SIGKILL)
+    with connected(serving.data_dir):
+        second = wait_until(lambda: embedders(serving) - first, "it runs again")
+        everyone = serving.family()
+        serving.signal(signal.SIGINT)
+        assert serving.end() == 0
+    assert second <= {one.pid for one in everyone}
+    wait_until_gone(everyone)
+    assert "the embedder" in serving.output

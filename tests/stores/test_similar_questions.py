@@ -150,6 +150,15 @@ async def test_who_fell_behind_reads_everything_again(here, there, link):
     assert len(await there.texts("first")) == 6
 
 
+async def test_who_knows_more_than_a_store_that_lost_its_last_changes_reads_everything_again(here, there, link):
+    digests = [(await here.answer(f"question {number}"))[1] for number in range(3)]
+    assert len(await there.texts("question")) == 3
+    await link.command("HDEL", "obol:{answers:org}:similar", f"space:{digests[2]}")
+    await link.command("HSET", "obol:{answers:org}:similar:state", "count", 2)
+    await there.following.look()
+    assert set(await there.texts("question")) == {"question 0", "question 1"}
+
+
 async def test_more_changes_than_are_read_at_once_all_arrive(here, there):
     assert await there.texts("x") == []
     for number in range(230):

@@ -3,7 +3,7 @@
 -- there.
 local state = redis.call('HMGET', KEYS[1], 'run', 'count')
 local run, count = state[1] or '', state[2] or '0'
-if run ~= ARGV[1] then
+if run ~= ARGV[1] or tonumber(count) < tonumber(ARGV[2]) then -- the latter: after a failover
   return { run, count }
 end
 local next_count = tonumber(ARGV[2]) + 1
