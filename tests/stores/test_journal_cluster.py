@@ -4,43 +4,13 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent, until
-from own_valkey import free_port, own_valkey
+from journal_parts import MemoryLedger, charge_of, ids_in, journal_on, make_intent
 
 from gateway.domain import Deployment, Provider, UpstreamLimits
 from gateway.jobs import SWEEP_INTERVAL_S, Shipper, Sweeper
 from gateway.stores.redis_cluster import ClusterLink
-from gateway.stores.redis_link import RedisLink
 from gateway.stores.redis_open import open_link
 from gateway.stores.upstream_limits import RedisUpstreamAdmission
-
-
-@pytest.fixture
-async def cluster_url():
-    """Two nodes, half of the slots each."""
-    ports = [free_port() for _ in range(2)]
-    with (
-        own_valkey(port=str(ports[0]), cluster_enabled="yes", cluster_port=str(free_port())) as one,
-        own_valkey(port=str(ports[1]), cluster_enabled="yes", cluster_port=str(free_port())) as two,
-    ):
-        links = [RedisLink(one.url), RedisLink(two.url)]
-        for link in links:
-            await link.connect()
-        await links[0].command("CLUSTER", "ADDSLOTSRANGE", 0, 8191)
-        await links[1].command("CLUSTER", "ADDSLOTSRANGE", 8192, 16383)
-        await links[1].command("CLUSTER", "SET-CONFIG-EPOCH", 2)
-        await links[0].command("CLUSTER", "MEET", "127.0.0.1", ports[1], int(two._options["cluster_port"]))
-        for link in links:
-            await until(lambda link=link: is_complete(link))
-        for link in links:
-            await link.close()
-        yield f"redis+cluster://127.0.0.1:{ports[0]},127.0.0.1:{ports[1]}"
-
-
-async def is_complete(link: RedisLink) -> bool:
-    info = await link.command("CLUSTER", "INFO")
-    return b"cluster_state:ok" in info and b"cluster_known_nodes:2" in info
 
 
 async def test_the_whole_life_of_charges_on_a_cluster(cluster_url, tmp_path):
