@@ -11,8 +11,8 @@ from redis.asyncio import Redis, RedisCluster
 from redis.exceptions import RedisError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
+from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
-from gateway.embedding.frames import SOCKET_NAME
 from gateway.ids import new_entry_id
 from gateway.jobs.alerts import AlertSender
 from gateway.jobs.shipper import Shipper

@@ -10,7 +10,6 @@ from collections.abc import Callable
 
 import msgspec
 
-SOCKET_NAME = "embedder.sock"
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 _LENGTH_BYTES = 4
 

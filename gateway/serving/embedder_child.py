@@ -13,7 +13,7 @@ import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
-from gateway.embedding.frames import SOCKET_NAME
+from gateway.embedding import SOCKET_NAME
 from gateway.serving.backoff import Backoff
 
 MODULE = "gateway.serving.embedder"

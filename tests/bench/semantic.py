@@ -23,8 +23,8 @@ import psutil
 
 from gateway.domain import AnswerKey, KeptAnswer, Usage
 from gateway.domain.similar import KeptQuestion
+from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
-from gateway.embedding.frames import SOCKET_NAME
 from gateway.ports import IndexAway
 from gateway.serving.embedder_child import EmbedderChild
 from gateway.stores.answers import RedisAnswers

@@ -20,8 +20,8 @@ from process_parts import clean_environment, wait_until, wait_until_gone
 
 from gateway.domain import AnswerKey, KeptAnswer, Usage
 from gateway.domain.similar import KeptQuestion
+from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
-from gateway.embedding.frames import SOCKET_NAME
 from gateway.ports import IndexAway
 from gateway.serving.embedder_child import MODULE, EmbedderChild
 from gateway.stores.answers import RedisAnswers
