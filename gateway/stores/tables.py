@@ -353,3 +353,15 @@ feedback = Table(
     Index("feedback_team", "team_id", "created_at"),
     Index("feedback_request", "request_id", postgresql_using="hash"),
 )
+
+# Lists of questions with their answers. A row never changes: every change of a list is its next version.
+faq_versions = Table(
+    "faq_versions",
+    metadata,
+    Column("team_id", Text, ForeignKey("teams.id"), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("created_at", _Instant, nullable=False, server_default=func.now()),
+    Column("changed_by", Text, nullable=False),
+    Column("entries", JSONB, nullable=False),
+    Index("faq_versions_newest", "created_at"),
+)
