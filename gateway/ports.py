@@ -21,6 +21,7 @@ from gateway.domain import (
     DecisionRecord,
     Deployment,
     Endpoint,
+    FaqAnswer,
     Forecast,
     Found,
     KeptAnswer,
@@ -326,6 +327,23 @@ class SemanticIndex(Protocol):
 
     async def vectors(self, texts: Sequence[str], *, is_urgent: bool = False) -> NDArray[np.float32]:
         """The vectors of texts, unit length, a row each. ``is_urgent``: a request waits for them."""
+
+
+class Embed(Protocol):
+    """What makes vectors of texts: SemanticIndex.vectors."""
+
+    async def __call__(self, texts: Sequence[str], *, is_urgent: bool = False) -> NDArray[np.float32]:
+        """A row of unit length for each. ``is_urgent``: a request waits for them. Raises IndexAway."""
+
+
+class FaqLists(Protocol):
+    """Teams' own lists of questions with their answers."""
+
+    async def find(self, team_id: str, text: str, wrong_answers_max: float | None = None) -> FaqAnswer | None:
+        """What the team's list answers, None where it does not. Never raises, and takes some milliseconds.
+
+        ``wrong_answers_max``: the share of the answers that may be wrong; None: 0.02.
+        """
 
 
 class LedgerSink(Protocol):

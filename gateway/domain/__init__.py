@@ -61,6 +61,17 @@ from gateway.domain.conversations import (
     Turn,
 )
 from gateway.domain.decisions import Considered, DecisionRecord, Forecast, KeptPrompt, Prediction, Rates
+from gateway.domain.faq import (
+    FAQ_ENTRIES_MAX,
+    FAQ_PARAPHRASES_MAX,
+    FAQ_QUESTIONS_MAX,
+    FaqAnswer,
+    FaqEntry,
+    FaqList,
+    FaqProblem,
+    FaqTrial,
+    FaqVersion,
+)
 from gateway.domain.ledger import Basis, LedgerEntry, MeterReading, Outcome, Purpose, Source
 from gateway.domain.money import MILLION, NANO, Charge, ChargeLine, Meter, RateCard, Tariff, Usage
 from gateway.domain.request import (
@@ -83,6 +94,9 @@ __all__ = [
     "BUDGET_NUSD_MAX",
     "BYTES_PER_TOKEN",
     "END_USER_CHARACTERS_MAX",
+    "FAQ_ENTRIES_MAX",
+    "FAQ_PARAPHRASES_MAX",
+    "FAQ_QUESTIONS_MAX",
     "LABEL",
     "MILLION",
     "NANO",
@@ -120,6 +134,12 @@ __all__ = [
     "Dimension",
     "Endpoint",
     "ExactCache",
+    "FaqAnswer",
+    "FaqEntry",
+    "FaqList",
+    "FaqProblem",
+    "FaqTrial",
+    "FaqVersion",
     "Forecast",
     "Found",
     "Hit",

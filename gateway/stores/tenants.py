@@ -18,7 +18,7 @@ from gateway.stores.database import translated
 from gateway.stores.key_announcer import Announce, announce_nothing
 from gateway.stores.paging import filter_value
 from gateway.stores.records import Kind, Place, free_name, new_id
-from gateway.stores.tables import admin_keys, keys, members, organizations, route_prompts, teams
+from gateway.stores.tables import admin_keys, faq_versions, keys, members, organizations, route_prompts, teams
 from policies.refusal_text import dollars
 
 DEFAULT_ORGANIZATION = "org_default"
@@ -261,7 +261,10 @@ class TenantStore:
         return changed
 
     async def delete_team(self, actor: Actor, team_id: str) -> None:
-        """Delete a team with its members and kept prompts, revoke its keys; its ledger stays. Raises NotFound."""
+        """Delete a team with its members, kept prompts and questions, revoke its keys; its ledger stays.
+
+        Raises NotFound.
+        """
         with translated():
             async with self._engine.begin() as connection:
                 team = await records.end(connection, actor, TEAM, team_id)
@@ -271,7 +274,8 @@ class TenantStore:
                     .values(deleted_at=func.now(), updated_at=func.clock_timestamp())
                 )
                 await _revoke_admin_keys(connection, Place(team.organization_id, team_id))
-                await connection.execute(delete(route_prompts).where(route_prompts.c.team_id == team_id))
+                for its_own in (route_prompts, faq_versions):
+                    await connection.execute(delete(its_own).where(its_own.c.team_id == team_id))
                 digests = await _revoke_keys(connection, team_id=team_id)
         await self._announce(digests)
 

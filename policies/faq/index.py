@@ -15,6 +15,8 @@ from policies.faq.words import Wording, is_misspelt, read
 
 _NEAREST = 3  # of an entry's questions are looked at closely
 _CANDIDATES = 4  # entries whose nearest question is nearest
+_OTHERS = 2
+_SLIPS_MAX = 10  # words of a message that are looked up as misspelt
 LEFT_OUT = -1.0  # a cosine that no question of a list has
 
 
@@ -61,6 +63,7 @@ class FaqIndex:
         for owner, wording in zip(self.owners, self.wordings, strict=True):
             for word in wording.content:
                 self._users.setdefault(word, Counter())[owner] += 1
+        self._most = {word: self._most_by(users) for word, users in self._users.items()}
         self._numbers: dict[str, set[int]] = {}
         self._texts: dict[tuple[str, ...], set[int]] = {}
         for owner, wording in zip(self.owners, self.wordings, strict=True):
@@ -100,7 +103,9 @@ class FaqIndex:
 
     def spelt(self, wording: Wording) -> frozenset[str]:
         """The words of a message's content as the list spells them."""
-        return frozenset(word if word in self._users else self._respelt(word) for word in wording.content)
+        known = {word for word in wording.content if word in self._users}
+        strange = sorted(wording.content - known)
+        return frozenset(known | {self._respelt(word) for word in strange[:_SLIPS_MAX]} | set(strange[_SLIPS_MAX:]))
 
     def overlap(self, words: frozenset[str], nearness: Nearness, left_out: int | None = None) -> Overlap:
         """``left_out``: the row of a question that is not to count, because it is the message itself."""
@@ -116,7 +121,7 @@ class FaqIndex:
         for word in words:
             here = share(word, nearness.entry)
             unknown += 0.0 if here > 0 else self._weight(word)
-            others = (share(word, entry) for entry in self._users.get(word, ()) if entry != nearness.entry)
+            others = (share(word, entry) for entry in self._most.get(word, ()) if entry != nearness.entry)
             elsewhere = max(elsewhere, max(others, default=0.0) - here)
         whole = sum(map(self._weight, words))
         return Overlap(
@@ -129,6 +134,10 @@ class FaqIndex:
         rows = np.asarray(self.rows(entry))
         order = rows[np.argsort(-cosines[rows], kind="stable")[:_NEAREST]]
         return [row for row in order.tolist() if cosines[row] > LEFT_OUT]
+
+    def _most_by(self, users: Counter[int]) -> list[int]:
+        """The entries that use a word in most of their questions: as many as it takes to have one that is another."""
+        return sorted(users, key=lambda entry: -users[entry] / self.sizes[entry])[:_OTHERS]
 
     def _shared(self, words: frozenset[str], others: frozenset[str]) -> float:
         whole = sum(map(self._weight, words | others))

@@ -14,7 +14,7 @@ from policies.faq.weights import BIAS, RISKS, SCORES, WEIGHTS
 from policies.faq.words import CHARACTERS_MAX, Wording, read
 
 COSINE_MIN = 0.5
-_WORDS_MAX = 40
+WORDS_MAX = 40
 _SURE = 9.0  # the score of a message that is one of the questions, word by word
 
 
@@ -53,7 +53,7 @@ def judge(index: FaqIndex, text: str, vector: NDArray[np.float32]) -> Judged:
     wording = read(text)
     cosines = index.vectors @ vector
     nearness = index.nearest(cosines)
-    if len(text) > CHARACTERS_MAX or len(wording.words) > _WORDS_MAX:
+    if len(text) > CHARACTERS_MAX or len(wording.words) > WORDS_MAX:
         return Judged(nearness.entry, nearness.questions[0], -_SURE, Doubt.LONG)
     owners = index.owners_of(wording.words)
     if len(owners) == 1:

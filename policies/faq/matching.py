@@ -10,7 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from policies.faq.index import LEFT_OUT, FaqIndex
-from policies.faq.judging import Doubt, Judged, judge, weigh
+from policies.faq.judging import WORDS_MAX, Doubt, Judged, judge, weigh
+from policies.faq.words import CHARACTERS_MAX, read
 
 WRONG_ANSWERS_MAX = 0.02  # of all answers
 _DEVIATIONS = 2.0  # of as many wrong ones as may be: more are no chance
@@ -55,8 +56,14 @@ class FaqMatcher:
         self._scores = np.array([score for score, _ in sure])
         self._wrong = np.cumsum([not is_right for _, is_right in sure])
 
-    def match(self, text: str, vector: NDArray[np.float32], wrong_answers_max: float = WRONG_ANSWERS_MAX) -> Match:
-        """Which entry a message asks for; ``wrong_answers_max``: the share of the answers that may be wrong."""
+    def can_ask(self, text: str) -> bool:
+        """Whether a message may be a question at all: no vector is worth making of another."""
+        return len(text) <= CHARACTERS_MAX and 0 < len(read(text).words) <= WORDS_MAX
+
+    def match(self, text: str, vector: NDArray[np.float32], wrong_answers_max: float | None = None) -> Match:
+        """Which entry a message asks for; ``wrong_answers_max``: the share of the answers that may be wrong (0.02)."""
+        if wrong_answers_max is None:
+            wrong_answers_max = WRONG_ANSWERS_MAX
         judged = judge(self.index, text, vector)
         doubt = judged.doubt
         if doubt is None and (judged.risk > wrong_answers_max or judged.score < self._score_min(wrong_answers_max)):
