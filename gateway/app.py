@@ -140,7 +140,7 @@ async def _build(
     if settings.decisions_days:
         writer.start()
         jobs.add(Job("route shift", SHIFT_INTERVAL_S, shift_watch(catalog, metrics, stores, router).look))
-    listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules))
+    listener = asyncio.create_task(follow(stores.redis, stores.key_cache, stores.rules, stores.faq))
     stack.callback(listener.cancel)
     jobs.start()
     stores.shipper.start()

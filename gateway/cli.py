@@ -15,6 +15,7 @@ from gateway.commands.administered import EVERY, KEYS, listed
 from gateway.commands.administration import add_administration
 from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
 from gateway.commands.eval import add_evaluations
+from gateway.commands.faq import add_faq
 from gateway.commands.purge import add_purges
 from gateway.commands.replay import add_replay
 from gateway.commands.report import add_reports
@@ -96,6 +97,7 @@ def _parser() -> argparse.ArgumentParser:
         one.add_argument("--organization", metavar="ID", help="one organization (all)")
 
     add_purges(commands)
+    add_faq(commands)
     add_reports(commands)
     add_replay(commands)
     add_routers(commands)

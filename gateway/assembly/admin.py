@@ -13,6 +13,7 @@ from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budget_report import add_budget_report
 from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.cost_report import add_cost_report
+from gateway.api.admin.faq import add_faq
 from gateway.api.admin.feedback import add_feedback
 from gateway.api.admin.guarantee import add_guarantee
 from gateway.api.admin.guard import any_of
@@ -59,6 +60,7 @@ def admin_surface(settings: Settings, stores: Stores, flush: Callable[[], Awaita
     add_limits(router, stores.engine, LimitStore(stores.engine, announce))
     add_admin_keys(router, stores.tenants, admin_keys)
     add_purges(router, Purges(stores.engine, stores.answers, stores.questions))
+    add_faq(router, stores.tenants, stores.faq_lists, stores.faq)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
     add_feedback(router, FeedbackStore(stores.engine))

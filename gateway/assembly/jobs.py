@@ -20,6 +20,7 @@ from gateway.pipeline import Pipeline
 from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores import partitions
+from gateway.stores.faq_cache import REFRESH_INTERVAL_S as FAQ_INTERVAL_S
 from gateway.stores.journal import RedisJournal
 from gateway.stores.route_questions import RouteQuestions
 from gateway.stores.rule_cache import REFRESH_INTERVAL_S
@@ -74,6 +75,7 @@ def background_jobs(
         Job("stored responses", _DAY_S, stores.stored.purge),
         Job("decisions", _DAY_S, forget_decisions),
         Job("limits", 5, stores.limits.renew),
+        Job("faq", FAQ_INTERVAL_S, stores.faq.refresh),
         Job("embedder", EMBEDDER_INTERVAL_S, stores.embedder.refresh),
         Job("alerts", POLL_INTERVAL_S, stores.alerts.poll),
         Job("unusual spend", LOOK_INTERVAL_S, spend.look),

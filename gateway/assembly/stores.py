@@ -25,6 +25,9 @@ from gateway.stores.answers import RedisAnswers
 from gateway.stores.balances import Balances
 from gateway.stores.decisions import DecisionStore
 from gateway.stores.embedded import layout
+from gateway.stores.faq_cache import FaqCache
+from gateway.stores.faq_lists import FaqStore
+from gateway.stores.faq_lists import redis_announcer as faq_announcer
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
 from gateway.stores.key_cache import KeyCache, subscription_client
@@ -70,6 +73,8 @@ class Stores:
     answers: RedisAnswers
     questions: SimilarQuestions
     embedder: EmbedderClient
+    faq_lists: FaqStore
+    faq: FaqCache
 
 
 async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> Stores:
@@ -111,6 +116,7 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
     stack.push_async_callback(stored.close)
     embedder = EmbedderClient(layout(settings.data_dir).run / SOCKET_NAME, within_s=settings.similar_within_ms / 1000)
     stack.callback(embedder.close)
+    faq_lists = FaqStore(engine, faq_announcer(redis))
     return Stores(
         instance=instance,
         engine=engine,
@@ -133,6 +139,8 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
         answers=RedisAnswers(answers_link, instance),
         questions=SimilarQuestions(answers_link),
         embedder=embedder,
+        faq_lists=faq_lists,
+        faq=FaqCache(faq_lists, embedder.vectors),
     )
 
 

@@ -47,7 +47,7 @@ def _faq(options: argparse.Namespace, settings: Settings) -> int:
     from gateway.evaluation import faq, rows  # noqa: PLC0415
 
     try:
-        encoder = SentenceEncoder.load(settings.data_dir / "models")
+        encoder = SentenceEncoder.load(settings.data_dir / "encoder")
         trial = faq.judge(options.file, encoder.encode, options.wrong_answers_max)
     except (EncoderMissing, rows.BadRows) as exc:
         raise CommandFailed(str(exc)) from exc

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import httpx
+from faq_parts import vectors_of
 from fastapi import FastAPI
 
 from gateway.api.admin import admin_router
 from gateway.api.admin.admin_keys import add_admin_keys
 from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budgets import add_budgets
+from gateway.api.admin.faq import add_faq
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.limits import add_limits
@@ -21,6 +23,8 @@ from gateway.stores.admin_key_cache import AdminKeyCache
 from gateway.stores.admin_keys import AdminKeyStore
 from gateway.stores.audit import AuditLog
 from gateway.stores.budgets import BudgetStore
+from gateway.stores.faq_cache import FaqCache
+from gateway.stores.faq_lists import FaqStore
 from gateway.stores.keys import KeyStore
 from gateway.stores.limits import LimitStore
 from gateway.stores.tenants import TenantStore
@@ -28,7 +32,11 @@ from gateway.stores.tenants import TenantStore
 ADMIN_KEY = "the-operators-key"
 
 
-def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None):
+async def words_as_vectors(texts, **_urgency):
+    return vectors_of(texts)
+
+
+def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None, embed=words_as_vectors):
     """All routes of tenants. ``monotonic_s`` is the clock by which admin keys are believed."""
     app = FastAPI(openapi_url="/admin/openapi.json")
     install_errors(app)
@@ -40,6 +48,8 @@ def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None):
     add_members(router, tenants)
     add_keys(router, tenants, keys)
     add_admin_keys(router, tenants, admin_keys)
+    lists = FaqStore(engine)
+    add_faq(router, tenants, lists, FaqCache(lists, embed))
     add_audit(router, AuditLog(engine))
     app.include_router(router)
     return app
@@ -76,6 +86,9 @@ class Admin:
 
     async def patch(self, path, **body):
         return _good(await self.send("PATCH", path, body))
+
+    async def put(self, path, **body):
+        return _good(await self.send("PUT", path, body))
 
     async def delete(self, path):
         return _good(await self.send("DELETE", path))
