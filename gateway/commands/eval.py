@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 from gateway.commands import CommandFailed
 from gateway.commands.arguments import add_command
 from gateway.commands.eval_faq import add_faq_evaluation
+from gateway.commands.eval_guards import add_guards
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
 def add_evaluations(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """The commands below `obol eval`."""
-    evaluations = commands.add_parser("eval", help="how good answers without a model are").add_subparsers(
+    evaluations = commands.add_parser("eval", help="how good guards and answers without a model are").add_subparsers(
         required=True, metavar="COMMAND"
     )
     deflect = add_command(evaluations, "deflect", "print what deflectors answer of known messages", _deflect, ())
@@ -35,6 +36,7 @@ def add_evaluations(commands: argparse._SubParsersAction[argparse.ArgumentParser
         "--zone", type=_zone, default=ZoneInfo("UTC"), metavar="NAME", help="of those who ask, Europe/Paris (UTC)"
     )
     add_faq_evaluation(evaluations)
+    add_guards(evaluations)
 
 
 def _moment(text: str) -> datetime:

@@ -7,10 +7,7 @@ from bisect import bisect_right
 from collections.abc import Callable
 from functools import cache
 
-_INVISIBLE = (
-    "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064"
-    "\u2066-\u2069\ufe00-\ufe0f\ufeff\U000e0000-\U000e007f"
-)
+_INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\u30fc"
 _SPACES = "\u00a0\u2000\u2001\u2002\u2003\u2004\u2005\u2006\u2007\u2008\u2009\u200a\u202f\u205f\u3000"
 _OTHERS = {"\u3002": ".", "\uff61": ".", "\u2024": ".", "\ufe52": ".", "\ufe6b": "@", "\ufe55": ":", "\u2044": "/"}
@@ -30,20 +27,24 @@ _LOOK_ALIKES = str.maketrans(
 )
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]+")
 _MIXED = re.compile("[0-9A-Za-z](?=[\u0370-\u052f])|[\u0370-\u052f](?=[0-9A-Za-z])")
-_ASTRAL = re.compile("[\U00010000-\U0001ffff]+")
-_HIDDEN = re.compile(f"[{_INVISIBLE}]+")
+# Classes with characters beyond 16 bits are slow: what has none of those is read by others.
+_BEYOND = re.compile("[\U00010000-\U0001ffff]+")
+_HIDDEN_WITHIN = re.compile(f"[{_INVISIBLE}]+")
+_HIDDEN = re.compile(f"[{_INVISIBLE}\U000e0000-\U000e007f]+")
 
 
 def fold(text: str) -> tuple[str, Callable[[int], int] | None]:
     """The text in plain characters, and what tells where each of them stood; None where all stand where they stood."""
     if text.isascii():
         return text, None
+    is_beyond = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
     folded, offsets = text, None
-    if _HIDDEN.search(text):
-        folded, offsets = _HIDDEN.sub("", text), _Offsets(text)
-    for special in (_special(), _ASTRAL):
+    hidden = _HIDDEN if is_beyond else _HIDDEN_WITHIN
+    if hidden.search(text):
+        folded, offsets = hidden.sub("", text), _Offsets(text)
+    for special in (_special(), _BEYOND) if is_beyond else (_special(),):
         folded = special.sub(lambda found: found[0].translate(_plain()), folded)
-    if _MIXED.search(folded):
+    if _GREEK_OR_CYRILLIC.search(folded) and _MIXED.search(folded):
         folded = _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
     return folded, offsets
 
@@ -89,5 +90,5 @@ def _plain() -> dict[int, str]:
 
 @cache
 def _special() -> re.Pattern[str]:
-    # Without those beyond 16 bits, with which a class would be slow: they are in _ASTRAL.
+    # Without those beyond 16 bits: they are in _BEYOND.
     return re.compile("[" + "".join(chr(one) for one in sorted(_plain()) if one < 0x10000) + "]+")  # noqa: PLR2004

@@ -16,12 +16,16 @@ class Span:
 
 
 def without_overlaps(spans: Iterable[Span]) -> list[Span]:
-    """In the order of the text; of those that overlap the longest stays, of equally long ones the first given."""
+    """In the order of the text. Those that overlap become one of the longest's kind: nothing found is left out."""
     kept: list[Span] = []
+    longest = 0
     for span in sorted(spans, key=lambda one: one.start):
-        if kept and span.start < kept[-1].end:
-            if span.end - span.start > kept[-1].end - kept[-1].start:
-                kept[-1] = span
-        else:
+        size = span.end - span.start
+        if not kept or span.start >= kept[-1].end:
             kept.append(span)
+            longest = size
+            continue
+        joined = kept[-1]
+        kept[-1] = Span(joined.start, max(joined.end, span.end), span.kind if size > longest else joined.kind)
+        longest = max(longest, size)
     return kept

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from gateway.stores.embedded import EmbeddedStores
 
-HEAVY = ("litellm", "tiktoken", "openai", "alembic", "re2")
+HEAVY = ("litellm", "tiktoken", "openai", "alembic", "re2", "policies.screening")
 
 # In a process of its own: composes a worker, lets it answer (whole and streamed), and says what it loaded.
 SERVE_TWICE = """

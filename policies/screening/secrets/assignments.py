@@ -21,7 +21,7 @@ _SIGN = r"[0-9!@#$%^&*]"
 # Six characters and more, of which one is such a sign.
 _VALUE = "|".join(f"{_IN_VALUE}{{{before}}}{_SIGN}{_IN_VALUE}{{{5 - before}}}" for before in range(5))
 _FINDER = (
-    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|\bpass\b|_pass\b|signature)"
+    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b|signature)"
     rf"[\w.-]*{_BETWEEN}+(?:{_FILLERS}{_BETWEEN}+)?(?:{_VALUE}|{_IN_VALUE}{{5}}{_IN_VALUE}*{_SIGN})"
 )
 _ASSIGNMENT = re.compile(
@@ -37,19 +37,19 @@ _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 # Variables, paths, calls, addresses, members of objects, contracts of tokens.
 _OTHER = re.compile(
-    r"[$/]|[^\s(:]*(?:[\s(]|://)|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
+    r"\$[\w({]|/|\S*\s|[\w:]*://|[\w.]*\(|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
     r"|[A-Za-z_]\w{0,30}(?:\.[A-Za-z_]\w{0,30})+\Z|0x[0-9a-fA-F]{40}\Z"
 )
 _AFTER_CODE = tuple(",)([")
 _NAME_LENGTH_MAX = 40
 _LENGTH_MIN = 6
-_LENGTH_MIN_UNTOLD = 20
+_LENGTH_MIN_UNTOLD = 16
 _KEY_LENGTH_MIN = 10
 
 _PASSWORDS = ("password", "passwd", "pwd", "passphrase", "passcode", "pass", "pw")
 _KEYS = frozenset(
     """
-key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey signature
+key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey signature login
 """.split()
 )
 _ENDINGS = tuple(
@@ -80,7 +80,7 @@ sync translation turkey version xsrf
 
 
 class _Assigned(NamedTuple):
-    """``is_told``: by more than a space between them; ``is_code``: the value may be another name."""
+    """``is_told``: by more than a space before it; ``is_code``: the value may be another name."""
 
     name: str
     value: str
@@ -122,7 +122,7 @@ def _assigned(text: str, start: int) -> _Assigned | None:
         name=name,
         value=quoted or bare.rstrip(".:;,!?"),
         start=found.start("quoted" if quoted else "bare"),
-        is_told=_TELLING.search(between) is not None or name.startswith("-"),
+        is_told=quoted is not None or _TELLING.search(between) is not None or name.startswith("-"),
         is_code=bare is not None and (" =" in between or text[found.end() : found.end() + 1] in _AFTER_CODE),
     )
 
@@ -149,6 +149,8 @@ def _kind(name: str) -> str | None:
     words = [word.lower() for word in _WORDS.findall(name)]
     at = max((place for place, word in enumerate(words) if _is_key(word)), default=-1)
     if at < 0 or _ABOUT.intersection(words[at + 1 :]) or _PUBLIC.intersection(words[:at]):
+        return None
+    if words[at] == "login" and "sonar" not in words:
         return None
     return "password" if words[at].endswith(_PASSWORDS) else "key"
 

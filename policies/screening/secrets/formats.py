@@ -7,6 +7,7 @@ A kind, then its patterns. In them a capital letter before a count or ``*`` stan
 from __future__ import annotations
 
 import re
+import string
 from dataclasses import dataclass
 
 CLASSES = {
@@ -23,7 +24,7 @@ UUID = "[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{
 
 FORMATS = r"""
 aws_access_key      AKIAU{16} ASIAU{16} ABIAU{16} ACCAU{16} A3TU{17}
-aws_bedrock_key     ABSKB{100,}={0,2} bedrock-api-key-YmVkcm9jay5hbWF6b25hd3MuY29tB*={0,2}
+aws_bedrock_key     ABSKB{100,}={0,2} bedrock-api-key-[Y]mVkcm9jay5hbWF6b25hd3MuY29tB*={0,2}
 anthropic_key       sk-ant-W{24,}
 openai_key          sk-N{20}T3BlbkFJN{20} ~sk-proj-W{32,} ~sk-svcacct-W{32,} ~sk-admin-W{32,} ~sk-None-W{32,}
                     sess-N{40}
@@ -33,23 +34,25 @@ model_host_key      ~sk-or-v1-H{64} ~sk-lf-UUID hf_N{30,} api_org_N{34} gsk_N{40
                     ~esecret_W{20,} wandb_v1_N{40,} rpa_N{40,} llx-N{40,} m0-N{40} bce-v3/ALTAK-N{21}/H{40}
                     ~bb_live_W{20,} aio_N{28}
 github_token        ghp_N{36,} gho_N{36,} ghu_N{36,} ghs_N{36,} ghr_N{36,} github_pat_[0-9A-Za-z_]{36,}
-gitlab_token        glpat-[0-9A-Za-z_.-]{20,} gldt-W{20,} glrt-W{20,} glrtr-W{20,} glcbt-W{20,} glptt-W{20,}
-                    glft-W{20,} glimt-W{20,} glagent-W{20,} gloas-W{20,} glsoat-W{20,} glffct-W{20,} glwt-W{20,}
-                    GR1348941W{20,}
+gitlab_token        glpat-W{27,300}\.L{2}\.L{7,9} glpat-W{20} gldt-W{20} glrt-W{20,50} glrtr-W{20}
+                    glcbt-(?:N{1,5}_)?W{20} glptt-W{40} glft-W{20} glimt-W{25} glagent-W{50,} gloas-W{64}
+                    glsoat-W{20,50} glffct-W{20} glwt-W{20} GR1348941W{20,50} glrt-t[0-9]_W{27,300}\.L{2}\.L{7,9}
+                    glrt-t[0-9]_W{20}
 slack_token         xox[aboprs]-(?:D{1,2}-)?D{8,14}(?:-D{8,14}){0,3}-N{16,} xoxe-D{1,2}-N{30,}
                     xoxe\.xox[bp]-D{1,2}-N{20,} xox[cds]-W{30,} xapp-D{1,2}-U{8,}-D{8,}-L{20,}
 slack_webhook       hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z+/]{36,}
 stripe_key          sk_live_N{10,} sk_test_N{10,} sk_prod_N{10,} rk_live_N{10,} rk_test_N{10,} rk_prod_N{10,}
                     ~whsec_B{24,}
 google_key          AIzaW{35} GOCSPX-W{28} ya29\.W{20,} ~1//0W{40,} GOOG1EU{50,}
-azure_secret        AccountKey=B{86}==
+azure_secret        AccountKey=B{86}== ~sig=[0-9A-Za-z%+/]{40,60}={0,2}
 square_token        sq0atp-W{22} sq0csp-W{43} EAAAW{60}
 shopify_token       shpat_X{32} shpca_X{32} shppa_X{32} shpss_X{32}
 twilio_key          SKH{32} ACH{32}
 sendgrid_key        SG\.W{16,32}\.W{32,64}
 mail_key            key-H{32} xkeysib-H{64}-N{16} xsmtpsib-H{64}-N{16} ~md-W{22} ~re_N{8}_N{20,} mlsn\.H{64}
 discord_webhook     discord\.com/api/webhooks/D{15,21}/W{60,} discordapp\.com/api/webhooks/D{15,21}/W{60,}
-teams_webhook       webhook\.office\.com/webhookb2/UUID@UUID/IncomingWebhook/H{32}/UUID
+teams_webhook       outlook\.office\.com/webhook/UUID@UUID/IncomingWebhook/H{32}/UUID
+                    webhook\.office\.com/webhookb2/UUID@UUID/IncomingWebhook/H{32}/UUID
 hook_url            hooks\.zapier\.com/hooks/catch/D{4,}/N{5,} maker\.ifttt\.com/trigger/W{1,60}/with/key/W{20,}
 package_token       pypi-AgEIcHlwaS5vcmcW{70,} pypi-AgENdGVzdC5weXBpLm9yZwW{70,} npm_N{36} rubygems_H{48} cioN{32}
                     oy2L{43} CLOJARS_L{60} dckr_pat_W{27} dckr_oat_W{27,}
@@ -69,7 +72,7 @@ work_tool_token     lin_api_N{40} lin_oauth_N{40,} ~secret_N{43} ntn_N{40,} ~pat
                     figoh_W{38,} PMAK-H{24}-H{34} PMAT-W{20,} ATATT3[0-9A-Za-z_=-]{100,} ATCTT3[0-9A-Za-z_=-]{100,}
                     ATBBN{32} ATOAN{40,} BBDC-B{40} ATTAN{72} tfp_W{40,} fio-u-W{64} rdme_L{70} pat-na1-UUID
                     pat-na2-UUID pat-eu1-UUID CFPAT-W{43} ~pk_D{6,8}_U{32} pnu_N{36} pnb_N{36} waka_UUID waka_sec_UUID
-                    sgp_(?:N{16}_|local_)?X{40} cnvcaW{52} RGAPI-UUID ion_N{42}
+                    sgp_(?:N{16}_|local_)?X{40} sgp_N{64} cnvcaW{52} RGAPI-UUID ion_N{42}
 build_token         bkua_H{40} bkct_H{40,} CCIPAT_N{22}_H{40} CCIPRJ_N{22}_H{40} ico-N{32} API-U{26}
                     pat\.W{22}\.N{24}\.N{20} sat\.W{22}\.N{24}\.N{20} dnkey-[a-z0-9=_-]{26}-[a-z0-9=_-]{52}
                     sha256~W{43} ~tr_dev_N{20,} ~tr_prod_N{20,} signkey-prod-H{64} signkey-test-H{64}
@@ -84,6 +87,7 @@ payment_key         FLWSECK_TEST-[0-9A-Za-z]{12,} FLWSECK-N{12,} FLWPUBK_TEST-H{
                     persona_production_W{20,} persona_sandbox_W{20,}
 social_token        EAACEdEose0cBAN{20,} ~EAA[BDGIMUHX]N{40,} IGQVW{40,} AAAAAAAAAAAAAAAAAAAAA[0-9A-Za-z%]{40,}
                     ~sl\.W{60,} ~sl\.u\.W{60,} p8e-L{32} ~AAAAW{7}:W{140}
+session_token       00DN{12,15}!AQ[0-9A-Za-z_.]{60,}
 keys_with_uuid      sdk-UUID mob-UUID api-UUID sec-c-UUID amzn\.mws\.UUID
 api_key             ~sk-W{24,} ~sk_W{24,}
 """
@@ -91,7 +95,7 @@ api_key             ~sk-W{24,} ~sk_W{24,}
 OPEN_FORMATS = r"""
 azure_secret        N{3}D{1}Q~[0-9A-Za-z_.~-]{31,34} N{52}JQQJ99N{18,26}
 mail_key            H{32}-usD{1,2} H{32}-H{8}-H{8}
-discord_token       ~[MNO]W{23,27}\.W{6}\.W{27,38}
+discord_token       ~[MNO]W{23,25}\.W{6}\.W{27,38}
 telegram_token      ~D{8,10}:AW{34}
 hashicorp_token     N{14}\.atlasv1\.[0-9A-Za-z=_-]{60,70}
 map_key             N{6}_N{29}_mmk
@@ -103,14 +107,15 @@ monitoring_key      N{36}NRAL
 class Format:
     """``pattern`` without classes, which begins with the characters ``prefix`` as they stand.
 
-    ``is_weak``: what follows them must look random; ``has_fixed_length``: a longer token is another thing.
+    ``is_weak``: what follows them must look random; ``goes_on``: what must not come after, for a longer token is
+    another thing.
     """
 
     kind: str
     pattern: str
     prefix: str
     is_weak: bool
-    has_fixed_length: bool
+    goes_on: str
 
 
 def read_formats(table: str) -> tuple[Format, ...]:
@@ -128,9 +133,14 @@ def read_formats(table: str) -> tuple[Format, ...]:
 def _format(kind: str, word: str) -> Format:
     pattern = re.sub(r"([A-Z])(?=[{*+])", lambda found: CLASSES.get(found[1], found[1]), word.lstrip("~"))
     pattern = pattern.replace("UUID", UUID)
-    return Format(
-        kind, pattern, _prefix(pattern), word.startswith("~"), pattern.endswith("}") and not pattern.endswith(",}")
-    )
+    return Format(kind, pattern, _prefix(pattern), word.startswith("~"), _goes_on(pattern))
+
+
+def _goes_on(pattern: str) -> str:
+    if not pattern.endswith("}") or pattern.endswith(",}"):
+        return ""
+    beyond = "_-" if pattern[: pattern.rindex("{")].endswith(CLASSES["W"]) else "_"
+    return string.ascii_letters + string.digits + beyond
 
 
 def _prefix(pattern: str) -> str:

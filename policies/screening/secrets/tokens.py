@@ -37,9 +37,9 @@ def find_tokens(text: str, seen: bytes) -> Iterator[Span]:
 
 def _token_at(text: str, start: int, formats: Sequence[Format]) -> tuple[Format, int] | None:
     for known in formats:
-        if (text.startswith(known.prefix, start)) and (found := _compiled(known.pattern).match(text, start)):
+        if text.startswith(known.prefix, start) and (found := _compiled(known.pattern).match(text, start)):
             following = text[found.end() : found.end() + 1]
-            if not (known.has_fixed_length and following.isascii() and (following.isalnum() or following == "_")):
+            if not following or following not in known.goes_on:
                 return known, start + len(found[0].rstrip("."))
     return None
 

@@ -6,29 +6,23 @@ import base64
 import binascii
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
 
-from policies.screening.secrets.values import is_filled_in
+import msgspec
+
+from policies.screening.secrets.values import is_filled_in, is_random
 from policies.screening.spans import Span
 
 # Bodies are bounded so that a text of nothing but beginnings takes no longer than any other.
 _KEY_BLOCK = re.compile(
-    r"-----BEGIN[ A-Z0-9]{0,40} PRIVATE KEY(?: BLOCK)?-----(?:\\[nrt]|[^-\\]|-(?!-)){24,20000}?"
-    r"(?:-----END[ A-Z0-9]{0,60}-----|\Z|(?=-))"
+    r"-----?[ ]?BEGIN[ A-Z0-9]{0,40} PRIVATE KEY(?: BLOCK)?[ ]?-----?(?:\\[nrt]|[^-\\]|-(?!-)){24,20000}?"
+    r"(?:-----?[ ]?END[ A-Z0-9]{0,60}-----?|\Z|(?=-))"
 )
 _KEY_BODY = re.compile(r"[A-Za-z0-9+/]{16,}")
 _PUTTY = re.compile(r"Private-Lines: \d+\s+([A-Za-z0-9+/=\s]{40,4000})")
 _JWT = re.compile(
     r"(?<![A-Za-z0-9_-])(eyJ[A-Za-z0-9_-]{8,2000}={0,2})\.([A-Za-z0-9_-]{8,8000}={0,2})(?:\.[A-Za-z0-9_-]{0,1000})?"
-)
-_ADDRESS = re.compile(r"://([^\s/:@\"'<>`]{0,100}):([^\s/@\"'<>`]{3,200})@(?=[A-Za-z0-9\[$%{])")
-_CURL = re.compile(r"\s(?:-u|--user|-U|--proxy-user)[ =]?[\"']?([^\s\"':]{0,100}):([^\s\"']{3,200})")
-_NETRC = re.compile(r"\blogin\s{1,9}(\S{1,100})\s{1,9}password\s{1,9}([^\s\"']{3,200})")
-_BUNDLER = re.compile(
-    r"\bBUNDLE_\w{1,100}__\w{2,20}[\"']?\s{0,3}[:=]\s{0,3}[\"']?([^\s\"':]{1,100}):([^\s\"';]{3,200})"
-)
-_CONNECTION = re.compile(
-    r"(?i)\b(?:uid|user|user id|username)\s{0,2}=\s{0,2}([^;=\"'\s]{1,100});(?:[\w ]{1,40}=[^;=]{0,100};){0,4}"
-    r"\s{0,2}(?:password|pwd)\s{0,2}=\s{0,2}([^;\"'\s]{3,200})"
 )
 _BASIC = re.compile(r"(?i)\bbasic ([a-z0-9+/]{8,400}={0,2})")
 _TO_URL_SAFE = str.maketrans("+/", "-_")
@@ -37,28 +31,89 @@ _WEAK_PASSWORDS = frozenset(
 )
 
 
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a user and a password (or a secret without a user) are written where all of the ``marks`` stand."""
+
+    kind: str
+    marks: tuple[str, ...]
+    pattern: str
+    must_be_random: bool = False
+
+
+_FORMS = (
+    _Form(
+        "password_in_url",
+        ("://", "@"),
+        r"://(?P<user>[^\s/:@\"'<>`]{0,100}):(?P<password>[^\s/@\"'<>`]{3,200})@(?=[A-Za-z0-9\[$%{])",
+    ),
+    _Form(
+        "password_in_command",
+        ("curl",),
+        r"\s(?:-u|--user|-U|--proxy-user)(?:=| {0,3})[\"']?(?P<user>[^\s\"':]{0,100})[\"']?:[\"']?"
+        r"(?P<password>[^\s\"']{3,200})",
+    ),
+    _Form(
+        "key_in_command",
+        ("curl",),
+        r"\s(?:-u|--user)(?P<user>)(?:=| {0,3})[\"']?(?P<password>[^\s\"':]{8,200}):[\"'\s]",
+        must_be_random=True,
+    ),
+    _Form("password_in_command", ("sshpass",), r"sshpass(?P<user>) -p ?[\"']?(?P<password>[^\s\"']{3,200})"),
+    _Form(
+        "password_in_netrc",
+        ("login", "password"),
+        r"\blogin\s{1,9}(?P<user>\S{1,100})\s{1,9}password\s{1,9}(?P<password>[^\s\"']{3,200})",
+    ),
+    _Form(
+        "password_in_bundler",
+        ("BUNDLE_", "__"),
+        r"BUNDLE_\w{1,100}__[A-Z]{2,20}[\"']?\s{0,3}[:=]\s{0,3}[\"']?"
+        r"(?P<user>[^\s\"':]{1,100}):(?P<password>[^\s\"';]{3,200})",
+    ),
+    _Form(
+        "password_in_connection",
+        (";", "=", "ser"),
+        r"(?i)(?<![a-z])(?:user id|username|user)\s?=\s?(?P<user>[^;=\"'\s]{1,100});"
+        r"(?:[\w ]{1,40}=[^;=]{0,100};){0,4}\s?(?:password|pwd)\s?=\s?(?P<password>[^;\"'\s]{3,200})",
+    ),
+    _Form(
+        "password_in_connection",
+        ("jdbc:", "assword="),
+        r"(?i)[?&;]password=(?P<user>)(?P<password>[^&;\"'\s<>]{3,200})",
+    ),
+    _Form(
+        "password_in_call",
+        ("uth",),
+        r"(?:[aA]uth ?= ?|BasicAuth|[aA]uthorization|set_?[aA]uth|asic_auth)\("
+        r"[\"'](?P<user>[^\"'\n]{1,100})[\"'], ?[\"'](?P<password>[^\"'\s]{3,200})[\"']",
+    ),
+    _Form(
+        "password_in_call",
+        ("NetworkCredential",),
+        r"NetworkCredential\(\"(?P<user>[^\"\n]{1,100})\", ?\"(?P<password>[^\"\s]{3,200})\"",
+    ),
+    _Form(
+        "password_in_call",
+        ("ConvertTo-SecureString",),
+        r"ConvertTo-SecureString(?P<user>) {1,3}(?:-String {1,3})?[\"'](?P<password>[^\"'\s]{3,200})[\"']",
+    ),
+)
+
+
 def find_written(text: str) -> Iterator[Span]:
-    """All of them; each form is looked for only where its mark stands."""
+    """All of them; each form is looked for only where its marks stand."""
     if "PRIVATE KEY" in text:
         yield from _key_blocks(text)
     if "Private-Lines" in text:
         yield from (Span(found.start(1), found.end(1), "private_key") for found in _PUTTY.finditer(text))
     if "eyJ" in text:
         yield from (Span(*found.span(), "json_web_token") for found in _JWT.finditer(text) if _is_header(found[1]))
-    if "://" in text and "@" in text:
-        yield from _passwords(text, _ADDRESS, "password_in_url")
-    if "curl" in text:
-        yield from _passwords(text, _CURL, "password_in_command")
-    if "login" in text and "password" in text:
-        yield from _passwords(text, _NETRC, "password_in_netrc")
-    if "BUNDLE_" in text:
-        yield from _passwords(text, _BUNDLER, "password_in_bundler")
-    if ";" in text and "=" in text:
-        yield from _passwords(text, _CONNECTION, "password_in_connection")
     if "uthorization" in text:
-        yield from (
-            Span(found.start(1), found.end(1), "basic_auth") for found in _BASIC.finditer(text) if _is_pair(found[1])
-        )
+        yield from (Span(*found.span(1), "basic_auth") for found in _BASIC.finditer(text) if _is_pair(found[1]))
+    for form in _FORMS:
+        if all(mark in text for mark in form.marks):
+            yield from _passwords(text, form)
 
 
 def _key_blocks(text: str) -> Iterator[Span]:
@@ -81,15 +136,23 @@ def _is_pair(part: str) -> bool:
 
 
 def _is_header(part: str) -> bool:
-    header = _decoded(part)
-    return b'"alg"' in header or b'"typ"' in header or b'"kid"' in header or b'"enc"' in header
+    try:
+        header = msgspec.json.decode(_decoded(part), type=dict[str, object])
+    except msgspec.DecodeError:
+        return False
+    return bool(header.keys() & {"alg", "typ", "kid", "enc"})
 
 
-def _passwords(text: str, form: re.Pattern[str], kind: str) -> Iterator[Span]:
-    for found in form.finditer(text):
-        user, password = found.groups()
-        if is_filled_in(password) or password.lower() in _WEAK_PASSWORDS or password.startswith(("$", "{", "%", "[")):
+def _passwords(text: str, form: _Form) -> Iterator[Span]:
+    for found in _compiled(form.pattern).finditer(text):
+        user, password = found["user"], found["password"]
+        if password.lower() in (user.lower(), *_WEAK_PASSWORDS) or password[0] in "$%{[(":
             continue
-        if password.lower() == user.lower():
+        if is_filled_in(password) or (user and is_filled_in(user)) or (form.must_be_random and not is_random(password)):
             continue
-        yield Span(found.start(2), found.end(2), kind)
+        yield Span(*found.span("password"), form.kind)
+
+
+@cache
+def _compiled(pattern: str) -> re.Pattern[str]:
+    return re.compile(pattern)

@@ -1,0 +1,147 @@
+"""How much guards find of what is labelled in a file, and how often they flag what is harmless."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from gateway.evaluation.rows import BadRows, read_rows
+from policies.screening.spans import Span
+
+_Result = TypeVar("_Result")
+_NATIONAL = "NATIONAL_ID"  # a label for any number that a state gives
+
+
+@dataclass(slots=True)
+class TypeTally:
+    """Spans of one type: labelled, of those the ones found; found, of those the ones labelled."""
+
+    labelled: int = 0
+    hit: int = 0
+    found: int = 0
+    right: int = 0
+
+    def as_json(self) -> dict[str, float | int | None]:
+        return {
+            "recall": share(self.hit, self.labelled),
+            "precision": share(self.right, self.found),
+            "n": self.labelled,
+        }
+
+
+@dataclass(slots=True)
+class SourceTally:
+    """Rows of one source. ``positive`` and ``hit`` count what is to be found (spans, or rows); ``auc`` needs scores."""
+
+    rows: int = 0
+    positive: int = 0
+    hit: int = 0
+    harmless: int = 0
+    flagged: int = 0
+    auc: float | None = None
+
+    def as_json(self) -> dict[str, float | int | None]:
+        return {
+            "recall": share(self.hit, self.positive),
+            "flagged_harmless": share(self.flagged, self.harmless),
+            "auc": self.auc,
+            "n": self.rows,
+        }
+
+
+@dataclass(slots=True)
+class Trial:
+    """All figures of a file. Shares are None where there is nothing to take them of."""
+
+    by_type: dict[str, TypeTally] = field(default_factory=dict)
+    by_source: dict[str, SourceTally] = field(default_factory=dict)
+    cpu_ms: list[float] = field(default_factory=list)
+
+    def of_type(self, name: str) -> TypeTally:
+        return self.by_type.setdefault(name, TypeTally())
+
+    def of_source(self, name: str) -> SourceTally:
+        return self.by_source.setdefault(name, SourceTally())
+
+    def timed(self, look: Callable[[str], _Result], text: str) -> _Result:
+        """What a detector says, and its CPU time noted down."""
+        begun = time.thread_time_ns()
+        result = look(text)
+        self.cpu_ms.append((time.thread_time_ns() - begun) / 1e6)
+        return result
+
+    def as_json(self) -> dict[str, object]:
+        return {
+            "by_type": {name: self.by_type[name].as_json() for name in sorted(self.by_type)},
+            "by_source": {name: self.by_source[name].as_json() for name in sorted(self.by_source)},
+            "cpu_ms_p50": quantile(self.cpu_ms, 0.5),
+            "cpu_ms_p99": quantile(self.cpu_ms, 0.99),
+        }
+
+
+def share(part: int, whole: int) -> float | None:
+    return part / whole if whole else None
+
+
+def quantile(values: Sequence[float], at: float) -> float | None:
+    """The smallest value that at least this share of all do not exceed."""
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, int(at * len(ordered)))] if ordered else None
+
+
+def judge_pii(path: Path) -> Trial:
+    """Rows with text and spans of start, end and type. Types that the guard does not look for are passed over."""
+    from policies.screening.pii.find import find  # noqa: PLC0415 - only once it is asked for
+    from policies.screening.pii.kinds import KINDS, NATIONAL  # noqa: PLC0415
+
+    def is_same(label: str, kind: str) -> bool:
+        return label == kind or (label == _NATIONAL and kind in NATIONAL)
+
+    trial = Trial()
+    for number, row in read_rows(path, ("text", "spans")):
+        text = row["text"]
+        if not isinstance(text, str):
+            raise BadRows(f"{path}, line {number}: text must be a string")
+        labels = [
+            label for label in _labels(row, f"{path}, line {number}") if label.kind in KINDS or label.kind == _NATIONAL
+        ]
+        found = trial.timed(find, text)
+        hits = {label: any(_overlap(label, one) and is_same(label.kind, one.kind) for one in found) for label in labels}
+        for label, is_hit in hits.items():
+            tally = trial.of_type(label.kind)
+            tally.labelled += 1
+            tally.hit += is_hit
+        for one in found:
+            right = next((label for label in labels if _overlap(label, one) and is_same(label.kind, one.kind)), None)
+            tally = trial.of_type(right.kind if right else one.kind)
+            tally.found += 1
+            tally.right += right is not None
+        source = trial.of_source(str(row.get("source") or "all"))
+        source.rows += 1
+        source.positive += len(hits)
+        source.hit += sum(hits.values())
+        source.harmless += not labels
+        source.flagged += bool(found) and not labels
+    return trial
+
+
+def _overlap(one: Span, other: Span) -> bool:
+    return one.start < other.end and other.start < one.end
+
+
+def _labels(row: Mapping[str, object], where: str) -> Iterator[Span]:
+    spans = row["spans"]
+    if not isinstance(spans, list):
+        raise BadRows(f"{where}: spans must be a list")
+    for span in spans:
+        match span:
+            case {"start": int(start), "end": int(end), "type": str(kind)}:
+                yield Span(start, end, kind)
+            case _:
+                raise BadRows(f"{where}: a span needs start, end and type")
+
+
+JUDGES: Mapping[str, Callable[[Path], Trial]] = {"pii": judge_pii}

@@ -1,0 +1,121 @@
+"""Placeholders in place of what was found, and the originals put back into what a model made of them."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from functools import lru_cache
+
+from policies.screening.spans import Span, without_overlaps
+
+# What models do to [EMAIL_ADDRESS_1] is undone: other case, a space for an underscore or inside the brackets, the
+# escapes of Markdown. A backslash before a bracket belongs to the placeholder only if the other has one too.
+_NAME_LENGTH_MAX = 64
+_TO_NAME = str.maketrans({"\\": None, " ": "_"})
+
+
+@lru_cache(maxsize=_NAME_LENGTH_MAX)
+def _shape(longest: int) -> re.Pattern[str]:
+    """What may be a placeholder whose name has at most so many characters."""
+    name = rf"[A-Za-z](?:[A-Za-z0-9]|\\?_| ){{1,{longest - 1}}}"
+    return re.compile(rf"\[ ?({name}) ?\]|\\\[ ?({name}) ?\\\]")
+
+
+@lru_cache(maxsize=_NAME_LENGTH_MAX)
+def _beginning(longest: int) -> re.Pattern[str]:
+    """The end of a text that may go on to be one."""
+    return re.compile(rf"\\?\[[A-Za-z0-9_ \\]{{0,{_length_max(longest) - 2}}}\Z|\\\Z")
+
+
+def _length_max(longest: int) -> int:
+    """Of a placeholder with an escape before each mark and spaces inside its brackets."""
+    return 2 * longest + 6
+
+
+def _name(found: re.Match[str]) -> str:
+    return (found[1] or found[2]).translate(_TO_NAME).upper()
+
+
+class Redactor:
+    """Gives each value its placeholder: the same throughout a conversation, whichever of its texts it stands in."""
+
+    def __init__(self) -> None:
+        self.originals: dict[str, str] = {}  # by placeholder
+        self._placeholders: dict[str, str] = {}
+        self._counts: dict[str, int] = {}
+        self._taken: set[str] = set()
+
+    def avoid(self, text: str) -> None:
+        """A text that the model sees too: what looks like a placeholder in it is nobody's and never given out."""
+        self._taken.update(_name(found) for found in _shape(_NAME_LENGTH_MAX).finditer(text))
+
+    def redact(self, text: str, spans: Iterable[Span]) -> str:
+        """The text with placeholders where the spans are; those that overlap are replaced as one."""
+        self.avoid(text)
+        pieces: list[str] = []
+        position = 0
+        for span in without_overlaps(spans):
+            pieces += (text[position : span.start], self._placeholder(span.kind, text[span.start : span.end]))
+            position = span.end
+        return "".join(pieces) + text[position:]
+
+    def _placeholder(self, kind: str, original: str) -> str:
+        known = self._placeholders.get(original)
+        if known:
+            return known
+        name = ""
+        while not name or name in self._taken:
+            self._counts[kind] = self._counts.get(kind, 0) + 1
+            name = f"{kind}_{self._counts[kind]}"
+        placeholder = self._placeholders[original] = f"[{name}]"
+        self.originals[placeholder] = original
+        return placeholder
+
+
+def redact(text: str, spans: Iterable[Span]) -> tuple[str, Mapping[str, str]]:
+    """One text redacted, and its originals by placeholder. Several texts need one Redactor that avoids all of them."""
+    redactor = Redactor()
+    redacted = redactor.redact(text, spans)
+    return redacted, redactor.originals
+
+
+def restore(text: str, originals: Mapping[str, str]) -> str:
+    """The text with the originals where placeholders are, also where a model changed those a little."""
+    if not originals:
+        return text
+
+    def original(found: re.Match[str]) -> str:
+        return originals.get(f"[{_name(found)}]", found[0])
+
+    return _shape(_longest(originals)).sub(original, text)
+
+
+def _longest(originals: Mapping[str, str]) -> int:
+    return max((len(placeholder) - 2 for placeholder in originals), default=1)
+
+
+class Restorer:
+    """Restores a stream to what the whole would be restored to, whatever its chunks.
+
+    It holds back only an end that may go on to be a placeholder: at most twice the length of the longest one.
+    """
+
+    def __init__(self, originals: Mapping[str, str]) -> None:
+        self._originals = originals
+        self._longest = _longest(originals)
+        self._held = ""
+
+    def feed(self, chunk: str) -> str:
+        """What may go out now."""
+        if not self._originals:
+            return chunk
+        text = self._held + chunk
+        begun = _beginning(self._longest).search(text, max(0, len(text) - _length_max(self._longest)))
+        cut = begun.start() if begun else len(text)
+        self._held = text[cut:]
+        return restore(text[:cut], self._originals)
+
+    def finish(self) -> str:
+        """What was held back when the stream ended."""
+        held, self._held = self._held, ""
+        return restore(held, self._originals)

@@ -1,0 +1,67 @@
+"""Which of the nearest cached prompts, if any, has the answer to what is asked, and how likely that is wrong."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+from policies.semantic.edits import edit
+from policies.semantic.guards import examine
+from policies.semantic.reading import Reading, read
+from policies.semantic.score import features, risk
+
+CANDIDATES_MAX = 8  # that are looked for; cosines of all of them tell how crowded it is
+_READ = 5  # of which the texts are read
+COSINE_MIN = 0.6  # below it two prompts have nothing to do with each other
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """``cosine``: between the vectors of the cached and the asked prompt; ``text``: the cached prompt."""
+
+    cosine: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What is to be said of the best candidate.
+
+    ``index``: which it is, or None; ``risk``: how likely its answer is wrong, before a route corrects it; ``doubt``:
+    what changed (``guards.DOUBTS``); ``reason``: the guard that refused the nearest, "nothing similar", or "similar".
+    """
+
+    index: int | None
+    risk: float
+    doubt: str
+    reason: str
+
+
+def consider(asked: str, candidates: Sequence[Candidate]) -> Verdict:
+    """``candidates``: the nearest first, best ``CANDIDATES_MAX`` of them. Costs well below a millisecond."""
+    if not candidates or candidates[0].cosine < COSINE_MIN:
+        return Verdict(None, 1.0, "none", "nothing similar")
+    reading = read(asked)
+    cosines = [one.cosine for one in candidates[:CANDIDATES_MAX]]
+    best: Verdict | None = None
+    refused = ""
+    for index, candidate in enumerate(candidates[:_READ]):
+        if candidate.cosine < COSINE_MIN:
+            break
+        cached = _read(candidate.text)
+        changed = edit(cached, reading)
+        found = examine(cached, reading, changed)
+        if found.refused:
+            refused = refused or found.refused
+            continue
+        chance = risk(features(cached, reading, changed, found.doubt, candidate.cosine, cosines))
+        if best is None or chance < best.risk:
+            best = Verdict(index, chance, found.doubt, "similar")
+    return best or Verdict(None, 1.0, "none", refused)
+
+
+@lru_cache(maxsize=4096)
+def _read(text: str) -> Reading:
+    # A cached prompt is a candidate again and again.
+    return read(text)

@@ -1,0 +1,104 @@
+"""What changed between two prompts: words of content that only one of them has."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+from itertools import pairwise
+
+from policies.semantic.reading import Reading, stem
+from policies.semantic.word_classes import CLASS_OF, OPPOSITES, SAME_GROUPS
+
+_LEFT_MAX = 12  # words on either side that are looked at for misspellings and synonyms
+_SWAP_LENGTH = 4  # letters that a word needs at least, with two neighbours exchanged, to count as a misspelling
+_ONE_LENGTH = 5  # with one letter more, fewer or another
+_TWO_LENGTH = 9  # with two such
+_LONGER_MAX = 2
+_LETTERS_MAX = 40
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """Between a cached and an asked prompt.
+
+    ``kept``: stems of content that both have; ``gone``: words that only the cached one has; ``come``: only the asked
+    one; ``likened``: how many were taken for the same, as misspelled or synonyms.
+    """
+
+    kept: tuple[str, ...]
+    gone: tuple[str, ...]
+    come: tuple[str, ...]
+    likened: int
+
+    @property
+    def gone_stems(self) -> list[str]:
+        return [stem(word) for word in self.gone]
+
+    @property
+    def come_stems(self) -> list[str]:
+        return [stem(word) for word in self.come]
+
+
+def edit(cached: Reading, asked: Reading) -> Edit:
+    """Linear in the number of words, but for at most ``_LEFT_MAX`` on either side."""
+    cached_words = {cached.stems[at]: cached.words[at] for at in cached.content}
+    asked_words = {asked.stems[at]: asked.words[at] for at in asked.content}
+    kept = tuple(stem for stem in cached_words if stem in asked_words)
+    gone = [word for stem, word in cached_words.items() if stem not in asked_words]
+    come = [word for stem, word in asked_words.items() if stem not in cached_words]
+    # A word that is written apart in one and together in the other: "top up", "topup".
+    gone, come = _joined(gone, asked), _joined(come, cached)
+    likened = 0
+    if len(gone) <= _LEFT_MAX and len(come) <= _LEFT_MAX:
+        for word in list(gone):
+            other = next((one for one in come if is_same(word, one)), None)
+            if other is not None:
+                gone.remove(word)
+                come.remove(other)
+                likened += 1
+    return Edit(kept, tuple(gone), tuple(come), likened)
+
+
+def _joined(words: list[str], other: Reading) -> list[str]:
+    pairs = {first + second for first, second in pairwise(other.words)}
+    return [word for word in words if word not in pairs]
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two words are one, misspelled, or mean the same whatever the sentence."""
+    if other in OPPOSITES.get(one, ()):
+        return False
+    if SAME_GROUPS.get(one, frozenset()) & SAME_GROUPS.get(other, frozenset()):
+        return True
+    if one in CLASS_OF and other in CLASS_OF:
+        return False
+    return is_misspelled(one, other)
+
+
+def is_misspelled(one: str, other: str) -> bool:
+    """Whether one word differs from the other by what slips of the finger do. Bounded: long words are cut."""
+    short, long = sorted((one[:_LETTERS_MAX], other[:_LETTERS_MAX]), key=len)
+    if len(short) < _SWAP_LENGTH or len(long) - len(short) > _LONGER_MAX or _begins_and_ends_otherwise(short, long):
+        return False
+    if Counter(short) == Counter(long):  # letters exchanged
+        return sum(a != b for a, b in zip(short, long, strict=True)) <= (2 if len(short) < _TWO_LENGTH else 4)
+    allowed = 2 if len(short) >= _TWO_LENGTH else 1 if len(short) >= _ONE_LENGTH else 0
+    return allowed > 0 and _distance(short, long) <= allowed
+
+
+def _begins_and_ends_otherwise(one: str, other: str) -> bool:
+    return one[0] != other[0] and one[-1] != other[-1]
+
+
+def _distance(one: str, other: str) -> int:
+    """Letters to insert, drop, replace, or to exchange with the next one."""
+    before: list[int] = []
+    row = list(range(len(other) + 1))
+    for at, letter in enumerate(one, start=1):
+        earlier, before, row = before, row, [at]
+        for to, another in enumerate(other, start=1):
+            cost = min(before[to] + 1, row[to - 1] + 1, before[to - 1] + (letter != another))
+            if earlier and to > 1 and letter == other[to - 2] and one[at - 2] == another:
+                cost = min(cost, earlier[to - 2] + 1)
+            row.append(cost)
+    return row[-1]

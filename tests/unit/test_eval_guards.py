@@ -1,0 +1,66 @@
+"""`obol eval guards`: how much guards find of what is labelled, and what they flag that is not."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from gateway.cli import main
+
+ROWS = [
+    {"text": "write to a@b.com", "spans": [{"start": 9, "end": 16, "type": "EMAIL_ADDRESS"}], "source": "one"},
+    {"text": "Ada, 10.0.0.1", "spans": [{"start": 0, "end": 3, "type": "PERSON"}], "source": "one"},
+    {"text": "a @ b dot com", "spans": [{"start": 0, "end": 13, "type": "EMAIL_ADDRESS"}], "source": "two"},
+    {"text": "nothing here", "spans": [], "source": "two"},
+    {"text": "SSN 787-78-9328", "spans": [{"start": 4, "end": 15, "type": "NATIONAL_ID"}], "source": "two"},
+]
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in ROWS))
+    return path
+
+
+def told(capsys, *arguments):
+    assert main(["eval", "guards", *map(str, arguments)]) == 0
+    return capsys.readouterr().out
+
+
+def test_figures_are_one_json_object(file, capsys) -> None:
+    figures = json.loads(told(capsys, file, "--kind", "pii", "--json"))
+    assert figures.pop("cpu_ms_p50") >= 0
+    assert figures.pop("cpu_ms_p99") >= 0
+    assert figures == {
+        "by_type": {
+            "EMAIL_ADDRESS": {"recall": 0.5, "precision": 1.0, "n": 2},
+            "IP_ADDRESS": {"recall": None, "precision": 0.0, "n": 0},
+            "NATIONAL_ID": {"recall": 1.0, "precision": 1.0, "n": 1},
+        },
+        "by_source": {
+            "one": {"recall": 1.0, "flagged_harmless": 1.0, "auc": None, "n": 2},
+            "two": {"recall": 0.5, "flagged_harmless": 0.0, "auc": None, "n": 3},
+        },
+    }
+
+
+def test_the_tables_are_by_type_and_by_source(file, capsys) -> None:
+    lines = told(capsys, file, "--kind", "pii").splitlines()
+    assert lines[1].split() == ["EMAIL_ADDRESS", "2", "50.0", "1", "100.0"]
+    assert lines[6].split() == ["one", "2", "100.0", "100.0", "-"]
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        ({"text": "x"}, "the column spans is missing"),
+        ({"text": "x", "spans": [{"start": 1}]}, "a span needs start, end and type"),
+    ],
+)
+def test_a_row_that_cannot_be_read_is_named(tmp_path, capsys, row, reason) -> None:
+    path = tmp_path / "rows.jsonl"
+    path.write_text(json.dumps(row))
+    assert main(["eval", "guards", str(path), "--kind", "pii"]) == 1
+    assert f"line 1: {reason}" in capsys.readouterr().err

@@ -1,0 +1,98 @@
+"""A route is wrong as often as its operator allows, whatever its traffic is like."""
+
+from __future__ import annotations
+
+import random
+from collections import Counter
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from policies.semantic.budget import CLOSED, EPOCH, Action, Plan, plan, stale
+from policies.semantic.considering import Verdict
+
+SIMILAR = Verdict(0, 0.002, "none", "similar")
+
+
+def test_a_route_that_allows_no_wrong_answer_serves_none():
+    assert plan({}, 0.0).limit == CLOSED
+    assert plan({}, 0.0).decide(SIMILAR, {}, 0.9).action is not Action.SERVE
+
+
+def test_a_smaller_share_is_never_less_strict():
+    world = _World(seed=1)
+    world.run(3_000, 0.01)
+    limits = [plan(world.route, share).limit for share in (0.0, 0.001, 0.002, 0.005, 0.01, 0.02)]
+    assert limits == sorted(limits)
+
+
+def test_a_route_that_is_never_wrong_opens_up():
+    world = _World(seed=2, times=0.0)
+    before = plan({}, 0.01).limit
+    world.run(3_000, 0.01)
+    assert plan(world.route, 0.01).limit > before
+
+
+def test_one_burst_of_wrong_answers_closes_a_route():
+    world = _World(seed=3)
+    world.run(3_000, 0.01)
+    before = world.plan
+    for _ in range(40):
+        decision = before.decide(SIMILAR, {}, 0.0)
+        world.route.update(before.compared(decision, is_wrong=True).route)
+    assert plan(world.route, 0.01).limit < before.limit
+
+
+@settings(deadline=None, max_examples=12)
+@given(
+    times=st.floats(0, 6),
+    seed=st.integers(0, 1_000),
+    share=st.sampled_from([0.002, 0.01]),
+    similar=st.floats(0.2, 0.9),
+)
+def test_in_any_world_the_share_is_kept_once_it_is_warm(times: float, seed: int, share: float, similar: float):
+    world = _World(seed, times, similar)
+    world.run(2_000, share)
+    wrong = world.run(4_000, share)
+    assert wrong <= 4_000 * share
+
+
+def test_epochs_that_are_over_can_be_deleted():
+    world = _World(seed=4)
+    world.run(7 * EPOCH, 0.01)
+    gone = stale(world.route, world.plan.epoch)
+    kept = {name: count for name, count in world.route.items() if name not in gone}
+    assert gone
+    assert plan(kept, 0.01) == plan(world.route, 0.01)
+
+
+class _World:
+    """Requests of which so many are similar to an earlier one, at risks that the score foretells, times something."""
+
+    def __init__(self, seed: int, times: float = 1.0, similar: float = 0.6) -> None:
+        self.route: Counter[str] = Counter()
+        self.plan: Plan = plan({}, 0.01)
+        self._random = random.Random(seed)  # noqa: S311 - a made-up world
+        self._times, self._similar = times, similar
+
+    def run(self, requests: int, share: float) -> float:
+        """Returns how many are answered wrong on average: the sum of the chances of all that were served."""
+        wrong = 0.0
+        for number in range(requests):
+            if number % 50 == 0:
+                self.plan = plan(self.route, share)
+            wrong += self._ask()
+        return wrong
+
+    def _ask(self) -> float:
+        if self._random.random() > self._similar:
+            self.route.update(self.plan.asked(None).route)
+            return 0.0
+        risk = min(0.9, self._random.lognormvariate(-4, 1.5))
+        decision = self.plan.decide(Verdict(0, risk, "none", "similar"), {}, self._random.random())
+        self.route.update(self.plan.asked(decision).route)
+        chance = min(1.0, risk * self._times)
+        is_wrong = self._random.random() < chance
+        if decision.action is Action.SHADOW:
+            self.route.update(self.plan.compared(decision, is_wrong=is_wrong).route)
+        return chance if decision.action is Action.SERVE else 0.0
