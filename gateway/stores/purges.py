@@ -34,21 +34,37 @@ def _deletion(table: str, condition: str) -> TextClause:
     """)  # noqa: S608 - our names
 
 
-_FEEDBACK: Mapping[WriterKind, TextClause] = {kind: _deletion("feedback", f"{kind}_id = :id") for kind in WriterKind}
+# By their team first where they have one: there is an index of that.
+_FEEDBACK: Mapping[WriterKind, TextClause] = {
+    WriterKind.ORGANIZATION: _deletion("feedback", "organization_id = :id"),
+    WriterKind.TEAM: _deletion("feedback", "team_id = :id"),
+    WriterKind.KEY: _deletion("feedback", "key_id = :id"),
+    WriterKind.MEMBER: _deletion("feedback", "team_id = :team_id AND member_id = :id"),
+}
 # A prompt says whose team asked; which key did stands with its decision, and which member on the ledger.
 _PROMPTS: Mapping[WriterKind, TextClause] = {
     WriterKind.ORGANIZATION: _deletion("route_prompts", "organization_id = :id"),
     WriterKind.TEAM: _deletion("route_prompts", "team_id = :id"),
     WriterKind.KEY: _deletion(
-        "route_prompts", "request_id IN (SELECT request_id FROM route_decisions WHERE key_id = :id)"
+        "route_prompts",
+        """
+        team_id = :team_id AND EXISTS (
+            SELECT FROM route_decisions decision
+            WHERE decision.request_id = route_prompts.request_id AND decision.key_id = :id
+        )
+        """,
     ),
     WriterKind.MEMBER: _deletion(
         "route_prompts",
         """
-        request_id IN (SELECT request_id FROM ledger_entries WHERE member_id = :id)
-        OR request_id IN (
-            SELECT request_id FROM route_decisions
-            WHERE key_id IN (SELECT keys.id FROM keys WHERE keys.member_id = :id)
+        team_id = :team_id AND (
+            EXISTS (
+                SELECT FROM ledger_entries entry
+                WHERE entry.request_id = route_prompts.request_id AND entry.member_id = :id
+            ) OR EXISTS (
+                SELECT FROM route_decisions decision JOIN keys ON keys.id = decision.key_id
+                WHERE decision.request_id = route_prompts.request_id AND keys.member_id = :id
+            )
         )
         """,
     ),
@@ -94,8 +110,8 @@ class Purges:
     async def purge_all(self, actor: Actor, writer: Writer) -> Erased:
         """Their feedback and the prompts of theirs that routes keep are erased as well. The ledger stays."""
         given = await self._erase_answers(writer)
-        feedback = await self._delete(_FEEDBACK[writer.kind], writer.id)
-        prompts = await self._delete(_PROMPTS[writer.kind], writer.id)
+        feedback = await self._delete(_FEEDBACK[writer.kind], writer)
+        prompts = await self._delete(_PROMPTS[writer.kind], writer)
         erased = Erased(given.answers, given.questions, feedback, prompts)
         await self._record(actor, writer, erased)
         return erased
@@ -104,12 +120,13 @@ class Purges:
         answers = await self._answers.purge(writer)  # first: from here on no question of theirs comes in
         return Erased(answers, await self._questions.purge(writer))
 
-    async def _delete(self, deletion: TextClause, of: str) -> int:
+    async def _delete(self, deletion: TextClause, writer: Writer) -> int:
+        values = {"id": writer.id, "team_id": writer.team_id}
         deleted = 0
         while True:
             with translated():
                 async with self._engine.begin() as connection:
-                    count = (await connection.execute(deletion, {"id": of})).rowcount
+                    count = (await connection.execute(deletion, values)).rowcount
             deleted += count
             if count < _ROWS_AT_ONCE:
                 return deleted

@@ -24,6 +24,7 @@ from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
 from gateway.ports import IndexAway
 from gateway.serving.embedder_child import MODULE, EmbedderChild
+from gateway.serving.embedder_process import minilm
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.child import leave_terminal_and_die_with_parent
 from gateway.stores.embedded import layout
@@ -169,6 +170,13 @@ async def test_stopping_leaves_neither_process_nor_socket(machines):
     one.child.stop()
     assert not process.is_running()
     assert not (one.folder / SOCKET_NAME).exists()
+
+
+def test_the_encoder_is_the_one_that_is_installed_and_none_where_none_is(tmp_path, monkeypatch):
+    vector = minilm(tmp_path).encode(["hello"])
+    assert vector.shape == (1, 384)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    assert minilm(tmp_path) is None
 
 
 def connected(folder):

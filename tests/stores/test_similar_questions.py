@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from uuid import uuid4
 
 import numpy as np
@@ -274,3 +275,13 @@ async def test_a_client_that_is_not_wanted_any_more_leaves(here):
     wanted[0] = False
     await client.refresh()
     assert not client.is_connected
+
+
+@pytest.mark.parametrize("nonsense", [b"\0\0\0\3abc", b"\xff\xff\xff\xff", b"\0\0\0\1\x90", b"GET / HTTP/1.1\r\n\r\n"])
+async def test_who_talks_nonsense_is_left_and_nobody_else_is_harmed(here, nonsense):
+    reader, writer = await asyncio.open_unix_connection(str(here.path))
+    writer.write(nonsense)
+    with suppress(ConnectionError):
+        assert await reader.read() == b""
+    writer.close()
+    assert await here.texts("hello") == []
