@@ -128,6 +128,36 @@ def judge_pii(path: Path) -> Trial:
     return trial
 
 
+def judge_secrets(path: Path) -> Trial:
+    """Rows with text and label: secret, or anything else for what is none; kind is its type, and spans say where it is.
+
+    A type is that of the row, for rule sets name what they find each in its own way.
+    """
+    from policies.screening.secrets.finding import find  # noqa: PLC0415 - only once it is asked for
+
+    trial = Trial()
+    for number, row in read_rows(path, ("text", "label")):
+        text = row["text"]
+        if not isinstance(text, str):
+            raise BadRows(f"{path}, line {number}: text must be a string")
+        found = trial.timed(find, text)
+        is_secret = row["label"] == "secret"
+        spans = list(_labels(row, f"{path}, line {number}")) if is_secret and row.get("spans") else []
+        is_hit = bool(found) and all(any(_overlap(label, one) for one in found) for label in spans)
+        kind = trial.of_type(str(row.get("kind") or "all"))
+        kind.labelled += is_secret
+        kind.hit += is_secret and is_hit
+        kind.found += bool(found)
+        kind.right += is_secret and is_hit
+        source = trial.of_source(str(row.get("source") or "all"))
+        source.rows += 1
+        source.positive += is_secret
+        source.hit += is_secret and is_hit
+        source.harmless += not is_secret
+        source.flagged += bool(found) and not is_secret
+    return trial
+
+
 def _overlap(one: Span, other: Span) -> bool:
     return one.start < other.end and other.start < one.end
 
@@ -144,4 +174,4 @@ def _labels(row: Mapping[str, object], where: str) -> Iterator[Span]:
                 raise BadRows(f"{where}: a span needs start, end and type")
 
 
-JUDGES: Mapping[str, Callable[[Path], Trial]] = {"pii": judge_pii}
+JUDGES: Mapping[str, Callable[[Path], Trial]] = {"pii": judge_pii, "secrets": judge_secrets}

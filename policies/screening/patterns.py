@@ -17,7 +17,7 @@ WORDS_MAX = 10_000
 EXPRESSIONS_MAX = 200
 LENGTH_MAX = 1_000
 # Of a list, in instructions of RE2: what a text costs at worst is its length times this.
-PROGRAM_SIZE_MAX = 5_000
+PROGRAM_SIZE_MAX = 3_000
 MEMORY_BYTES_MAX = 64 << 20
 # A text with more of one list is denied from there to its end.
 FOUND_MAX = 1_000

@@ -16,6 +16,8 @@ ROWS = [
     {"text": "SSN 787-78-9328", "spans": [{"start": 4, "end": 15, "type": "NATIONAL_ID"}], "source": "two"},
 ]
 
+SEE = {"start": 0, "end": 3, "type": "github"}
+
 
 @pytest.fixture
 def file(tmp_path):
@@ -64,3 +66,27 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path, capsys, row, reason) -> No
     path.write_text(json.dumps(row))
     assert main(["eval", "guards", str(path), "--kind", "pii"]) == 1
     assert f"line 1: {reason}" in capsys.readouterr().err
+
+
+def test_secrets_are_judged_by_row_and_where_they_stand_if_that_is_said(tmp_path, capsys) -> None:
+    token = "ghp_" + "q7Lk2ZpX9vRt4MwB8sNc3HyD6fGj1KdTqY5x"
+    rows = [
+        {"text": f"see {token}", "label": "secret", "kind": "github", "source": "one"},
+        {"text": f"see {token}", "label": "secret", "kind": "github", "source": "one", "spans": [SEE]},
+        {"text": f"see {token}", "label": "not_secret", "kind": "github", "source": "one"},
+        {"text": "see a cat", "label": "secret", "kind": "cat", "source": "two"},
+        {"text": "see a cat", "label": "benign", "kind": "cat", "source": "two"},
+    ]
+    path = tmp_path / "rows.jsonl"
+    path.write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+
+    figures = json.loads(told(capsys, path, "--kind", "secrets", "--json"))
+
+    assert figures["by_type"] == {
+        "cat": {"recall": 0.0, "precision": None, "n": 1},
+        "github": {"recall": 0.5, "precision": pytest.approx(1 / 3), "n": 2},
+    }
+    assert figures["by_source"] == {
+        "one": {"recall": 0.5, "flagged_harmless": 1.0, "auc": None, "n": 3},
+        "two": {"recall": 0.0, "flagged_harmless": 0.0, "auc": None, "n": 2},
+    }

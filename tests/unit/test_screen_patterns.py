@@ -80,7 +80,7 @@ def test_what_lies_within_something_allowed_is_not_denied():
         ("a{2000}", "repetition"),
         ("\ud800", "half of a character"),
         ("a" * (LENGTH_MAX + 1), "characters"),
-        ("(?:.{0,100}x){9}" * 3, "too large"),
+        ("(?:.{0,100}x){4}", "too large"),
     ],
 )
 def test_an_expression_that_cannot_be_used_says_why(expression, reason):

@@ -21,7 +21,7 @@ _SIGN = r"[0-9!@#$%^&*]"
 # Six characters and more, of which one is such a sign.
 _VALUE = "|".join(f"{_IN_VALUE}{{{before}}}{_SIGN}{_IN_VALUE}{{{5 - before}}}" for before in range(5))
 _FINDER = (
-    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b|signature)"
+    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b)"
     rf"[\w.-]*{_BETWEEN}+(?:{_FILLERS}{_BETWEEN}+)?(?:{_VALUE}|{_IN_VALUE}{{5}}{_IN_VALUE}*{_SIGN})"
 )
 _ASSIGNMENT = re.compile(
@@ -37,7 +37,7 @@ _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 # Variables, paths, calls, addresses, members of objects, contracts of tokens.
 _OTHER = re.compile(
-    r"\$[\w({]|/|\S*\s|[\w:]*://|[\w.]*\(|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
+    r"\$[\w({]|[/@]|\S*\s|[\w:]*://|[\w.]*\(|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
     r"|[A-Za-z_]\w{0,30}(?:\.[A-Za-z_]\w{0,30})+\Z|0x[0-9a-fA-F]{40}\Z"
 )
 _AFTER_CODE = tuple(",)([")
@@ -49,7 +49,7 @@ _KEY_LENGTH_MIN = 10
 _PASSWORDS = ("password", "passwd", "pwd", "passphrase", "passcode", "pass", "pw")
 _KEYS = frozenset(
     """
-key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey signature login
+key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey login
 """.split()
 )
 _ENDINGS = tuple(
@@ -63,10 +63,10 @@ _ABOUT = frozenset(
     """
 address alg algorithm alias arn bits board budget budgets checksum class code column count counter created date digest
 dir down email endpoint env error event expiration expires expiry field file files fingerprint folder format header
-hint host id ids index input label len length limit location map max md5 message min name names output pair param
-parameter path pattern policy port prefix press pressed provider ref regex region ring rotation schema server set sha
-sha1 sha256 size state status store str suffix sum tab text time timeout title ttl type types up updated uri url urls
-usage user username validator var variable vault version word words zone
+hint host id ids index input label len length limit location manager map max md5 message mgr min name names output
+pair param parameter path pattern policy port prefix press pressed provider ref regex region ring rotation schema
+server set sha sha1 sha256 size state status store str suffix sum tab text time timeout title ttl type types up
+updated uri url urls usage user username validator var variable vault version word words zone
 """.split()
 )
 _PUBLIC = frozenset(
@@ -114,7 +114,7 @@ def _assigned(text: str, start: int) -> _Assigned | None:
     if found is None:
         return None
     rest, between, _, quoted, bare = found.groups()
-    if "\n" in between and ("=" in between or not _TELLING.search(between)):
+    if "\n" in between and ("=" in between or not (":" in between or ">" in between)):
         return None
     before = text[max(0, start - _NAME_LENGTH_MAX) : start]
     name = before[len(before.rstrip(_NAME)) :] + rest

@@ -38,7 +38,7 @@ gitlab_token        glpat-W{27,300}\.L{2}\.L{7,9} glpat-W{20} gldt-W{20} glrt-W{
                     glcbt-(?:N{1,5}_)?W{20} glptt-W{40} glft-W{20} glimt-W{25} glagent-W{50,} gloas-W{64}
                     glsoat-W{20,50} glffct-W{20} glwt-W{20} GR1348941W{20,50} glrt-t[0-9]_W{27,300}\.L{2}\.L{7,9}
                     glrt-t[0-9]_W{20}
-slack_token         xox[aboprs]-(?:D{1,2}-)?D{8,14}(?:-D{8,14}){0,3}-N{16,} xoxe-D{1,2}-N{30,}
+slack_token         xox[aboprs]-(?:D{1,2}-)?D{5,14}(?:-D{5,14}){0,3}-N{16,} xoxe-D{1,2}-N{30,}
                     xoxe\.xox[bp]-D{1,2}-N{20,} xox[cds]-W{30,} xapp-D{1,2}-U{8,}-D{8,}-L{20,}
 slack_webhook       hooks\.slack\.com/(?:services|workflows|triggers)/[0-9A-Za-z+/]{36,}
 stripe_key          sk_live_N{10,} sk_test_N{10,} sk_prod_N{10,} rk_live_N{10,} rk_test_N{10,} rk_prod_N{10,}
@@ -87,6 +87,7 @@ payment_key         FLWSECK_TEST-[0-9A-Za-z]{12,} FLWSECK-N{12,} FLWPUBK_TEST-H{
                     persona_production_W{20,} persona_sandbox_W{20,}
 social_token        EAACEdEose0cBAN{20,} ~EAA[BDGIMUHX]N{40,} IGQVW{40,} AAAAAAAAAAAAAAAAAAAAA[0-9A-Za-z%]{40,}
                     ~sl\.W{60,} ~sl\.u\.W{60,} p8e-L{32} ~AAAAW{7}:W{140}
+wallet_key          xprvN{107} nsec1L{58}
 session_token       00DN{12,15}!AQ[0-9A-Za-z_.]{60,}
 keys_with_uuid      sdk-UUID mob-UUID api-UUID sec-c-UUID amzn\.mws\.UUID
 api_key             ~sk-W{24,} ~sk_W{24,}

@@ -25,9 +25,9 @@ LOOKED_AT_MAX = 64
 _STAND_INS = (
     r"(?i)[$#%]\{|\{\{|\}\}|\$\(|%\(|<[^>]*>?$|^\$\w|%[sdv]\b|^[%@]\w+%?$|\.\.\."
     r"|example|sample|placeholder|change[_-]?(?:me|this|it)|replace|insert|your[_-]?|_here\b|dummy|\bfake|\bmock|redacted|removed"
-    r"|[x*#]{6}|^(?:x+|\*+|#+|0+|\.+)$|abcdefghijklmno|nopqrstuvwxyz|put_|enter_|todo|foobar|lorem|secret[_-]?key$|api[_-]?key$|access[_-]?token$|^my[_-]|^(?:password|passwd|pass|secret|token)[0-9]?=*$"
+    r"|[x*#]{6}|^(?:x+|\*+|#+|0+|\.+)$|abcdefghijklmnopqrstuvwxyz|put_|enter_|todo|foobar|lorem|secret[_-]?key$|api[_-]?key$|access[_-]?token$|^my[_-]|^(?:password|passwd|pass|secret|token)[0-9]?=*$"
 )
-_OVERWRITTEN = r"(?i)example|your|placeholder|redacted|x{8}|\*{4}|#{4}|abcdefghijklmno|nopqrstuvwxyz"
+_OVERWRITTEN = r"(?i)example|your|placeholder|redacted|x{8}|\*{4}|#{4}|abcdefghijklmnopqrstuvwxyz"
 _FILLING = "xX*#.0_-"
 LETTERS = string.ascii_letters.encode()
 DIGITS = string.digits.encode()

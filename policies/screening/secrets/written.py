@@ -27,7 +27,7 @@ _JWT = re.compile(
 _BASIC = re.compile(r"(?i)\bbasic ([a-z0-9+/]{8,400}={0,2})")
 _TO_URL_SAFE = str.maketrans("+/", "-_")
 _WEAK_PASSWORDS = frozenset(
-    "password pass pwd secret passwd pw passw0rd mypassword mypass yourpassword token key apikey".split()
+    "password pass pwd secret passwd pw passw0rd mypassword mypass yourpassword token key apikey tiger".split()
 )
 
 
