@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
@@ -64,9 +65,23 @@ class Asker:
         self._endpoint = endpoint
 
     def ask(self, model: str = "cached", *, headers: dict[str, str] | None = None, **fields: Any) -> httpx.Response:
-        body = {"model": model, "temperature": 0, **_ASKED[self._endpoint](self._prompt), **fields}
-        sent = {"authorization": f"Bearer {self._key}", **(headers or {})}
-        return httpx.post(f"{self._gateway.base_url}/{self._endpoint}", json=body, headers=sent, timeout=30)
+        sent = self._authorization | (headers or {})
+        return httpx.post(self._url, json=self._body(model, fields), headers=sent, timeout=30)
+
+    def streaming(self, model: str = "cached", **fields: Any) -> AbstractContextManager[httpx.Response]:
+        """The answer as it comes; leaving the block leaves the gateway."""
+        return httpx.stream("POST", self._url, json=self._body(model, fields), headers=self._authorization, timeout=30)
+
+    def _body(self, model: str, fields: Mapping[str, Any]) -> dict[str, Any]:
+        return {"model": model, "temperature": 0, **_ASKED[self._endpoint](self._prompt), **fields}
+
+    @property
+    def _url(self) -> str:
+        return f"{self._gateway.base_url}/{self._endpoint}"
+
+    @property
+    def _authorization(self) -> dict[str, str]:
+        return {"authorization": f"Bearer {self._key}"}
 
     def status(self, model: str = "cached", **options: Any) -> str:
         answer = self.ask(model, **options)

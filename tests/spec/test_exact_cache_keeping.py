@@ -104,3 +104,26 @@ def test_however_its_events_came_a_stream_is_told_again_whole(asker, script):
 def test_what_is_too_large_is_not_kept(asker):
     script = {"text": "word " * 400}
     assert [asker.status("small", script=script, stream=is_stream) for is_stream in (False, True)] == ["miss", "miss"]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "route", "script"),
+    [
+        ("messages", "over-messages", {"finish_reason": "max_tokens"}),
+        ("messages", "over-messages", {"finish_reason": "refusal"}),
+        ("messages", "over-messages", {"finish_reason": "pause_turn"}),
+        ("messages", "over-messages", {"tool_calls": [{"name": "f", "arguments": "{}"}]}),
+        ("messages", "cached", {"finish_reason": "content_filter"}),
+        ("messages", "cached", {"refusal": "I cannot help with that."}),
+        ("chat/completions", "over-messages", {"finish_reason": "refusal"}),
+        ("chat/completions", "over-messages", {"finish_reason": "max_tokens"}),
+        ("responses", "over-messages", {"finish_reason": "refusal"}),
+        ("responses", "over-messages", {"finish_reason": "max_tokens"}),
+        ("completions", "cached", {"finish_reason": "content_filter"}),
+    ],
+)
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_in_no_dialect_is_kept_what_was_cut_or_refused_or_calls(asker, endpoint, route, script, is_stream):
+    one = asker.at(endpoint)
+    assert [one.status(route, script=script, stream=is_stream) for _ in range(2)] == ["miss", "miss"]
+    assert one.calls() == 2
