@@ -362,11 +362,17 @@ async def clients() -> AsyncIterator[aiohttp.ClientSession]:
         yield session
 
 
-async def ask(session: aiohttp.ClientSession, url: str, key: Mapping[str, Any], body: Mapping[str, Any]) -> Answer:
-    """One chat question. Raises aiohttp.ClientError where no answer began."""
+async def ask(
+    session: aiohttp.ClientSession,
+    url: str,
+    key: Mapping[str, Any],
+    body: Mapping[str, Any],
+    endpoint: str = "chat/completions",
+) -> Answer:
+    """One question. Raises aiohttp.ClientError where no answer began."""
     headers = {"authorization": f"Bearer {key['key']}", "content-type": "application/json"}
     raw = b""
-    async with session.post(f"{url}/v1/chat/completions", data=json.dumps(body), headers=headers) as answer:
+    async with session.post(f"{url}/v1/{endpoint}", data=json.dumps(body), headers=headers) as answer:
         try:
             async for block in answer.content.iter_any():
                 raw += block
@@ -374,5 +380,6 @@ async def ask(session: aiohttp.ClientSession, url: str, key: Mapping[str, Any], 
         except aiohttp.ClientError:
             is_cut = True
         is_stream = answer.content_type == "text/event-stream"
-        is_whole = raw.rstrip().endswith(b"data: [DONE]") if is_stream else not is_cut
+        is_ended = raw.rstrip().endswith(b"data: [DONE]") or b"event: response.completed\n" in raw
+        is_whole = is_ended if is_stream else not is_cut
         return Answer(answer.status, answer.headers, raw, is_whole and not is_cut)

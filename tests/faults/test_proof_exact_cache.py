@@ -71,6 +71,28 @@ def text_of(answer: Answer) -> str | None:
     return text if reason == "stop" else None
 
 
+def response(prompt: str, *, is_stream: bool, model: str) -> dict[str, Any]:
+    return {"model": model, "input": prompt, "temperature": 0, "stream": is_stream}
+
+
+def text_of_response(answer: Answer) -> str | None:
+    """As ``text_of``, of the Responses API. What a stream tells by and by is what it says at its end."""
+    if answer.status != 200 or not answer.is_whole:
+        return None
+    deltas = None
+    if answer.headers["content-type"] == "application/json":
+        told = json.loads(answer.body)
+    else:
+        events = [json.loads(one.partition("\ndata: ")[2]) for one in answer.body.decode().split("\n\n") if one]
+        deltas = "".join(one["delta"] for one in events if one["type"] == "response.output_text.delta")
+        told = events[-1]["response"]
+    if told["status"] != "completed" or [item["type"] for item in told["output"]] != ["message"]:
+        return None
+    text: str = told["output"][0]["content"][0]["text"]
+    assert deltas in (None, text)
+    return text
+
+
 def number_in(text: str) -> int:
     found = WHOLE_TEXT.fullmatch(text)
     assert found, text
@@ -151,9 +173,12 @@ async def test_of_streams_that_break_nobody_is_served_a_part_or_what_another_tea
         nonlocal hits, whole, left
         which = chance.randrange(len(keys))
         model = chance.choice(["cached", "falls-back"])
-        body = question(prompt, is_stream=chance.random() < 0.7, model=model)  # the same for all teams
+        endpoint, body_of, read = chance.choice(
+            [("chat/completions", question, text_of), ("responses", response, text_of_response)]
+        )
+        body = body_of(prompt, is_stream=chance.random() < 0.7, model=model)  # the same for all teams
         async with places:
-            asking = asyncio.create_task(ask(session, chance.choice(urls), keys[which], body))
+            asking = asyncio.create_task(ask(session, chance.choice(urls), keys[which], body, endpoint))
             if chance.random() < 0.1:
                 left += 1
                 await asyncio.wait([asking], timeout=chance.uniform(0, 0.02))
@@ -162,7 +187,7 @@ async def test_of_streams_that_break_nobody_is_served_a_part_or_what_another_tea
         if not isinstance(answer, Answer):
             return
         is_hit = answer.headers.get("x-obol-cache") == "hit-exact"
-        text = text_of(answer)
+        text = read(answer)
         if is_hit:
             hits += 1
             assert text is not None, answer
