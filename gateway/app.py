@@ -32,6 +32,7 @@ from gateway.background import Tasks
 from gateway.catalog import discovery
 from gateway.catalog.file import CatalogFile
 from gateway.decide import FORESEEING
+from gateway.domain import NANO
 from gateway.jobs.decision_writer import DecisionWriter
 from gateway.jobs.flush import FLUSH_S, flusher
 from gateway.jobs.prober import PROBE_INTERVAL_S, Prober
@@ -47,6 +48,7 @@ from gateway.stores.conversations import RedisConversations
 from gateway.stores.feedback import FeedbackStore
 from gateway.stores.key_cache import follow, look_first
 from gateway.stores.own_account import OwnAccounts
+from gateway.stores.shared_counts import RedisCounts
 from gateway.telemetry import AlertLog, LineWriter, Metrics, RequestTelemetry, configure_logging
 
 _RETRY_PAUSE_S = (0.05, 0.25)
@@ -83,7 +85,8 @@ async def _build(
     stack.callback(lines.flush)
     metrics = Metrics(REGISTRY)
     metrics.catalog.labels(catalog.current.hash).set(1)
-    stores = await open_stores(settings, stack, AlertLog(metrics, lines.write, settings.log_level))
+    noticed = AlertLog(metrics, lines.write, settings.log_level)
+    stores = await open_stores(settings, stack, noticed, lambda: catalog.current.compares_meaning)
     await look_first(stores.key_cache, stores.rules)
     backends = create_backends()
     stack.push_async_callback(backends.close)
@@ -117,6 +120,8 @@ async def _build(
         answers=stores.answers,
         answer_secret=answers.secret_of(settings.admin_key),
         semantic=stores.embedder,
+        counts=RedisCounts(stores.link),
+        cpu_nusd_per_hour=round(settings.cpu_usd_per_hour * NANO),
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
@@ -134,9 +139,8 @@ async def _build(
     framework.include_router(system_router(_readiness(catalog, stores)))
 
     prober = Prober(services.catalog, backends.probes, pipeline.health, time.monotonic)
-    leads = [] if pipeline.flights is None else [Job("leads", answers.RENEW_INTERVAL_S, pipeline.flights.renew)]
     looks = [Job("probe", PROBE_INTERVAL_S, prober.probe), Job("router", 1, router.refresh)]
-    jobs = JobRunner(*background_jobs(settings, catalog, metrics, stores, pipeline), *looks, *leads)
+    jobs = JobRunner(*background_jobs(settings, catalog, metrics, stores, pipeline), *looks)
     if settings.decisions_days:
         writer.start()
         jobs.add(Job("route shift", SHIFT_INTERVAL_S, shift_watch(catalog, metrics, stores, router).look))

@@ -186,9 +186,11 @@ class Attempts:
         self._opened.append(attempt)
         return ready
 
-    async def ask_aside(self, deployment: Deployment, admissions: Admissions, dialect: Dialect) -> Answer | None:
+    async def ask_aside(
+        self, deployment: Deployment, admissions: Admissions, dialect: Dialect, purpose: Purpose = Purpose.JUDGE
+    ) -> Answer | None:
         """A whole answer for our own use, charged; ``None`` where there is none, whatever kept it away."""
-        attempt = admissions.attempt(deployment, len(self._opened) + 1, Purpose.JUDGE)
+        attempt = admissions.attempt(deployment, len(self._opened) + 1, purpose)
         try:
             call, answer = self._prepared(attempt, dialect, admissions)
             if not await admissions.open(attempt, self._path.settlement):

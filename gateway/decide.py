@@ -151,6 +151,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         turn=moment.turn,
         stay=kept,
         exact_cache=route.exact_cache,
+        semantic_cache=route.semantic_cache,
         cost_max_nusd=target.cost_max_nusd,
         keep_prompts_days=route.keep_prompts_days,
     )

@@ -13,14 +13,18 @@ from __future__ import annotations
 import logging
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 from random import Random
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
 from gateway.answers.deflecting import Deflections
+from gateway.answers.error_budget import ErrorBudgets
 from gateway.answers.flights import Flights
 from gateway.answers.given import Given
+from gateway.answers.likeness import Likeness, Similarities
 from gateway.answers.recall import Recall
+from gateway.answers.vectors import embedded
 from gateway.attempting import Attempts, Path
 from gateway.cascading import Climb
 from gateway.conversing import turn_of
@@ -30,6 +34,7 @@ from gateway.domain import (
     Caller,
     Decision,
     Deployment,
+    ExactCache,
     Forecast,
     Request,
     Route,
@@ -66,6 +71,9 @@ class Pipeline:
         self.progress = Progress(services.journal)
         store = services.answers
         self.flights = None if store is None else Flights(store, services.background, services.clock)
+        self.similarities = None
+        if store is not None and services.semantic is not None and services.counts is not None:
+            self.similarities = Similarities(services.semantic, store, ErrorBudgets(services.counts))
         self._settlement = Settlement(services, self.health, self.first_tokens)
         self.deflections = Deflections(services, self._settlement)
         self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)
@@ -133,7 +141,7 @@ class Pipeline:
         """Begin an answer on the first candidate that gives one, or give a kept one again. Raises GatewayError."""
         services = self._services
         admissions = Admissions(services, request, caller, decision)
-        recall = self._recall(request, caller, decision, admissions)
+        recall = self._recall(request, dialect, caller, decision, admissions)
         try:
             attempts = Attempts(self._path, request, dialect, decision, admissions, recall)
             if decision.steps and decision.cascade is not None:
@@ -154,15 +162,32 @@ class Pipeline:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
 
-    def _recall(self, request: Request, caller: Caller, decision: Decision, admissions: Admissions) -> Recall | None:
+    def _recall(
+        self, request: Request, dialect: Dialect, caller: Caller, decision: Decision, admissions: Admissions
+    ) -> Recall | None:
         """What looks for a kept answer; ``None`` where the route keeps none. Raises NotCached."""
         rules = decision.exact_cache
         if rules is None or self.flights is None:
             if request.cache_control.is_cached_only:
                 raise NotCached
             return None
-        settlement = self._settlement
-        return Recall(self._services, self.flights, settlement, admissions, request, caller, decision, rules)
+        likeness = self._likeness(request, dialect, caller, decision, rules)
+        return Recall(
+            self._services, self.flights, self._settlement, admissions, request, caller, decision, rules, likeness
+        )
+
+    def _likeness(
+        self, request: Request, dialect: Dialect, caller: Caller, decision: Decision, exact: ExactCache
+    ) -> Likeness | None:
+        """What looks for answers to similar questions; ``None`` where the route gives none."""
+        services, rules = self._services, decision.semantic_cache
+        if rules is None or self.similarities is None:
+            return None
+        embed = None
+        if rules.embedding is not None:
+            embed = partial(embedded, self._path, rules.embedding, request, dialect, caller, decision)
+        draw, route = self._random.random(), decision.route or ""
+        return Likeness(services, self.similarities, draw, request, caller, route, exact, rules, embed)
 
     def _moment(self, request: Request, dialect: Dialect, turn: Turn | None) -> Moment:
         now_s = self._services.clock.monotonic_s()

@@ -346,6 +346,17 @@ class FaqLists(Protocol):
         """
 
 
+class SharedCounts(Protocol):
+    """Counts that all replicas add to. They may be lost."""
+
+    async def add(self, name: str, more: Mapping[str, int], gone: Sequence[str] = ()) -> Mapping[str, int] | None:
+        """Add to the counts of that name, and tell all of them; ``None``, having added nothing, while it is away.
+
+        ``gone``: those that nobody wants to know any more. Where its answer is lost what was added may be added again:
+        counts of the same kind grow alike.
+        """
+
+
 class LedgerSink(Protocol):
     """Where journaled entries come to rest."""
 
@@ -453,3 +464,5 @@ class Services:
     answers: AnswerStore | None = None  # None: none are given again
     answer_secret: bytes = b""  # what their keys are made with
     semantic: SemanticIndex | None = None  # None: none are looked for by what they mean
+    counts: SharedCounts | None = None  # what is learned of them; None: nothing, so that none are given
+    cpu_nusd_per_hour: int = 0  # what an hour of our own processor costs

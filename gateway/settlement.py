@@ -65,6 +65,15 @@ class Settlement:
         total_ms = self._elapsed_ms(attempt)
         await self._settle(attempt, recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content))
 
+    async def charge_own(self, attempt: Attempt, entry: LedgerEntry) -> None:
+        """Charge work of our own that was done for a request beside its answer, if that can be."""
+        try:
+            await self.admit(attempt)
+        except GatewayError as exc:
+            _log.warning("work of our own is not charged: %s", exc)
+            return
+        await self._settle(attempt, entry, is_last=False)
+
     async def _void(self, attempt: Attempt) -> None:
         await self._services.journal.void(attempt.intent)
         await self._services.admission.release(attempt.deployment, attempt.id)

@@ -80,19 +80,50 @@ def answer_key(
     where the client states none. Deployments of one kind, model, region and tags answer for each other, on all routes
     that keep the same answers for as long.
     """
+    identity = _identity(rules, request, caller, deployment, output_tokens_max)
+    digest = _digest(secret, identity, request.body.fields, request, deployment)
+    return AnswerKey(
+        _tenant(rules, caller), digest, caller.organization_id, caller.team_id, caller.key_id, caller.member_id
+    )
+
+
+def space_of(
+    secret: bytes,
+    rules: ExactCache,
+    request: Request,
+    caller: Caller,
+    deployment: Deployment,
+    output_tokens_max: int | None,
+    rest: Mapping[str, msgspec.Raw],
+) -> str:
+    """Names all requests whose answers have the same key but for their question. Raises NotKeyed.
+
+    ``rest``: the fields of the body with a hole where the question stands.
+    """
+    identity = ("similar", *_identity(rules, request, caller, deployment, output_tokens_max))
+    return _digest(secret, identity, rest, request, deployment)
+
+
+def _tenant(rules: ExactCache, caller: Caller) -> str:
+    return "all" if rules.shared_by is Sharing.ALL else caller.organization_id
+
+
+def _identity(
+    rules: ExactCache, request: Request, caller: Caller, deployment: Deployment, output_tokens_max: int | None
+) -> tuple[object, ...]:
+    """All that a request is besides its body: for whom, whom it would ask, and how."""
     scope = {
         Sharing.KEY: caller.key_id,
         Sharing.TEAM: caller.team_id,
         Sharing.ORGANIZATION: caller.organization_id,
         Sharing.ALL: "",
     }[rules.shared_by]
-    tenant = "all" if rules.shared_by is Sharing.ALL else caller.organization_id
     provider = deployment.provider
     is_response = request.endpoint is Endpoint.RESPONSES
     if is_response and deployment.asked_as(request.endpoint) is request.endpoint and _is_stored(request):
         raise NotKeyed
-    identity = (
-        (rules.shared_by, tenant, scope),
+    return (
+        (rules.shared_by, _tenant(rules, caller), scope),
         (rules.keeps_tool_calls, rules.ttl_s),
         request.endpoint,
         (provider.kind, provider.litellm_provider, deployment.model),
@@ -105,17 +136,25 @@ def answer_key(
         sorted((name, value) for name, value in request.headers.items() if name.startswith(_OF_ONE_API)),
         sorted(request.query.items()),
     )
-    neutral = _neutral(request.endpoint, provider.kind)
+
+
+def _digest(
+    secret: bytes,
+    identity: tuple[object, ...],
+    fields: Mapping[str, msgspec.Raw],
+    request: Request,
+    deployment: Deployment,
+) -> str:
+    neutral = _neutral(request.endpoint, deployment.provider.kind)
+    is_response = request.endpoint is Endpoint.RESPONSES
     digest = blake2b(_packed(identity), key=secret, digest_size=_DIGEST_BYTES)
-    for name, raw in sorted(request.body.fields.items()):
+    for name, raw in sorted(fields.items()):
         if name not in neutral:
             value = _read(bytes(raw))
             if _is_elsewhere(name, value) or (is_response and _has_references(value)):
                 raise NotKeyed
             digest.update(_packed((name, value)))
-    return AnswerKey(
-        tenant, digest.hexdigest(), caller.organization_id, caller.team_id, caller.key_id, caller.member_id
-    )
+    return digest.hexdigest()
 
 
 def _neutral(endpoint: Endpoint, kind: str) -> frozenset[str]:

@@ -101,11 +101,12 @@ class Flights:
             self._followed.pop((flight.key.digest, age_s_max), None)
             flight.land(how)
 
-    async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool) -> None:
-        """Keep an answer, and give it to those who wait for it."""
+    async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool) -> bool:
+        """Keep an answer, and give it to those who wait for it; false where it may not be kept."""
         is_kept = await self._store.keep(key, epoch, answer, ttl_s, is_leader=is_leader)
         if is_leader:
             self._land(key, Hit(answer, 0) if is_kept else Landing.AGAIN)
+        return is_kept
 
     async def drop(self, key: AnswerKey) -> None:
         """The leader goes without an answer: another one is to lead."""

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, replace
+from functools import partial
 
 from gateway.admitting import Admissions
 from gateway.answers.flights import Flights, Landing
 from gateway.answers.given import Given
+from gateway.answers.likeness import Likeness, Look
+from gateway.answers.own_cost import charge_embedding
 from gateway.answers.recording import Recording
 from gateway.answers.telling import TELLINGS
 from gateway.domain import (
@@ -25,6 +28,7 @@ from gateway.domain import (
     Hit,
     Miss,
     Request,
+    Source,
     UnderWay,
 )
 from gateway.entries import Attempt, recalled_intent
@@ -55,7 +59,9 @@ class Recall:
         caller: Caller,
         decision: Decision,
         rules: ExactCache,
+        likeness: Likeness | None = None,
     ) -> None:
+        """``likeness``: answers to similar questions may be given too."""
         self.status = CacheStatus.BYPASS
         self._services = services
         self._flights = flights
@@ -64,6 +70,7 @@ class Recall:
         self._request = request
         self._caller = caller
         self._rules = rules
+        self._likeness = likeness
         self._is_bypassed = decision.cascade is not None or is_bypassed(request, rules)
         self._looked_for: set[str] = set()
 
@@ -110,16 +117,46 @@ class Recall:
                         return await self._give(landed, deployment, number, None)
                     may_lead = landed is Landing.AGAIN
                     continue
-            return self._begun(key, attempt, found, is_admitted=is_admitted)
+            look = None
+            if isinstance(found, Miss) and control.may_read:
+                look = await self._looked_near(key, attempt, found, is_admitted=is_admitted)
+                if look is not None and look.hit is not None:
+                    return await self._give(look.hit, deployment, number, attempt if is_admitted else None, look)
+            return self._begun(key, attempt, found, look, is_admitted=is_admitted)
 
-    def _begun(self, key: AnswerKey, attempt: Attempt, found: Found | None, *, is_admitted: bool) -> Begun | None:
+    async def _looked_near(self, key: AnswerKey, attempt: Attempt, miss: Miss, *, is_admitted: bool) -> Look | None:
+        """What is found near a question that nobody has asked in these words. Where that is given, others may lead."""
+        likeness, background = self._likeness, self._services.background
+        if likeness is None:
+            return None
+        look = None
+        try:
+            look = await likeness.find(key, attempt.deployment, self._admissions.output_tokens_max(attempt.deployment))
+        except BaseException:  # the client is gone
+            if is_admitted:
+                self._settlement.take_back(attempt)
+            if miss.is_leader:
+                background.spawn(self._flights.drop(key))
+            raise
+        if look is not None:
+            background.spawn(charge_embedding(self._services, self._settlement, attempt, look.nearest))
+            if look.hit is not None and miss.is_leader:
+                background.spawn(self._flights.drop(key))
+        return look
+
+    def _begun(
+        self, key: AnswerKey, attempt: Attempt, found: Found | None, look: Look | None, *, is_admitted: bool
+    ) -> Begun | None:
         """What goes on to the upstream, if it may."""
         recording = None
         if isinstance(found, Miss | UnderWay):
             miss = found if isinstance(found, Miss) else Miss(found.epoch)
             if miss.epoch:
                 background = self._services.background
-                recording = Recording(self._flights, background, key, miss, self._rules, self._request)
+                learn = None
+                if look is not None and self._likeness is not None:
+                    learn = partial(self._likeness.learn, look, key, miss.epoch)
+                recording = Recording(self._flights, background, key, miss, self._rules, self._request, learn)
         if self._request.cache_control.is_cached_only:
             if is_admitted:
                 self._settlement.take_back(attempt)
@@ -160,19 +197,26 @@ class Recall:
             return False
         return True
 
-    async def _give(self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None) -> Given:
-        """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other."""
+    async def _give(
+        self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None, look: Look | None = None
+    ) -> Given:
+        """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other.
+
+        ``look``: what found it, for an answer to another question.
+        """
+        source = Source.CACHE_EXACT if look is None else Source.CACHE_SEMANTIC
         attempt = admitted
         if attempt is None:
             attempt = self._admissions.attempt(deployment, number)
-            attempt.intent = recalled_intent(attempt.intent)
+            attempt.intent = recalled_intent(attempt.intent, source)
             attempt.admission = replace(attempt.admission, hold_nusd=0)
             await self._admissions.admit(attempt, self._settlement)
         try:
-            await self._settlement.recall(attempt, hit.answer)
+            await self._settlement.recall(attempt, hit.answer, source)
         except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
-            self._services.background.spawn(self._settlement.recall(attempt, hit.answer))
+            self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source))
             raise
-        self.status = CacheStatus.HIT
+        self.status = CacheStatus.HIT if look is None else CacheStatus.HIT_SIMILAR
         told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
-        return Given(attempt, told, age_s=hit.age_s)
+        headers = {} if look is None else {"x-obol-similarity": f"{look.cosine:.3f}"}
+        return Given(attempt, told, source=source, cache=self.status, age_s=hit.age_s, headers=headers)

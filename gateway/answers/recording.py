@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
 
 import msgspec
 
@@ -10,6 +11,8 @@ from gateway.answers.flights import Flights
 from gateway.answers.telling import TELLINGS
 from gateway.domain import AnswerKey, ExactCache, KeptAnswer, Miss, Request, Usage
 from gateway.ports import Background, ReplyReader
+
+OnKept = Callable[[bytes], Awaitable[None]]
 
 _LONG = 65_536
 _EVENTS_PER_TEXT = 32  # a stream is mostly frame: some 200 bytes around each token
@@ -19,14 +22,23 @@ class Recording:
     """Of one answer. It ends once: kept, failed or left; whatever comes later is nothing."""
 
     def __init__(
-        self, flights: Flights, background: Background, key: AnswerKey, miss: Miss, rules: ExactCache, request: Request
+        self,
+        flights: Flights,
+        background: Background,
+        key: AnswerKey,
+        miss: Miss,
+        rules: ExactCache,
+        request: Request,
+        on_kept: OnKept | None = None,
     ) -> None:
+        """``on_kept``: is told of the answer once it is kept."""
         self._flights = flights
         self._background = background
         self._key = key
         self._miss = miss
         self._rules = rules
         self._request = request
+        self._on_kept = on_kept
         self._shown: list[bytes] = []
         self._bytes = 0
         self._is_over = False
@@ -70,7 +82,9 @@ class Recording:
                 await flights.release(key, is_lasting=True)
         if whole is not None:
             kept = msgspec.structs.replace(answer, whole=whole)
-            await flights.keep(key, miss.epoch, kept, self._rules.ttl_s, is_leader=miss.is_leader)
+            is_kept = await flights.keep(key, miss.epoch, kept, self._rules.ttl_s, is_leader=miss.is_leader)
+            if is_kept and self._on_kept is not None:
+                await self._on_kept(whole)
 
     def _worth_keeping(self, shown: bytes, usage: Usage) -> bytes | None:
         """The answer as one object, ``None`` where it may not be kept."""

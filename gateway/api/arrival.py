@@ -39,10 +39,12 @@ QUALITY_HEADER = "x-obol-quality"
 CONVERSATION_HEADER = "x-obol-conversation"
 COST_HEADER = "x-obol-cost-max-usd"
 DEFLECT_HEADER = "x-obol-deflect"
+WRONG_ANSWERS_HEADER = "x-obol-wrong-answers-max"
 LOSSES: Mapping[str, float] = {"economy": 0.05, "balanced": 0.02, "best": 0.0}  # shares of quality
 _LABELS_MAX = 16
 _CONVERSATION_CHARS_MAX = 256
 _AGE_DIGITS_MAX = 9
+_SHARE = re.compile(r"(0|1)(\.[0-9]{1,9})?|\.[0-9]{1,9}")
 _USD = re.compile(r"[0-9]{1,7}(\.[0-9]{1,9})?")
 
 
@@ -142,6 +144,19 @@ def asked_deflection(stated: Sequence[str]) -> bool:
     if wish not in {"on", "off"}:
         raise BadRequest(f"Invalid '{DEFLECT_HEADER}': expected off.", param=DEFLECT_HEADER, code="invalid_value")
     return wish == "on"
+
+
+def asked_wrong_answers_max(stated: Sequence[str] | None) -> float | None:
+    """The share of requests that may be given another question's answer; ``None`` without header. Raises BadRequest."""
+    if stated is None:
+        return None
+    if len(stated) == 1 and _SHARE.fullmatch(stated[0]) and (share := float(stated[0])) <= 1:
+        return share
+    raise BadRequest(
+        f"Invalid '{WRONG_ANSWERS_HEADER}': expected a share of 1 such as 0.002; 0 takes no such answers.",
+        param=WRONG_ANSWERS_HEADER,
+        code="invalid_value",
+    )
 
 
 def asked_cache_control(stated: Sequence[str] | None) -> CacheControl:

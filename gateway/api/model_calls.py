@@ -21,6 +21,7 @@ from gateway.api.arrival import (
     QUALITY_HEADER,
     REGIONS_HEADER,
     REQUIRED_TAGS_HEADER,
+    WRONG_ANSWERS_HEADER,
     Arrival,
     asked_cache_control,
     asked_conversation,
@@ -28,6 +29,7 @@ from gateway.api.arrival import (
     asked_deflection,
     asked_loss,
     asked_placement,
+    asked_wrong_answers_max,
 )
 from gateway.api.auth import authenticate
 from gateway.api.body import Receive, read_body
@@ -67,13 +69,13 @@ _TRAVELLING_PARAMETERS = frozenset({"beta"})
 _TAGS_HEADER, _REGIONS_HEADER = b"x-obol-tags", REGIONS_HEADER.encode()
 _REQUIRED_TAGS_HEADER, _QUALITY_HEADER = REQUIRED_TAGS_HEADER.encode(), QUALITY_HEADER.encode()
 _CONVERSATION_HEADER = CONVERSATION_HEADER.encode()
-_COST_HEADER = COST_HEADER.encode()
+_COST_HEADER, _WRONG_ANSWERS_HEADER = COST_HEADER.encode(), WRONG_ANSWERS_HEADER.encode()
 _DEFLECT_HEADER = DEFLECT_HEADER.encode()
 _CACHE_CONTROL = b"cache-control"
 # Of words, with commas between them.
 _LISTS = frozenset(
     {_TAGS_HEADER, _REGIONS_HEADER, _REQUIRED_TAGS_HEADER, _QUALITY_HEADER, _CONVERSATION_HEADER, _COST_HEADER}
-    | {_CACHE_CONTROL, _DEFLECT_HEADER}
+    | {_CACHE_CONTROL, _DEFLECT_HEADER, _WRONG_ANSWERS_HEADER}
 )
 
 
@@ -272,6 +274,7 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
         "quality_loss_max": asked_loss(lists.get(_QUALITY_HEADER)),
         "cost_max_nusd": asked_cost_max(lists.get(_COST_HEADER)),
         "conversation": asked_conversation(lists.get(_CONVERSATION_HEADER)),
+        "wrong_answers_max": asked_wrong_answers_max(lists.get(_WRONG_ANSWERS_HEADER)),
     }
     if _CACHE_CONTROL in lists:
         request = replace(request, cache_control=asked_cache_control(lists[_CACHE_CONTROL]))

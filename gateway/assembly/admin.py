@@ -26,6 +26,7 @@ from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.purges import add_purges
 from gateway.api.admin.replay import add_replay
 from gateway.api.admin.routes import add_routes
+from gateway.api.admin.similar import add_similar
 from gateway.api.admin.teams import add_teams
 from gateway.assembly.stores import Stores
 from gateway.catalog.file import CatalogFile
@@ -46,6 +47,7 @@ from gateway.stores.recorded import RecordedStore
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import ReportStore
 from gateway.stores.rules import redis_announcer as rules_announcer
+from gateway.stores.shared_counts import RedisCounts
 
 
 def admin_surface(settings: Settings, stores: Stores, flush: Callable[[], Awaitable[None]]) -> APIRouter:
@@ -81,6 +83,7 @@ def add_routing(
 ) -> None:
     """``flush`` brings what this process has recorded and charged to Postgres."""
     add_guarantee(admin, lambda: catalog.current, router.guarantee)
+    add_similar(admin, lambda: catalog.current, RedisCounts(stores.link))
     add_routes(admin, lambda: catalog.current)
     replays = Replays(RecordedStore(stores.engine), round(settings.cpu_usd_per_hour * NANO), time.monotonic)
     add_replay(admin, replays, router.needed, lambda: catalog.current, flush, stores.journal.clock.unix_s)

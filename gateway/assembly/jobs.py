@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from functools import partial
 
+from gateway.answers.error_budget import SHARE_INTERVAL_S
 from gateway.assembly.stores import Stores
 from gateway.catalog.file import CatalogFile
 from gateway.catalog.text import CatalogError
@@ -20,6 +21,7 @@ from gateway.pipeline import Pipeline
 from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores import partitions
+from gateway.stores.answers import RENEW_INTERVAL_S
 from gateway.stores.faq_cache import REFRESH_INTERVAL_S as FAQ_INTERVAL_S
 from gateway.stores.journal import RedisJournal
 from gateway.stores.route_questions import RouteQuestions
@@ -67,6 +69,7 @@ def background_jobs(
     return [
         Job("heartbeat", 2, stores.journal.beat),
         *_progress(settings, pipeline),
+        *_answers(pipeline),
         Job("sweep", SWEEP_INTERVAL_S, sweeper.sweep),
         Job("keys", 10, stores.key_cache.refresh),
         Job("rules", REFRESH_INTERVAL_S, stores.rules.refresh),
@@ -99,6 +102,14 @@ def shift_watch(catalog: CatalogFile, metrics: Metrics, stores: Stores, router: 
 def _progress(settings: Settings, pipeline: Pipeline) -> list[Job]:
     """Where orphans are charged at their hold, what was seen of them changes nothing."""
     return [] if settings.orphaned_charge == "hold" else [Job("progress", 2, pipeline.progress.tell)]
+
+
+def _answers(pipeline: Pipeline) -> list[Job]:
+    """What answers without a model need: leads that are renewed, error budgets that all replicas know."""
+    flights, similarities = pipeline.flights, pipeline.similarities
+    leads = [] if flights is None else [Job("leads", RENEW_INTERVAL_S, flights.renew)]
+    shares = [] if similarities is None else [Job("error budgets", SHARE_INTERVAL_S, similarities.budgets.share)]
+    return [*leads, *shares]
 
 
 def _gauges(metrics: Metrics, journal: RedisJournal, pipeline: Pipeline) -> Callable[[], Awaitable[None]]:

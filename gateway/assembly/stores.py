@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
@@ -77,8 +78,10 @@ class Stores:
     faq: FaqCache
 
 
-async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertLog) -> Stores:
-    """Connect. Whatever is opened last is closed first."""
+async def open_stores(
+    settings: Settings, stack: AsyncExitStack, noticed: AlertLog, compares_meaning: Callable[[], bool]
+) -> Stores:
+    """Connect. Whatever is opened last is closed first. ``compares_meaning``: whether the embedder is wanted."""
     instance = new_entry_id()
     engine = database.connect(settings.database_url)
     stack.push_async_callback(engine.dispose)
@@ -114,7 +117,8 @@ async def open_stores(settings: Settings, stack: AsyncExitStack, noticed: AlertL
     ledger, keys = LedgerStore(engine), KeyStore(engine, announce)
     stored = StoredResponseStore(engine)
     stack.push_async_callback(stored.close)
-    embedder = EmbedderClient(layout(settings.data_dir).run / SOCKET_NAME, within_s=settings.similar_within_ms / 1000)
+    socket, within_s = layout(settings.data_dir).run / SOCKET_NAME, settings.similar_within_ms / 1000
+    embedder = EmbedderClient(socket, compares_meaning, within_s=within_s)
     stack.callback(embedder.close)
     faq_lists = FaqStore(engine, faq_announcer(redis))
     return Stores(

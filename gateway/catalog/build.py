@@ -232,7 +232,7 @@ class _Builder:
                     near = did_you_mean(member, route.deployments)
                     self.refuse(("routes", name, "weights", member), f"the route has no deployment {member!r}{near}")
             self._check_placement(snapshot, route)
-            self._check_verifier(snapshot, route, deployments)
+            self._check_asked_besides(snapshot, route, deployments)
             if route.baseline is not None:
                 self._check_baseline(snapshot, route, route.baseline, deployments)
         moderations = self.part.defaults.moderations
@@ -251,17 +251,20 @@ class _Builder:
             listed = "; ".join(f"{one.name}: {reason.text}" for one, reason in zip(known, reasons, strict=True))
             self.refuse(("routes", route.name), f"no deployment is where the route wants it: {listed}")
 
-    def _check_verifier(self, snapshot: CatalogSnapshot, route: Route, known: Iterable[str]) -> None:
-        """Refuse a verifier that is none, or to which the route's questions may not go."""
-        name = route.cascade.verifier if route.cascade is not None else None
-        if name is None:
-            return
-        path: Path = ("routes", route.name, "cascade", "gate", "verifier", "deployment")
-        verifier = snapshot.reference(name)
-        if verifier is None:
-            self.refuse(path, f"there is no deployment {name!r}{did_you_mean(name, known)}")
-        elif reason := misplaced(verifier, route.placement, "the route"):
-            self.refuse(path, f"{name!r} is not where the route wants its questions: {reason.text}")
+    def _check_asked_besides(self, snapshot: CatalogSnapshot, route: Route, known: Iterable[str]) -> None:
+        """Refuse a verifier or an embedder that is none, or to which the route's questions may not go."""
+        verifier = route.cascade.verifier if route.cascade is not None else None
+        embedding = route.semantic_cache.embedding if route.semantic_cache is not None else None
+        besides: tuple[tuple[str | None, Path], ...] = (
+            (verifier, ("routes", route.name, "cascade", "gate", "verifier", "deployment")),
+            (embedding, ("routes", route.name, "cache", "semantic", "embedding")),
+        )
+        for name, path in besides:
+            asked = snapshot.reference(name) if name is not None else None
+            if name is not None and asked is None:
+                self.refuse(path, f"there is no deployment {name!r}{did_you_mean(name, known)}")
+            elif asked is not None and (reason := misplaced(asked, route.placement, "the route")):
+                self.refuse(path, f"{name!r} is not where the route wants its questions: {reason.text}")
 
     def _check_baseline(self, snapshot: CatalogSnapshot, route: Route, baseline: str, known: Iterable[str]) -> None:
         path: Path = ("routes", route.name, "baseline")

@@ -60,10 +60,23 @@ class ExactPart(Part):
     bytes_max: Annotated[int, BeforeValidator(no_bool), Field(ge=1024, le=16_777_216)] = 262_144
 
 
-class CachePart(Part):
-    """Which answers a route gives again."""
+class SemanticPart(Part):
+    wrong_answers_max: Annotated[float, Field(gt=0, le=0.2, allow_inf_nan=False)] = 0.01
+    tokens_max: Annotated[int, BeforeValidator(no_bool), Field(ge=1, le=256)] = 200
+    embedding: Name | None = None
 
-    exact: ExactPart
+
+class CachePart(Part):
+    """Which answers a route gives again: ``semantic`` from among those that ``exact`` keeps."""
+
+    exact: ExactPart = ExactPart()
+    semantic: SemanticPart | None = None
+
+    @model_validator(mode="after")
+    def _states_something(self) -> CachePart:
+        if not self.model_fields_set:
+            raise PydanticCustomError("no_cache", "state exact, semantic or both")
+        return self
 
 
 class RoutePart(Part):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from gateway.catalog.deflect_schema import deflection_of
-from gateway.catalog.route_schema import CascadePart, ExactPart, RoutePart
+from gateway.catalog.route_schema import CascadePart, ExactPart, RoutePart, SemanticPart
 from gateway.domain import (
     NANO,
     QUALITY_LOSS_MAX,
@@ -12,6 +12,7 @@ from gateway.domain import (
     ExactCache,
     Placement,
     Route,
+    SemanticCache,
     Sharing,
 )
 
@@ -32,6 +33,7 @@ def route_of(name: str, part: RoutePart) -> Route:
         conversations=_conversations(part),
         deflection=None if part.deflect is None else deflection_of(part.deflect),
         exact_cache=None if part.cache is None else _exact_cache(part.cache.exact),
+        semantic_cache=None if part.cache is None else _semantic_cache(part.cache.semantic),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         keep_prompts_days=part.keep_prompts_days,
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
@@ -67,3 +69,7 @@ def _exact_cache(part: ExactPart) -> ExactCache:
         any_temperature=part.any_temperature,
         bytes_max=part.bytes_max,
     )
+
+
+def _semantic_cache(part: SemanticPart | None) -> SemanticCache | None:
+    return None if part is None else SemanticCache(part.wrong_answers_max, part.tokens_max, part.embedding)

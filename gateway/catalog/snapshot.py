@@ -68,6 +68,11 @@ class CatalogSnapshot:
         """Those that routes have."""
         return frozenset(route.policy for route in self.routes.values())
 
+    @property
+    def compares_meaning(self) -> bool:
+        """Whether any route answers by what a question means."""
+        return any(route.semantic_cache is not None for route in self.routes.values())
+
     def deployment(self, name: str) -> Deployment | None:
         """The deployment of that name, or the one that a wildcard makes of it."""
         found = self.deployments.get(name)
@@ -134,6 +139,8 @@ def _conditions(route: Route) -> Iterator[str]:
         yield f"a call to cost at most ${usd(route.cost_max_nusd)}"
     if (cache := route.exact_cache) is not None:
         yield f"answers given again for {cache.ttl_s} s within the same {cache.shared_by}"
+    if route.semantic_cache is not None:
+        yield f"to similar questions too, at most {route.semantic_cache.wrong_answers_max:.2%} of requests wrongly"
     if route.keep_prompts_days is not None:
         yield f"prompts kept for {route.keep_prompts_days} days"
 

@@ -14,6 +14,7 @@ from gateway.domain.answers import (
     KeptAnswer,
     Message,
     Miss,
+    SemanticCache,
     Sharing,
     UnderWay,
 )
@@ -169,6 +170,7 @@ __all__ = [
     "Room",
     "Route",
     "Scope",
+    "SemanticCache",
     "Sharing",
     "Source",
     "Stay",

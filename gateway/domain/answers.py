@@ -26,6 +26,7 @@ class CacheStatus(StrEnum):
     """What became of a request where answers may be given again, as its header says."""
 
     HIT = "hit-exact"
+    HIT_SIMILAR = "hit-semantic"
     MISS = "miss"
     BYPASS = "bypass"  # nobody looked
 
@@ -43,6 +44,19 @@ class ExactCache:
     keeps_tool_calls: bool = False
     any_temperature: bool = False
     bytes_max: int = 262_144
+
+
+@dataclass(frozen=True, slots=True)
+class SemanticCache:
+    """The answers that a route gives to similar questions, from among those that its exact cache keeps.
+
+    ``wrong_answers_max``: the share of requests that may be given an answer to another question. ``tokens_max``: of a
+    question. ``embedding``: the deployment that makes its vector; ``None``: the model that comes with us.
+    """
+
+    wrong_answers_max: float = 0.01
+    tokens_max: int = 200
+    embedding: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

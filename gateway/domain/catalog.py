@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
-from gateway.domain.answers import Deflection, ExactCache
+from gateway.domain.answers import Deflection, ExactCache, SemanticCache
 from gateway.domain.conversations import NOT_STICKY, ON_REQUEST, Conversations, PrefixCache
 from gateway.domain.money import Tariff
 
@@ -202,6 +202,7 @@ class Route:
     fits in it, and not the cheapest that is adequate.
     ``cascade``: the gates of the policy of that name. ``exact_cache``: which answers it gives again, if any.
     ``deflection``: what it answers without a model, if anything.
+    ``semantic_cache``: to what other questions.
     """
 
     name: str
@@ -220,3 +221,4 @@ class Route:
     keep_prompts_days: int | None = None  # None: never
     exact_cache: ExactCache | None = None
     deflection: Deflection | None = None
+    semantic_cache: SemanticCache | None = None

@@ -9,7 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 
 import msgspec
 
-from gateway.domain.answers import ANY_ANSWER, CacheControl, ExactCache
+from gateway.domain.answers import ANY_ANSWER, CacheControl, ExactCache, SemanticCache
 from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Forecast
@@ -107,6 +107,7 @@ class Request:
     cache_control: CacheControl = ANY_ANSWER  # what it allows of answers that were given before
     may_deflect: bool = True  # it takes answers without a model
     deflector: str | None = None  # which one answers it; where a model does: which answered the same before
+    wrong_answers_max: float | None = None  # ... and of those to other questions; None: as its route says
 
     @property
     def text_tokens(self) -> int:
@@ -199,3 +200,4 @@ class Decision:
     turn: Turn | None = None
     stay: Stay = NO_CONVERSATION
     exact_cache: ExactCache | None = None
+    semantic_cache: SemanticCache | None = None

@@ -1,0 +1,171 @@
+"""One request and the answers to questions like its own: looked for where nobody has asked the very same.
+
+What may be given is decided by policies/semantic: words that change the answer refuse it, and how alike two questions
+must be follows from how often such answers were wrong on this route. To learn that, a share of those that would be
+given is not: the upstream is asked as on any miss, its answer goes to the client, and both are compared.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, replace
+
+from gateway.answers.error_budget import ErrorBudgets, tenant_of
+from gateway.answers.said import said
+from gateway.domain import AnswerKey, Caller, Deployment, ExactCache, Hit, KeptAnswer, Request, SemanticCache
+from gateway.domain.similar import KeptQuestion, Nearest, Neighbour
+from gateway.ports import AnswerStore, IndexAway, SemanticIndex, Services
+from policies.answer_identity import NotKeyed, space_of
+from policies.lone_question import lone_question
+from policies.semantic.budget import Action, Decision, Plan
+from policies.semantic.considering import Candidate, consider
+from policies.semantic.same_answer import same_answer
+
+Embed = Callable[[str], Awaitable[bytes | None]]
+
+_log = logging.getLogger("obol.answers")
+
+
+@dataclass(frozen=True, slots=True)
+class Doubt:
+    """An answer that is not given but compared with what the upstream says; ``plan`` decided so."""
+
+    answer: KeptAnswer
+    plan: Plan
+    decision: Decision
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """What was found for one question at one deployment: nothing, a ``hit`` to give, or an answer to compare."""
+
+    space: str
+    text: str
+    nearest: Nearest
+    hit: Hit | None = None
+    cosine: float = 0.0  # of the question that it answers
+    doubt: Doubt | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Similarities:
+    """What all requests of a process share in looking for similar questions."""
+
+    index: SemanticIndex
+    store: AnswerStore
+    budgets: ErrorBudgets
+
+
+class Likeness:
+    """What one request to a route with a semantic cache makes of it."""
+
+    def __init__(
+        self,
+        services: Services,
+        shared: Similarities,
+        draw: float,
+        request: Request,
+        caller: Caller,
+        route: str,
+        exact: ExactCache,
+        rules: SemanticCache,
+        embed: Embed | None = None,
+    ) -> None:
+        """``draw``: from 0 to 1, decides whether the upstream is asked although there is something to give.
+
+        ``embed``: makes the vector of a text, if not the model that comes with us.
+        """
+        self._services = services
+        self._shared = shared
+        self._draw = draw
+        self._request = request
+        self._caller = caller
+        self._route = route
+        self._exact = exact
+        self._rules = rules
+        self._embed = embed
+        asked = request.wrong_answers_max
+        self._wrong_max = rules.wrong_answers_max if asked is None else min(asked, rules.wrong_answers_max)
+        self._lone = lone_question(request)
+        self._tenant = tenant_of(route, caller.team_id)
+
+    async def find(self, key: AnswerKey, deployment: Deployment, output_tokens_max: int | None) -> Look | None:
+        """What is found near the question; ``None`` where nobody looked. Never raises, whatever is away."""
+        try:
+            look = await self._looked(key, deployment, output_tokens_max)
+            return None if look is None else await self._weighed(key, look)
+        except (NotKeyed, IndexAway) as exc:
+            _log.debug("nothing like it is looked for: %s", exc)
+        except Exception:  # noqa: BLE001 - whatever it trips over, the upstream can still be asked
+            _log.exception("nothing like it is looked for")
+        return None
+
+    async def _weighed(self, key: AnswerKey, look: Look) -> Look:
+        """What to do with what is near."""
+        budgets = self._shared.budgets
+        plan, tenant = budgets.plan(self._route, self._wrong_max), budgets.counts(self._tenant)
+        neighbours = list(look.nearest.neighbours)
+        hit = None
+        while True:
+            verdict = consider(look.text, [Candidate(one.cosine, one.text) for one in neighbours])
+            decision = plan.decide(verdict, tenant, self._draw)
+            if decision.index is None or decision.action is Action.MISS:
+                break
+            hit = await self._kept(key, look, neighbours[decision.index])
+            if hit is not None:
+                look = replace(look, cosine=neighbours[decision.index].cosine)
+                break
+            del neighbours[decision.index]  # its answer is there no more
+        budgets.add(self._route, self._tenant, plan.asked(decision))
+        if hit is None:
+            return look
+        if decision.action is Action.SERVE:
+            return replace(look, hit=hit)
+        return replace(look, doubt=Doubt(hit.answer, plan, decision))
+
+    async def _looked(self, key: AnswerKey, deployment: Deployment, output_tokens_max: int | None) -> Look | None:
+        lone = self._lone
+        if lone is None or not self._wrong_max:
+            return None
+        secret, request, caller = self._services.answer_secret, self._request, self._caller
+        space = space_of(secret, self._exact, request, caller, deployment, output_tokens_max, lone.rest)
+        vector = None if self._embed is None else await self._embed(lone.text)
+        if vector is None and self._embed is not None:
+            return None
+        nearest = await self._shared.index.nearest(key.tenant, space, lone.text, vector)
+        is_long = nearest.is_too_long or nearest.tokens > self._rules.tokens_max
+        return None if is_long else Look(space, lone.text, nearest)
+
+    async def _kept(self, key: AnswerKey, look: Look, chosen: Neighbour) -> Hit | None:
+        """The answer to a question that was found; one that is gone is forgotten with its question."""
+        age_s_max = self._request.cache_control.age_s_max
+        found = await self._shared.store.look(replace(key, digest=chosen.digest), age_s_max=age_s_max, may_lead=False)
+        if isinstance(found, Hit):
+            return found
+        if found is not None and age_s_max is None:
+            self._services.background.spawn(self._forget(key, look, chosen))
+        return None
+
+    async def _forget(self, key: AnswerKey, look: Look, chosen: Neighbour) -> None:
+        try:
+            await self._shared.index.forget(key.tenant, look.space, chosen.digest)
+        except IndexAway as exc:
+            _log.debug("a question whose answer is gone stays: %s", exc)
+
+    async def learn(self, look: Look, key: AnswerKey, epoch: str, whole: bytes) -> None:
+        """The upstream's answer is kept: let its question be found, and see what the one that was doubted was worth."""
+        try:
+            await self._shared.index.keep(KeptQuestion(key, epoch, look.space, look.text, look.nearest.vector))
+            if look.doubt is not None:
+                await self._compare(look.doubt, whole)
+        except IndexAway as exc:
+            _log.debug("a question is not found later, or an answer not compared: %s", exc)
+
+    async def _compare(self, doubt: Doubt, whole: bytes) -> None:
+        endpoint = self._request.endpoint
+        before, now = said(endpoint, doubt.answer.whole), said(endpoint, whole)
+        one, other = await self._shared.index.vectors([before, now])
+        is_wrong = not same_answer(before, now, float(one @ other))
+        counts = doubt.plan.compared(doubt.decision, is_wrong=is_wrong)
+        self._shared.budgets.add(self._route, self._tenant, counts)
