@@ -73,7 +73,8 @@ class EmbedderClient:
         elif self._wire is None:
             loop = asyncio.get_running_loop()
             with contextlib.suppress(OSError):  # nobody listens there: tried again at the next refresh
-                _, self._wire = await loop.create_unix_connection(lambda: Wire(self._said, self._lost), str(self._path))
+                _, wire = await loop.create_unix_connection(lambda: Wire(self._said, self._lost), str(self._path))
+                self._wire = wire if wire.is_open else None  # it may have been lost before we came to know it
 
     def close(self) -> None:
         """Whoever waits is told that nobody is there."""

@@ -104,13 +104,18 @@ class Wire(asyncio.Protocol):
         self._buffer = bytearray()
         self._transport: asyncio.Transport | None = None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether what is sent may arrive."""
+        return self._transport is not None and not self._transport.is_closing()
+
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio.Protocol."""
         self._transport = transport  # type: ignore[assignment] # a stream's, as loop.create_unix_* give
 
     def send(self, frame: Asked | Said) -> None:
         """Send it, or nothing where the connection is lost."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._transport is not None and self.is_open:
             packed = encode(frame)
             self._transport.write(len(packed).to_bytes(_LENGTH_BYTES, "big") + packed)
 

@@ -227,7 +227,7 @@ async def test_who_asks_while_too_many_wait_is_told_at_once(valkey, tmp_path):
             await busy.client.nearest("org", "space", "one more")
         assert not any(one.done() for one in asking)
         encoder.may_end.set()
-        assert [found.neighbours for found in await asyncio.gather(*asking)] == [()] * 3
+        assert [found.tokens for found in await asyncio.gather(*asking)] == [2, 2, 2]
 
 
 async def test_an_answer_that_comes_too_late_is_none_and_harms_no_other(valkey, tmp_path):
@@ -285,3 +285,17 @@ async def test_who_talks_nonsense_is_left_and_nobody_else_is_harmed(here, nonsen
         assert await reader.read() == b""
     writer.close()
     assert await here.texts("hello") == []
+
+
+async def test_a_connection_that_is_lost_at_once_is_made_again(tmp_path):
+    path, visits = tmp_path / "rude.sock", []
+
+    def turn_away(_reader, writer):
+        visits.append(writer)
+        writer.transport.abort()
+
+    async with await asyncio.start_unix_server(turn_away, path):
+        client = EmbedderClient(path, lambda: True)
+        for number in range(5):
+            await client.refresh()
+            await until(lambda count=number + 1: len(visits) == count and not client.is_connected)
