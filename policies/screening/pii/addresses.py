@@ -23,10 +23,10 @@ _ESCAPES = "nrtbf"
 
 _BYTE = "(?:25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])"
 _V4_AT = re.compile(rf"{_BYTE}(?:\.{_BYTE}){{3}}(?![0-9])")
-_NO_ADDRESS_AFTER = re.compile(r"\.?[0-9A-Za-z_]|-[0-9A-Za-z]+\.")
+_NO_ADDRESS_AFTER = re.compile(r"\.?[0-9A-Za-z_]|-[A-Za-z]")
 _VERSION_BEFORE = re.compile(
     r"(?:\b(?:v|ver|versions?|releases?|build|section|chapter|firmware|kernel|upgraded? to)[ .:#]*"
-    r"|[0-9A-Za-z_]-?|[0-9]\.|[<>=~^]=? ?)$",
+    r"|[A-Za-z_]-|[0-9A-Za-z_]|[0-9]\.|[<>=~]= ?|[~^] ?)$",
     re.IGNORECASE,
 )
 _V6_AT = re.compile(":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*")

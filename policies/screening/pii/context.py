@@ -26,7 +26,9 @@ _WORDS = {
         "chiamami recapito fisso telefone telemóvel telemovel ligar ligue telefoon telefoonnummer mobiel gsm "
         "bellen numer komórka komórkowy zadzwoń puhelin puhelinnumero soita telefonnr tlf mob mobilen telefonszám "
         "hívás телефон телефону телефона тел звоните позвоните мобильный номер τηλέφωνο κινητό هاتف جوال تليفون "
-        "טלפון फोन फ़ोन मोबाइल"
+        "טלפון फोन फ़ोन मोबाइल telepon hp hubungi simu điện thoại gọi cep arayın ara الهاتف هاتفي رقم جوالي "
+        "телефонуйте дзвоніть volejte telefonní mobilní telefonul sunați bel mobilnumre mobiltelefon handynr "
+        "telnr gsmnr whats"
     ),
     OTHER: (
         "order orders invoice isbn issn doi tracking sku ticket serial version model part barcode ean upc gtin "
@@ -174,6 +176,8 @@ def _meanings() -> Mapping[str, frozenset[str]]:
 
 _MEANINGS = _meanings()
 _TELLING = frozenset(_MEANINGS)
+_TEXT = ["text"]  # "text 555-0100" is one, a column of this name is none
+_PHONES = frozenset((PHONE,))
 _NOTHING: frozenset[str] = frozenset()
 
 
@@ -182,12 +186,13 @@ def meanings(text: str, start: int, end: int) -> list[frozenset[str]]:
     window = text[max(0, start - _BEFORE) : start].lower()
     words = _WORD.findall(window)
     words.reverse()
+    is_texted = words[:1] == _TEXT and text[start - 1] == " "
     after = _WORD_AFTER.match(text, end)
     if after:
         words.append(after[1].lower())
-    if _TELLING.isdisjoint(words) and window.isascii() and not (after and not after[1].isascii()):
+    if _TELLING.isdisjoint(words) and not is_texted and window.isascii() and not (after and not after[1].isascii()):
         return []
-    found = []
+    found = [_PHONES] if is_texted else []
     for distance, word in enumerate(words):
         kinds = _MEANINGS.get(word) or (_NOTHING if word.isascii() else _within(word))
         if kinds and (distance < _OTHER_WORDS_MAX or OTHER not in kinds):

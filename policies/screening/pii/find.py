@@ -32,6 +32,7 @@ _LETTER_APART_AFTER = re.compile("[ -][A-Z](?![a-z])|[(][0-9A][)]|[+-][0-9]{3}[A
 _UUID_BEFORE = re.compile("[0-9A-Fa-f]{4}-$")
 _NOT_BEFORE = frozenset("$€£¥₹")
 _GAPS = frozenset(" -(+")
+_THREE_DIGITS = re.compile("(?:[A-Za-z]*[0-9]){3}")  # no number of a person has fewer
 _GAP = re.compile("[ (-]")
 _ANYTHING = re.compile(r"[\d@\uff20\ufe6b\u2460-\u2468]")  # nothing that is looked for does without a digit or an @
 _SPACED_MAX = 40  # characters: longer than any number with letters
@@ -132,7 +133,7 @@ class _Search:
             if size >= SHORTEST:
                 if self.wallets.is_wallet(token[0]):
                     self.found.append(Span(token.start(), token.end(), "CRYPTO"))
-            elif size >= _NUMBER_MIN and not token[0].isdigit():
+            elif size > _NUMBER_MIN and not token[0].isdigit() and _THREE_DIGITS.match(token[0]):
                 found = find_lettered(self.text, token.start(), token.end())
                 if found:
                     self.found.append(found)

@@ -23,7 +23,7 @@ class Needs(IntEnum):
     CONTEXT = 3  # a word near it that says what it is
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Kind:
     """``digits``: how many it may have; ``forms``: lengths of the groups that people write it in."""
 
@@ -78,8 +78,8 @@ KINDS = (
     Kind("AT_SVNR", (10,), ((4, 6), (4, 2, 2, 2)), check.at_svnr, _FORM),
     Kind("DK_CPR_NUMBER", (10,), ((6, 4), (2, 2, 2, 4)), check.dk_cpr, _GROUPS),
     Kind("BG_EGN", (10,), (), check.bg_egn, _FORM),
-    Kind("SE_ORGANISATIONSNUMMER", (10,), ((6, 4),), check.se_organisation, _FORM),
     Kind("UK_NHS", (10,), ((3, 3, 4),), check.uk_nhs, _FORM),
+    Kind("SE_ORGANISATIONSNUMMER", (10,), ((6, 4),), check.se_organisation, _FORM),
     Kind("US_NPI", (10,), ((4, 3, 3),), check.us_npi, _FORM),
     Kind("PL_NIP", (10,), ((3, 3, 2, 2), (3, 2, 2, 3)), check.pl_nip, _CONTEXT),
     Kind("IN_AADHAAR", (12,), ((4, 4, 4),), check.in_aadhaar, _FORM, frozenset(" -")),

@@ -89,7 +89,8 @@ def _uk_driver(compact: str) -> bool:
 
 
 def _es_nif(compact: str) -> bool:
-    return _letter_at(_NIF, int(compact[:-1])) == compact[-1] and anything(compact[:-1])
+    is_literal = compact[:-1].endswith("0000")  # 10000000L is a number in a program
+    return _letter_at(_NIF, int(compact[:-1])) == compact[-1] and not is_literal and anything(compact[:-1])
 
 
 def _es_nie(compact: str) -> bool:
@@ -120,7 +121,8 @@ def _fr_corsican(compact: str) -> bool:
 
 def _ie_pps(compact: str) -> bool:
     extra = 9 * (_VALUE[compact[8]] - 9) if compact[8:] not in ("", "W") else 0
-    return _letter_at(_IRISH, weighted(compact[:7], range(8, 1, -1)) + extra) == compact[7]
+    is_literal = compact[3:7] == "0000"
+    return _letter_at(_IRISH, weighted(compact[:7], range(8, 1, -1)) + extra) == compact[7] and not is_literal
 
 
 def _de_pension(compact: str) -> bool:
@@ -265,6 +267,8 @@ KINDS = (
     _kind("MX_RFC", r"[A-Z&]{3,4}\d{6}[0-9A-Z]{3}", _always, Needs.CONTEXT),
     _kind("US_DRIVER_LICENSE", r"[A-Z]{1,2}\d{4,13}|[A-Z]\d{2,4}-\d{3,4}-\d{3,4}(?:-\d{2,4})*", _always, Needs.CONTEXT),
 )
+# Their form is all that proves them, so it has to be in capitals.
+ONLY_FORM = frozenset(("UK_NINO", "UK_DRIVING_LICENCE", "IN_PAN", "US_MBI"))
 SEPARATORS = str.maketrans("", "", " -.()")
 
 

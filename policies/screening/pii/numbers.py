@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 from policies.screening.pii import context, ids, lettered_ids, phones
 from policies.screening.pii.banking import is_card
@@ -40,8 +41,10 @@ def find_bare(text: str, start: int, end: int) -> Span | None:
     digits = text[start:end]
     meant = context.meanings(text, start, end)
     if meant:
-        kinds = [kind for kind in _bare_candidates(count, meant, is_alone=False) if kind.is_valid(digits)]
-        return _decided(text, start, end, kinds, meant, phones.strength(digits, digits, is_plus=False))
+        strength = phones.strength(digits, digits, is_plus=False)
+        return _Number(text, start, end, digits, meant, strength).decided(
+            _bare_candidates(count, meant, is_alone=False)
+        )
     for kind in ids.STRONG_BY_LENGTH.get(count, ()):
         if kind.is_valid(digits):
             return Span(start, end, kind.name)
@@ -112,10 +115,16 @@ def judge(text: str, start: int, end: int, *, is_part: bool = False) -> Span | N
         candidates = _bare_candidates(count, meant, is_alone)
     else:
         candidates = _grouped_candidates(count, written, meant if not is_part else [], is_alone)
-    valid = [kind for kind in candidates if kind.is_valid(digits)]
-    if is_alone and valid and not set(written) & _OF_PHONES:
-        strength = Strength.NONE
-    return _decided(text, start, end, valid, meant, strength)
+    if is_alone:
+        strength = _alone(strength, written, is_valid=any(kind.is_valid(digits) for kind in candidates))
+    return _Number(text, start, end, digits, meant, strength).decided(candidates)
+
+
+def _alone(strength: Strength, written: str, *, is_valid: bool) -> Strength:
+    """How much the only thing in a text looks like a phone: any groups do, unless it is valid as something else."""
+    if is_valid:
+        return strength if strength is Strength.BY_FORM and set(written) & _OF_PHONES else Strength.NONE
+    return Strength.BY_FORM if strength and not written.isdigit() else strength
 
 
 def _bare_candidates(count: int, meant: Meanings, is_alone: bool) -> list[Kind]:
@@ -151,22 +160,32 @@ def _grouped_candidates(count: int, written: str, meant: Meanings, is_alone: boo
     return found
 
 
-def _decided(text: str, start: int, end: int, kinds: list[Kind], meant: Meanings, strength: Strength) -> Span | None:
-    """The nearest word that names one of them tells; then the rarest chance match; then a phone's form."""
-    for names in meant:
-        named = next((kind for kind in kinds if kind.name in names), None)
-        if named:
-            return Span(start, end, named.name)
-        if context.PHONE in names and strength:
-            return _phone(text, start, end)
-        if context.OTHER in names:
-            kinds = [kind for kind in kinds if kind.needs is Needs.NOTHING]
-            strength = Strength.NONE
-            break
-    chosen = kinds[0] if kinds else None
-    if strength >= Strength.BY_FORM and not (chosen and chosen.needs is Needs.NOTHING):
-        return _phone(text, start, end)
-    return Span(start, end, chosen.name) if chosen else None
+@dataclass(frozen=True, slots=True)
+class _Number:
+    text: str
+    start: int
+    end: int
+    digits: str
+    meant: Meanings
+    strength: Strength
+
+    def decided(self, candidates: list[Kind]) -> Span | None:
+        """The nearest word that names one of them tells; then the rarest chance match; then a phone's form."""
+        strength = self.strength
+        for names in self.meant:
+            for kind in candidates:
+                if kind.name in names and kind.is_valid(self.digits):
+                    return Span(self.start, self.end, kind.name)
+            if context.PHONE in names and strength:
+                return _phone(self.text, self.start, self.end)
+            if context.OTHER in names:
+                candidates = [kind for kind in candidates if kind.needs is Needs.NOTHING]
+                strength = Strength.NONE
+                break
+        chosen = next((kind for kind in candidates if kind.is_valid(self.digits)), None)
+        if strength >= Strength.BY_FORM and not (chosen and chosen.needs is Needs.NOTHING):
+            return _phone(self.text, self.start, self.end)
+        return Span(self.start, self.end, chosen.name) if chosen else None
 
 
 def _phone(text: str, start: int, end: int) -> Span:
@@ -200,11 +219,11 @@ def find_lettered(text: str, start: int, end: int) -> Span | None:
         if context.OTHER in names:
             return None
     chosen = valid[0]
-    is_persons = any(context.PERSON in names for names in meant)
-    is_enough = chosen.needs is Needs.NOTHING or (
-        chosen.needs is Needs.ITS_FORM and (is_persons or _is_alone(text, start, end))
-    )
-    return Span(start, end, chosen.name) if is_enough else None
+    is_told = any(context.PERSON in names for names in meant) or _is_alone(text, start, end)
+    is_written_so = chosen.name not in lettered_ids.ONLY_FORM or text[start:end] == token
+    if is_told or (chosen.needs is Needs.NOTHING and is_written_so):
+        return Span(start, end, chosen.name) if chosen.needs is not Needs.CONTEXT else None
+    return None
 
 
 def find_spaced(text: str, start: int, end: int) -> Iterator[Span]:
@@ -213,6 +232,8 @@ def find_spaced(text: str, start: int, end: int) -> Iterator[Span]:
     for found in lettered_ids.ANY_SPACED.finditer(text, low, min(len(text), end + _LETTERED_WINDOW)):
         for kind in lettered_ids.SPACED:
             if kind.form.fullmatch(found[0]) and kind.is_valid(found[0].translate(lettered_ids.SEPARATORS)):
-                if kind.needs is Needs.NOTHING or _is_alone(text, *found.span()):
+                meant = context.meanings(text, *found.span())
+                is_told = any(kind.name in names or context.PERSON in names for names in meant)
+                if kind.needs is Needs.NOTHING or is_told or _is_alone(text, *found.span()):
                     yield Span(found.start(), found.end(), kind.name)
                 break

@@ -25,15 +25,21 @@ _SHORT_MAX = 7
 _NORTH_AMERICAN = re.compile(
     r"(?:(?:\+?1|001)[ .-]?)?(?:\([2-9][0-9]{2}\)[ .-]?|[2-9][0-9]{2}([ .-]))[2-9][0-9]{2}[ .-][0-9]{4}"
 )
+# Not grouped as American (3-2-4) or northern (6-4) numbers of persons are.
 _TRUNK = re.compile(
-    r"(?!0[0-9]{2}([ .-])[0-9]{2}\1[0-9]{4}$)(?:\(?0[1-9][0-9]{0,3}\)?(?:[ ./-]{1,2}[0-9]{2,8}){1,4}|0[1-9][0-9]{8,9})"
+    r"(?!0[0-9]{2}([ .-])[0-9]{2}\1[0-9]{4}$|[0-9]{6}[ /-][0-9]{4}$)"
+    r"(?:\(?0[1-9][0-9]{0,4}\)?(?:[ ./-]{1,2}[0-9]{2,8}){1,4}|0[1-9][0-9]{8,9})"
+)
+# 138-0013-8000 and (912) 345-67-89
+_OTHER_FORMS = re.compile(
+    r"1[3-9][0-9]([ -])[0-9]{4}\1[0-9]{4}|(?:8[ -]?)?\(?[0-9]{3}\)?[ -]?[0-9]{3}-[0-9]{2}-[0-9]{2}"
 )
 _AREA_CODE = re.compile(r"\([0-9]{2,5}\)[ .-]?[0-9]{2,5}(?:[ .-]?[0-9]{2,5}){0,3}")
 DATE = re.compile(
     r"(?:19|20)[0-9]{2}[-./](?:0?[1-9]|1[0-2])[-./](?:[12][0-9]|3[01]|0?[1-9])(?![0-9])|"
     r"(?:[12][0-9]|3[01]|0?[1-9])[-./](?:[12][0-9]|3[01]|0?[1-9])[-./](?:19|20)[0-9]{2}"
 )
-DECIMAL = re.compile("[0-9]{1,3}[.][0-9]{3,}")
+DECIMAL = re.compile("[0-9]{1,3}[.][0-9]{3,}|[0-9]+[.][0-9]{1,2}")
 _SLASHED = re.compile("[0-9/]+")
 EXTENSION = re.compile(r"(?:[ ,;]{0,2}(?:x|ext\.?|extension|#) ?[0-9]{1,6})(?![0-9A-Za-z])", re.IGNORECASE)
 
@@ -61,6 +67,7 @@ def _has_form(written: str, digits: str) -> bool:
     return bool(
         (prefix and is_international(digits[prefix:]))
         or _NORTH_AMERICAN.fullmatch(written)
+        or _OTHER_FORMS.fullmatch(written)
         or (9 <= count <= 11 and _TRUNK.fullmatch(written))
         or (7 <= count <= 11 and _AREA_CODE.fullmatch(written))
     )
