@@ -113,6 +113,11 @@ class Flights:
         await self._store.drop(key)
         self._land(key, Landing.AGAIN)
 
+    async def pass_on(self, key: AnswerKey, hit: Hit) -> None:
+        """The leader was given an answer that is not kept under this key: so are those who wait for it here."""
+        self._land(key, hit)
+        await self._store.drop(key)
+
     async def release(self, key: AnswerKey, *, is_lasting: bool) -> None:
         """Nobody is to wait: there is no answer, or none that may be kept, as will be so again if ``is_lasting``."""
         await self._store.release(key, is_lasting=is_lasting)

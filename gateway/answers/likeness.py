@@ -13,7 +13,17 @@ from dataclasses import dataclass, replace
 
 from gateway.answers.error_budget import ErrorBudgets, tenant_of
 from gateway.answers.said import said
-from gateway.domain import AnswerKey, Caller, Deployment, ExactCache, Hit, KeptAnswer, Request, SemanticCache
+from gateway.domain import (
+    AnswerKey,
+    Caller,
+    Deployment,
+    ExactCache,
+    Hit,
+    KeptAnswer,
+    Request,
+    SemanticCache,
+    Similarity,
+)
 from gateway.domain.similar import KeptQuestion, Nearest, Neighbour
 from gateway.ports import AnswerStore, IndexAway, SemanticIndex, Services
 from policies.answer_identity import NotKeyed, space_of
@@ -44,7 +54,6 @@ class Look:
     text: str
     nearest: Nearest
     hit: Hit | None = None
-    cosine: float = 0.0  # of the question that it answers
     doubt: Doubt | None = None
 
 
@@ -86,7 +95,7 @@ class Likeness:
         self._rules = rules
         self._embed = embed
         asked = request.wrong_answers_max
-        self._wrong_max = rules.wrong_answers_max if asked is None else min(asked, rules.wrong_answers_max)
+        self.wrong_max = rules.wrong_answers_max if asked is None else min(asked, rules.wrong_answers_max)
         self._lone = lone_question(request)
         self._tenant = tenant_of(route, caller.team_id)
 
@@ -104,7 +113,7 @@ class Likeness:
     async def _weighed(self, key: AnswerKey, look: Look) -> Look:
         """What to do with what is near."""
         budgets = self._shared.budgets
-        plan, tenant = budgets.plan(self._route, self._wrong_max), budgets.counts(self._tenant)
+        plan, tenant = budgets.plan(self._route, self.wrong_max), budgets.counts(self._tenant)
         neighbours = list(look.nearest.neighbours)
         hit = None
         while True:
@@ -114,7 +123,7 @@ class Likeness:
                 break
             hit = await self._kept(key, look, neighbours[decision.index])
             if hit is not None:
-                look = replace(look, cosine=neighbours[decision.index].cosine)
+                hit = replace(hit, similarity=Similarity(neighbours[decision.index].cosine, self.wrong_max))
                 break
             del neighbours[decision.index]  # its answer is there no more
         budgets.add(self._route, self._tenant, plan.asked(decision))
@@ -126,7 +135,7 @@ class Likeness:
 
     async def _looked(self, key: AnswerKey, deployment: Deployment, output_tokens_max: int | None) -> Look | None:
         lone = self._lone
-        if lone is None or not self._wrong_max:
+        if lone is None or not self.wrong_max:
             return None
         secret, request, caller = self._services.answer_secret, self._request, self._caller
         space = space_of(secret, self._exact, request, caller, deployment, output_tokens_max, lone.rest)

@@ -113,15 +113,15 @@ class Recall:
                     if is_admitted:
                         self._settlement.take_back(attempt)  # who waits holds no money
                     landed = await self._flights.follow(key, control, total_s)
-                    if isinstance(landed, Hit):
+                    if isinstance(landed, Hit) and self._takes(landed):
                         return await self._give(landed, deployment, number, None)
-                    may_lead = landed is Landing.AGAIN
+                    may_lead = landed is not Landing.ALONE
                     continue
             look = None
             if isinstance(found, Miss) and control.may_read:
                 look = await self._looked_near(key, attempt, found, is_admitted=is_admitted)
                 if look is not None and look.hit is not None:
-                    return await self._give(look.hit, deployment, number, attempt if is_admitted else None, look)
+                    return await self._give(look.hit, deployment, number, attempt if is_admitted else None)
             return self._begun(key, attempt, found, look, is_admitted=is_admitted)
 
     async def _looked_near(self, key: AnswerKey, attempt: Attempt, miss: Miss, *, is_admitted: bool) -> Look | None:
@@ -141,7 +141,7 @@ class Recall:
         if look is not None:
             background.spawn(charge_embedding(self._services, self._settlement, attempt, look.nearest))
             if look.hit is not None and miss.is_leader:
-                background.spawn(self._flights.drop(key))
+                background.spawn(self._flights.pass_on(key, look.hit))
         return look
 
     def _begun(
@@ -197,14 +197,10 @@ class Recall:
             return False
         return True
 
-    async def _give(
-        self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None, look: Look | None = None
-    ) -> Given:
-        """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other.
-
-        ``look``: what found it, for an answer to another question.
-        """
-        source = Source.CACHE_EXACT if look is None else Source.CACHE_SEMANTIC
+    async def _give(self, hit: Hit, deployment: Deployment, number: int, admitted: Attempt | None) -> Given:
+        """Give it again, settled at nothing. Raises RateLimited: limits of requests count it like any other."""
+        similar = hit.similarity
+        source = Source.CACHE_EXACT if similar is None else Source.CACHE_SEMANTIC
         attempt = admitted
         if attempt is None:
             attempt = self._admissions.attempt(deployment, number)
@@ -216,7 +212,13 @@ class Recall:
         except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
             self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source))
             raise
-        self.status = CacheStatus.HIT if look is None else CacheStatus.HIT_SIMILAR
+        self.status = CacheStatus.HIT if similar is None else CacheStatus.HIT_SIMILAR
         told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
-        headers = {} if look is None else {"x-obol-similarity": f"{look.cosine:.3f}"}
+        headers = {} if similar is None else {"x-obol-similarity": f"{similar.cosine:.3f}"}
         return Given(attempt, told, source=source, cache=self.status, age_s=hit.age_s, headers=headers)
+
+    def _takes(self, hit: Hit) -> bool:
+        """Whether it may be given here too: to similar questions only where so many may be wrong."""
+        if hit.similarity is None:
+            return True
+        return self._likeness is not None and hit.similarity.wrong_answers_max <= self._likeness.wrong_max

@@ -16,6 +16,7 @@ from gateway.domain.answers import (
     Miss,
     SemanticCache,
     Sharing,
+    Similarity,
     UnderWay,
 )
 from gateway.domain.budget import (
@@ -172,6 +173,7 @@ __all__ = [
     "Scope",
     "SemanticCache",
     "Sharing",
+    "Similarity",
     "Source",
     "Stay",
     "StoredResponse",

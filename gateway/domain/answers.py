@@ -130,11 +130,20 @@ class AnswerKey:
 
 
 @dataclass(frozen=True, slots=True)
+class Similarity:
+    """How near the question of an answer is, and under what share of wrong answers it may be given."""
+
+    cosine: float
+    wrong_answers_max: float
+
+
+@dataclass(frozen=True, slots=True)
 class Hit:
-    """The answer is there, ``age_s`` seconds old."""
+    """The answer is there, ``age_s`` seconds old. ``similarity``: of its question, where that is another one."""
 
     answer: KeptAnswer
     age_s: int
+    similarity: Similarity | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -266,6 +266,33 @@ async def test_a_client_that_leaves_while_it_is_looked_leaves_nothing_behind():
     assert not store.leads
 
 
+@pytest.mark.parametrize(("wrong_max", "calls"), [(None, 1), (0.0, 2)])
+async def test_those_who_wait_for_the_same_question_are_given_it_too_unless_they_want_none(wrong_max, calls):
+    pipeline, journal, tasks, _, index, _ = similar(backend := Backend(WHOLE, WHOLE))
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    looks, may_go_on, nearest = [], asyncio.Event(), index.nearest
+
+    async def slow(*asked):
+        looks.append(asked)
+        await may_go_on.wait()
+        return await nearest(*asked)
+
+    index.nearest = slow
+    leader = asyncio.create_task(pipeline.answer(*question(SIMILAR)))
+    followers = [asyncio.create_task(pipeline.answer(*question(SIMILAR, wrong_max=wrong_max))) for _ in range(20)]
+    await asyncio.sleep(0.01)
+    may_go_on.set()
+    answers = await asyncio.gather(leader, *followers)
+    [await read(one) for one in answers]
+    await tasks.drain()
+    assert answers[0].cache == CacheStatus.HIT_SIMILAR
+    assert (len(backend.calls), len(looks)) == (calls, 1)
+    if wrong_max is None:
+        assert {one.cache for one in answers} == {CacheStatus.HIT_SIMILAR}
+    assert not journal.open_entries
+
+
 async def test_counts_that_could_not_be_shared_are_shared_later():
     pipeline, _, tasks, _, _, counts = similar(Backend(WHOLE))
     counts.is_away = True
