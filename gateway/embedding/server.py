@@ -29,7 +29,7 @@ from gateway.errors import StoreUnavailable
 
 _log = logging.getLogger("obol.embedder")
 
-TOKENS_MAX = 200  # of a text that is looked for; longer ones mean too much at once
+TOKENS_MAX = 256  # the encoder reads no more; a route may stop sooner
 NEIGHBOURS_MAX = 8
 WAITING_MAX = 8  # urgent questions: at 6 ms each the last of more would come too late
 TEXTS_MAX = 4096  # of one request for vectors

@@ -69,12 +69,12 @@ async def test_vectors_of_another_model_have_a_space_of_their_own_of_any_length(
 
 
 async def test_a_long_text_is_neither_looked_for_nor_kept(here):
-    long = "word " * 201
+    long = "word " * 257
     found = await here.client.nearest("org", "space", long)
     assert (found.is_too_long, found.neighbours, found.vector) == (True, (), b"")
     assert not (await here.answer(long))[0]
     assert (await here.client.nearest("org", "space", "x" * 20_000)).is_too_long
-    assert (await here.answer("word " * 200))[0]
+    assert (await here.answer("word " * 256))[0]
 
 
 async def test_a_question_is_kept_only_beside_its_answer_and_under_the_epoch_it_was_asked_under(here):
