@@ -77,8 +77,8 @@ def test_what_is_another_question_gets_none_and_it_is_said_why(shop, text, doubt
 
 def test_a_number_may_stand_where_the_entry_has_numbers_but_not_that_of_another_entry():
     plans = matcher({"months": ("warranty of 24 months", "warranty of 12 months"), "years": ("plan of 5 years",)})
-    assert asked(plans, "warranty of 18 months").doubt is None
-    assert asked(plans, "warranty of 5 months").doubt is Doubt.NUMBER
+    assert asked(plans, "warranty of 18 months", 0.1).doubt is None
+    assert asked(plans, "warranty of 5 months", 0.1).doubt is Doubt.NUMBER
 
 
 def test_the_same_question_in_two_entries_is_answered_by_neither():

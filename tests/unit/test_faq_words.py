@@ -24,17 +24,17 @@ def test_politeness_and_grammar_are_no_content():
 @pytest.mark.parametrize(
     ("asked", "field"),
     [
-        ("I can't join", "negation"),
-        ("I can\u2019t join", "negation"),
-        ("unable to join", "negation"),
-        ("my join failed", "problem"),
-        ("I have already joined", "completion"),
-        ("stop my join", "reversal"),
+        ("I can't renew", "negation"),
+        ("I can\u2019t renew", "negation"),
+        ("unable to renew", "negation"),
+        ("my renewal failed", "problem"),
+        ("I have already renewed", "completion"),
+        ("stop my renewal", "reversal"),
     ],
 )
 def test_what_turns_a_question_around_is_its_polarity(asked, field):
     assert getattr(read(asked).polarity, field)
-    assert not getattr(read("How do I join?").polarity, field)
+    assert not getattr(read("How do I renew?").polarity, field)
 
 
 @pytest.mark.parametrize(
@@ -42,7 +42,7 @@ def test_what_turns_a_question_around_is_its_polarity(asked, field):
     [
         ("How can I pay?", "way"),
         ("Why was I charged?", "reason"),
-        ("When will it arrive", "time"),
+        ("When does it end", "time"),
         ("how much does it cost", "amount"),
         ("Is it safe for children?", "safety"),
         ("Can I order again?", "again"),
