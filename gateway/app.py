@@ -119,6 +119,7 @@ async def _build(
         conversations=RedisConversations(stores.link),
         answers=stores.answers,
         answer_secret=answers.secret_of(settings.admin_key),
+        faq=stores.faq,
         semantic=stores.embedder,
         counts=RedisCounts(stores.link),
         cpu_nusd_per_hour=round(settings.cpu_usd_per_hour * NANO),

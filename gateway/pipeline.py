@@ -81,7 +81,7 @@ class Pipeline:
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Given:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
         services = self._services
-        deflected = self.deflections.find(request, dialect, caller)
+        deflected = await self.deflections.find(request, dialect, caller)
         if deflected is not None:
             given = await self.deflections.answer(deflected, request, dialect, caller)
             if given is not None:

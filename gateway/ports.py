@@ -463,6 +463,7 @@ class Services:
     conversations: ConversationStore | None = None  # None: each request stands alone
     answers: AnswerStore | None = None  # None: none are given again
     answer_secret: bytes = b""  # what their keys are made with
+    faq: FaqLists | None = None  # None: no team has a list
     semantic: SemanticIndex | None = None  # None: none are looked for by what they mean
     counts: SharedCounts | None = None  # what is learned of them; None: nothing, so that none are given
     cpu_nusd_per_hour: int = 0  # what an hour of our own processor costs

@@ -19,9 +19,11 @@ from gateway.domain import (
     BYTES_PER_TOKEN,
     Caller,
     Decision,
+    Deflection,
     Deployment,
     Endpoint,
     KeptAnswer,
+    Message,
     Provider,
     Request,
     Route,
@@ -32,7 +34,7 @@ from gateway.entries import Attempt, recalled_intent
 from gateway.errors import BadRequest
 from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
-from policies.deflection.of_route import answer_to
+from policies.deflection.of_route import FAQ, answer_to, stands_alone
 from policies.eligibility import may_call
 
 _BYTES_PER_TOKEN_MIN = 2  # of figures and marks, where a model that may write so many tokens would not be cut
@@ -49,12 +51,16 @@ _NO_TOKENS = {
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """What answers a request to ``route``. ``is_repeated``: it was asked before, so this time a model is."""
+    """What answers a request to ``route``. ``is_repeated``: it was asked before, so this time a model is.
+
+    ``name``: of the deflector. ``entry``: of a list, with its version.
+    """
 
     route: Route
-    name: str  # of the answerer
+    name: str
     answer: str
     is_repeated: bool = False
+    entry: str | None = None
 
 
 class Deflections:
@@ -64,7 +70,7 @@ class Deflections:
         self._services = services
         self._settlement = settlement
 
-    def find(self, request: Request, dialect: Dialect, caller: Caller) -> Found | None:
+    async def find(self, request: Request, dialect: Dialect, caller: Caller) -> Found | None:
         """What can answer the request; ``None`` leaves it to a model."""
         route = self._services.catalog().route(request.model)
         if route is None or route.deflection is None or not request.may_deflect or not may_call(caller, request.model):
@@ -73,9 +79,19 @@ class Deflections:
         if message is None or (message.is_stored and self._is_stored_by(route)):
             return None
         deflected = answer_to(message, route.deflection, datetime.fromtimestamp(self._services.clock.unix_s(), UTC))
-        if deflected is None or not _has_room(request, deflected.answer):
+        if deflected is not None:
+            found: Found | None = Found(route, deflected.name, deflected.answer, message.is_repeated)
+        else:
+            found = await self._listed(route, route.deflection, message, caller)
+        return None if found is None or not _has_room(request, found.answer) else found
+
+    async def _listed(self, route: Route, rules: Deflection, message: Message, caller: Caller) -> Found | None:
+        """What stands on the team's own list."""
+        lists = self._services.faq
+        if lists is None or FAQ not in rules.answerers or not stands_alone(message, rules):
             return None
-        return Found(route, deflected.name, deflected.answer, message.is_repeated)
+        listed = await lists.find(caller.team_id, message.text, rules.faq_wrong_answers_max)
+        return None if listed is None else Found(route, FAQ, listed.answer, message.is_repeated, listed.source)
 
     async def answer(self, found: Found, request: Request, dialect: Dialect, caller: Caller) -> Given | None:
         """The answer, settled at nothing; ``None`` leaves it to a model. Raises RateLimited."""
@@ -102,13 +118,15 @@ class Deflections:
             return None
         asked = dialect.input_text()
         usage = Usage(_tokens(asked), output_tokens=_tokens(found.answer))
-        answer = KeptAnswer(whole, usage, is_estimated=True, finish_reason=_FINISH_REASON)
+        answer = KeptAnswer(whole, usage, is_estimated=True, model_answered=found.entry, finish_reason=_FINISH_REASON)
         content = {"request": asked, "answer": found.answer} if services.is_content_logged else None
         entered = replace(request, deflector=found.name)
         admissions = Admissions(services, entered, caller, self._decision(found.route))
         attempt = admissions.attempt(deployment, 1)
         await self._settled(attempt, admissions, answer, content)
         headers = {"x-obol-deflector": found.name}
+        if found.entry is not None:
+            headers["x-obol-faq"] = found.entry
         given = Given(attempt, told, source=Source.DEFLECTED, cache=None, headers=headers)
         given.room = admissions.room
         return given

@@ -36,7 +36,7 @@ def explain_router(services: Services, pipeline: Pipeline, body_bytes_max: int) 
         if decision.route is None:
             return explanation_of_named(asked.model)
         gates = () if decision.cascade is None else decision.cascade.gates
-        found = pipeline.deflections.find(asked, dialect, caller)
+        found = await pipeline.deflections.find(asked, dialect, caller)
         deflector = None if found is None or found.is_repeated else found.name
         record = record_of(asked, caller, decision, None, rfc3339(services.clock.unix_s()))
         return explanation(record, gates, deflector)

@@ -31,7 +31,7 @@ _METHODS = ("DELETE", "GET", "HEAD", "PATCH", "POST", "PUT")
 
 _EXPOSED = [
     *("x-request-id", "request-id", "x-obol-cost-usd", "x-obol-deployment", "x-obol-source", "x-obol-cache", "age"),
-    "x-obol-deflector",
+    *("x-obol-deflector", "x-obol-faq"),
     *("retry-after", "retry-after-ms", "x-should-retry"),
     *NAMES,
     *ANTHROPIC_NAMES,

@@ -77,7 +77,8 @@ class Deflection:
     """What a route answers without a model: by which answerers, and in which time zone it is asked what time it is.
 
     ``over_system_prompts``: also where a system prompt says how to answer. ``usd_rates``: units of a currency for one
-    US dollar, as of ``usd_rates_as_of``.
+    US dollar, as of ``usd_rates_as_of``. ``faq_wrong_answers_max``: the share of the answers of a team's list that may
+    be wrong; None: as lists are fitted without it.
     """
 
     answerers: tuple[str, ...]
@@ -85,6 +86,7 @@ class Deflection:
     over_system_prompts: bool = False
     usd_rates: Mapping[str, Fraction] = field(default_factory=dict)
     usd_rates_as_of: str = ""
+    faq_wrong_answers_max: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,10 @@ def measure() -> dict[str, Taken]:
 
 async def _measure() -> dict[str, Taken]:
     deflections = _deflections()
-    found = {"deflection: found": _found(deflections, _ANSWERED), "    nothing found": _found(deflections, _ASKED)}
+    found = {
+        "deflection: found": await _found(deflections, _ANSWERED),
+        "    nothing found": await _found(deflections, _ASKED),
+    }
     for endpoint in (Endpoint.CHAT, Endpoint.MESSAGES, Endpoint.RESPONSES):
         for is_stream in (False, True):
             what = f"    found, told and settled: {endpoint}{', streamed' * is_stream}"
@@ -78,13 +81,13 @@ async def _measure() -> dict[str, Taken]:
     return found
 
 
-def _found(deflections: Deflections, texts: Sequence[str]) -> Taken:
+async def _found(deflections: Deflections, texts: Sequence[str]) -> Taken:
     spent: list[float] = []
     for text in texts * ROUNDS:
         request = _request(text, Endpoint.CHAT, is_stream=False)
         dialect = ClientDialect(request)
         begun = time.thread_time_ns()
-        found = deflections.find(request, dialect, _CALLER)
+        found = await deflections.find(request, dialect, _CALLER)
         spent.append((time.thread_time_ns() - begun) / 1000)
         assert (found is not None) is (texts is _ANSWERED), text
     return _of(spent)
@@ -96,7 +99,7 @@ async def _answered(deflections: Deflections, endpoint: Endpoint, *, is_stream: 
         request = _request(text, endpoint, is_stream=is_stream)
         dialect = ClientDialect(request)
         begun = time.thread_time_ns()
-        found = deflections.find(request, dialect, _CALLER)
+        found = await deflections.find(request, dialect, _CALLER)
         assert found is not None
         await deflections.answer(found, request, dialect, _CALLER)
         spent.append((time.thread_time_ns() - begun) / 1000)

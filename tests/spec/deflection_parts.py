@@ -32,6 +32,7 @@ routes:
   claude: {deployments: [speaks-messages], deflect: {answerers: [arithmetic, smalltalk]}}
   gone: {deployments: [away], deflect: {answerers: [arithmetic]}}
   cached: {deployments: [good], cache: {exact: {any_temperature: true}}, deflect: {answerers: [arithmetic]}}
+  faq: {deployments: [good], deflect: {answerers: [arithmetic, faq], faq: {wrong_answers_max: 0.05}}}
   off: {deployments: [good]}
 """
 SUM, ANSWER = "what is 12 times 7", "12 \u00d7 7 = 84"

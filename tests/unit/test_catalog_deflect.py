@@ -40,6 +40,11 @@ def test_a_route_names_its_answerers_a_time_zone_and_the_rates_of_a_day():
     assert told.answer == "100 USD \u2248 86 EUR (rates of 2026-11-29)"
 
 
+def test_a_route_may_state_how_many_answers_of_a_teams_list_may_be_wrong():
+    deflect = "{answerers: [units, faq], faq: {wrong_answers_max: 0.01}}"
+    assert snapshot(BASE.format(deflect=deflect)).routes["auto"].deflection.faq_wrong_answers_max == 0.01
+
+
 def test_a_route_that_says_nothing_of_it_deflects_nothing():
     text = BASE.format(deflect="{answerers: [units]}")
     assert snapshot(text).routes["auto"].deflection == Deflection(("units",))
@@ -56,6 +61,8 @@ def test_a_route_that_says_nothing_of_it_deflects_nothing():
         ("{answerers: [units], zone: UTC}", "unknown key zone"),
         ("{answerers: [currency]}", "the answerer currency needs currency: {as_of: ..., per_usd: {...}}"),
         ("{answerers: [units], currency: {as_of: 2026-11-29, per_usd: {EUR: 1}}}", "it is not listed"),
+        ("{answerers: [units], faq: {wrong_answers_max: 0.01}}", "the answerer faq goes by faq, and it is not listed"),
+        ("{answerers: [faq], faq: {wrong_answers_max: 0}}", "greater than 0"),
         ("{answerers: [currency], currency: {as_of: today, per_usd: {EUR: 1}}}", "expected a day such as 2026-11-29"),
         ("{answerers: [currency], currency: {as_of: 2026-11-29, per_usd: {}}}", "at least 1 item"),
         ("{answerers: [currency], currency: {as_of: 2026-11-29, per_usd: {EUR: 0}}}", "greater than 0"),

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from pipeline_parts import CALLER, WHOLE, Backend, Quiet, path, read, request, walk
 
 from gateway.api.plain_message import plain_message
-from gateway.domain import Basis, Deflection, Source
+from gateway.domain import Basis, Deflection, FaqAnswer, Source
 from gateway.errors import BudgetExceeded, Forbidden, RateLimited
 
 RULES = Deflection(("arithmetic", "smalltalk"))
@@ -117,6 +117,81 @@ async def test_what_is_asked_again_is_counted_as_missed_and_asked_of_a_model():
     again = [{"role": "user", "content": SUM}, {"role": "assistant", "content": ANSWER}]
     await walk(pipeline, *request(messages=[*again, {"role": "user", "content": f"  {SUM.upper()} ?"}]))
     assert counted == [("auto", "arithmetic", False), ("auto", "arithmetic", True)]
+    assert len(backend.calls) == 1
+
+
+class Lists:
+    """A list of one question."""
+
+    def __init__(self):
+        self.asked = []
+
+    async def find(self, team_id, text, wrong_answers_max=None):
+        self.asked.append((team_id, text, wrong_answers_max))
+        return FaqAnswer("hours", 3, "We open at nine.", 0.01) if "open" in text else None
+
+
+def listing(backend, answerers=("arithmetic", "smalltalk", "faq"), **more):
+    pipeline, journal, _ = path(
+        backend, route={"deflection": Deflection(answerers, faq_wrong_answers_max=0.01)}, faq=(lists := Lists()), **more
+    )
+    return pipeline, journal, lists
+
+
+async def test_a_teams_own_list_is_asked_where_nothing_is_computed_and_the_entry_is_named():
+    pipeline, journal, lists = listing(backend := Backend(WHOLE))
+    await walk(pipeline, *asked())
+    assert lists.asked == []
+    answer = await pipeline.answer(*asked("When do you open?"))
+    assert lists.asked == [(CALLER.team_id, "When do you open?", 0.01)]
+    assert (answer.headers, answer.deployment) == (
+        {"x-obol-deflector": "faq", "x-obol-faq": "hours@3"},
+        "obol/faq",
+    )
+    assert content(await read(answer)) == "We open at nine."
+    entry = list(journal.settled.values())[-1]
+    assert (entry.deflector, entry.model_answered, entry.cost_nusd) == ("faq", "hours@3", 0)
+    assert backend.calls == []
+
+
+@pytest.mark.parametrize(
+    ("messages", "is_looked_up"),
+    [
+        ([{"role": "user", "content": "Where are you?"}], True),
+        ([{"role": "system", "content": "Rhyme."}, {"role": "user", "content": "When do you open?"}], False),
+        (
+            [
+                {"role": "user", "content": "Where are you?"},
+                {"role": "assistant", "content": "Here."},
+                {"role": "user", "content": "When do you open?"},
+            ],
+            False,
+        ),
+        (
+            [
+                {"role": "user", "content": "When do you open?"},
+                {"role": "assistant", "content": "We open at nine."},
+                {"role": "user", "content": "when do you open"},
+            ],
+            True,
+        ),
+    ],
+)
+async def test_a_list_is_asked_of_what_stands_alone_and_whoever_asks_again_asks_a_model(messages, is_looked_up):
+    pipeline, _, lists = listing(backend := Backend(WHOLE))
+    await walk(pipeline, *request(messages=messages))
+    assert (len(backend.calls), lists.asked != []) == (1, is_looked_up)
+
+
+async def test_a_route_that_does_not_list_it_asks_no_list():
+    pipeline, _, lists = listing(backend := Backend(WHOLE), answerers=("arithmetic",))
+    await walk(pipeline, *asked("When do you open?"))
+    assert (len(backend.calls), lists.asked) == (1, [])
+
+
+async def test_an_answer_that_the_client_leaves_no_room_for_is_a_models():
+    pipeline, *_ = listing(backend := Backend(WHOLE))
+    await walk(pipeline, *asked("When do you open?", max_tokens=3))
     assert len(backend.calls) == 1
 
 
