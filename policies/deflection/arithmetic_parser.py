@@ -55,10 +55,13 @@ class Parser:
 
     def take(self, *words: str) -> bool:
         """Step over these words or signs, if they are next."""
-        if all(self.token(ahead).text == word for ahead, word in enumerate(words)):
-            self.at += len(words)
-            return True
-        return False
+        tokens, at = self.tokens, self.at
+        for word in words:  # mostly the first is not: this is most of what parsing takes
+            if at >= len(tokens) or tokens[at].text != word:
+                return False
+            at += 1
+        self.at = at
+        return True
 
     def take_any(self, *phrases: str) -> bool:
         """Step over the first of these that is next."""
