@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 VLLM   := .venv-vllm
 
 .DEFAULT_GOAL := help
-.PHONY: help install serve test check proofs router faq test-vllm test-clients bench audit lock
+.PHONY: help install serve test check proofs router faq screening test-vllm test-clients bench audit lock
 
 help: ## list the commands
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
@@ -49,6 +49,9 @@ router: $(VENV)/installed ## train the router that ships with the package, from 
 
 faq: $(VENV)/installed ## weigh again what tells that a message asks a question of a list, on the questions in deploy/faq
 	$(ONE_THREAD) $(BIN)/python deploy/faq/fit.py deploy/faq/questions.jsonl.gz policies/faq/weights.py
+
+screening: $(VENV)/installed ## weigh the rules of the injection guard again, on the texts in deploy/screening
+	$(ONE_THREAD) $(BIN)/python deploy/screening/fit.py deploy/screening/injection.jsonl.gz policies/screening/injection/weights.py
 
 # Other versions of the official clients: packages in a folder of their own, put before all others by PYTHONPATH.
 .venv-%/installed: tests/spec/sdk/%.lock $(VENV)/installed

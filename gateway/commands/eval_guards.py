@@ -15,7 +15,7 @@ from gateway.settings import Settings
 if TYPE_CHECKING:
     from gateway.evaluation.guards import Trial
 
-KINDS = ("pii", "secrets")
+KINDS = ("pii", "secrets", "injection")
 
 
 def add_guards(evaluations: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from bisect import bisect_left, bisect_right
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,6 +14,7 @@ from gateway.evaluation.rows import BadRows, read_rows
 from policies.screening.spans import Span
 
 _Result = TypeVar("_Result")
+_HARMFUL = "harmful_no_injection"
 _NATIONAL = "NATIONAL_ID"  # a label for any number that a state gives
 
 
@@ -158,6 +161,59 @@ def judge_secrets(path: Path) -> Trial:
     return trial
 
 
+def judge_injection(path: Path) -> Trial:
+    """Rows with text and label: attack, benign or harmful_no_injection; kind is its type.
+
+    A text is flagged from the score on that escalates. ``auc`` compares a source's attacks with its own harmless texts,
+    or with the file's where it has none. Harmful texts that order nothing are a source of their own, flagged or not.
+    """
+    from policies.screening.injection.scoring import score  # noqa: PLC0415 - only once it is asked for
+
+    trial = Trial()
+    attacks: dict[str, list[float]] = defaultdict(list)
+    harmless: dict[str, list[float]] = defaultdict(list)
+    rows = list(_labelled(path))
+    mixed = {row.get("source") for row in rows if row["label"] != _HARMFUL}
+    for row in rows:
+        verdict = trial.timed(score, str(row["text"]))
+        is_attack = row["label"] == "attack"
+        name = str(row.get("source") or "all")
+        if row["label"] == _HARMFUL and row.get("source") in mixed:
+            name = f"{name} {_HARMFUL}"
+        (attacks if is_attack else harmless)[name].append(verdict.score)
+        kind = trial.of_type(str(row.get("kind") or "all"))
+        kind.labelled += is_attack
+        kind.hit += is_attack and verdict.escalates
+        kind.found += verdict.escalates
+        kind.right += is_attack and verdict.escalates
+        source = trial.of_source(name)
+        source.rows += 1
+        source.positive += is_attack
+        source.hit += is_attack and verdict.escalates
+        source.harmless += not is_attack
+        source.flagged += verdict.escalates and not is_attack
+    every = [one for name, scores in harmless.items() if _HARMFUL not in name for one in scores]
+    for name, scores in attacks.items():
+        trial.of_source(name).auc = _auc(scores, harmless.get(name) or every)
+    return trial
+
+
+def _labelled(path: Path) -> Iterator[Mapping[str, object]]:
+    for number, row in read_rows(path, ("text", "label")):
+        if not isinstance(row["text"], str):
+            raise BadRows(f"{path}, line {number}: text must be a string")
+        yield row
+
+
+def _auc(higher: Sequence[float], lower: Sequence[float]) -> float | None:
+    """How often one of the first is above one of the second; where they are equal, half. None without a second."""
+    if not lower:
+        return None
+    ordered = sorted(lower)
+    below = sum(bisect_left(ordered, one) + bisect_right(ordered, one) for one in higher)
+    return below / 2 / len(ordered) / len(higher)
+
+
 def _overlap(one: Span, other: Span) -> bool:
     return one.start < other.end and other.start < one.end
 
@@ -174,4 +230,8 @@ def _labels(row: Mapping[str, object], where: str) -> Iterator[Span]:
                 raise BadRows(f"{where}: a span needs start, end and type")
 
 
-JUDGES: Mapping[str, Callable[[Path], Trial]] = {"pii": judge_pii, "secrets": judge_secrets}
+JUDGES: Mapping[str, Callable[[Path], Trial]] = {
+    "pii": judge_pii,
+    "secrets": judge_secrets,
+    "injection": judge_injection,
+}

@@ -1,0 +1,35 @@
+"""What is weighed of a text: the rules that fired."""
+
+from __future__ import annotations
+
+import re
+
+from policies.screening.injection import rules
+from policies.screening.injection.lexicon import CIPHERED, LINE_END, NOTHING, OWN, concepts
+from policies.screening.injection.reading import read
+
+DISGUISES_MIN = 2  # fewer happen by chance: a name, a formula
+
+_OWN = re.compile("((?<!u)h|d|w[^/;]?)([xv])")
+
+
+def examine(text: str) -> frozenset[str]:
+    """The names of the rules that fired."""
+    reading = read(text)
+    sequence = sequence_of(reading.words)
+    fired = rules.forms().match(sequence.encode()) | reading.marks
+    if reading.is_encoded:
+        fired.add("encoded")
+    if reading.disguises >= DISGUISES_MIN:
+        fired.add("disguised")
+    if sequence.count(CIPHERED) >= DISGUISES_MIN:
+        fired.add("ciphered")
+    fired.update(rules.pairs(fired))
+    return frozenset(fired)
+
+
+def sequence_of(words: list[str]) -> str:
+    """One letter for each word, behind a line end."""
+    table = concepts()
+    sequence = LINE_END + "".join([table.get(word, NOTHING) for word in words])
+    return _OWN.sub(lambda found: found[1] + OWN[found[2]], sequence)

@@ -1,0 +1,173 @@
+"""Texts as the rules read them: plain lower-case words, whatever alphabet, spelling or spacing hides them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache
+
+from policies.screening.injection.decoding import KINDS, decoded
+from policies.screening.injection.lexicon import (
+    STRONG,
+    concepts,
+    joined_words,
+    unspaced_words,
+    without_accents,
+)
+from policies.screening.injection.marks import SIGNALS, marks
+
+_HIDDEN = re.compile(
+    "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]+"
+)
+_TAGS = re.compile("[\U000e0020-\U000e007e]+")
+# Letters of other alphabets that look Latin, in this order; read so only within a Latin word.
+_LOOK_ALIKES = str.maketrans(
+    "абвгезкмнорстухіјѕԁһԛԝցոսьαβγεηικνορτυχωϲєɑɡıʀɪɴᴀᴇᴏѵɩɛʏꜱℓ€",
+    "abbrezkmhopctyxijsdhqwgnubabyenikvoptuxwceagirinaeovieysle",
+)
+_NOT_LATIN = re.compile("[\u0370-\u058f]")
+_MIXED = re.compile("[a-z0-9@$!|+€\u0250-\u02af\u1d00-\u1d7f\u0370-\u058f]*+")
+_UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
+_SIGN = re.compile(r"[^\w\s;]")
+
+# Single letters with marks or spaces between them: i g n o r e, i-g-n-o-r-e.
+_SPACED = re.compile(r"(?<![a-z0-9])[a-z0-9](?:[ \-._*|\\]{1,4}[a-z0-9](?![a-z0-9'])){4,}")
+_GAPS = re.compile(r"[ \-._*|\\]+")
+_LONG = re.compile(r"[a-z]{18,200}")
+
+# Digits and signs that stand for letters. 1, ! and | stand for i or l: the lexicon knows words under both spellings.
+_LEET = str.maketrans("0134578@$€!|+69", "oieastbaseiitgg")
+_LEET_WORD = re.compile(r"(?<![a-z0-9@$€!|+])[a-z]*+[0-9@$€!|+][a-z0-9@$€!|+]*+")
+
+# Other spellings are looked for where a longer text begins and ends: what lies between is read as it stands.
+END_LENGTH_MAX = 32_000
+_PUNCTUATION = str.maketrans(dict.fromkeys("\"#$%&'()*+,-./:<=>?!@[\\]^_`{|}~\t\r", " "))
+_SENTENCE_ENDS = ((". ", " ; "), ("? ", " ; "), ("! ", " ; "))
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """``words`` in order, among them ends of lines and sentences; ``marks``: names of those in the plain text.
+
+    ``disguises``: how many strong words were written otherwise.
+    """
+
+    words: list[str]
+    marks: set[str]
+    disguises: int
+    is_encoded: bool
+
+
+def read(text: str) -> Reading:
+    """The words of a text, and behind them those that it hides."""
+    plain, disguises, hidden = text, 0, ""
+    if not text.isascii():
+        plain, disguises = _at_ends(text, _unmasked)
+    lower = plain.lower()
+    found = marks().match(lower.encode(errors="replace"))
+    signals = found.intersection(SIGNALS)
+    if signals:
+        hidden = decoded("\n".join(_ends(plain)), sorted(KINDS.keys() & signals)).lower()
+        lower, respelt = _at_ends(lower, lambda end: _respelt(end, signals))
+        if hidden:
+            lower = f"{lower}\n{hidden}"
+        disguises += respelt
+        if respelt or hidden:
+            found = marks().match(lower.encode(errors="replace"))
+    return Reading(_words(lower), found.difference(SIGNALS), disguises, bool(hidden))
+
+
+def _ends(text: str) -> tuple[str, ...]:
+    if len(text) <= 2 * END_LENGTH_MAX:
+        return (text,)
+    return text[:END_LENGTH_MAX], text[-END_LENGTH_MAX:]
+
+
+def _at_ends(text: str, change: Callable[[str], tuple[str, int]]) -> tuple[str, int]:
+    """What becomes of it where only its ends change; counts are added up."""
+    parts, counts = zip(*map(change, _ends(text)), strict=True)
+    return text[END_LENGTH_MAX:-END_LENGTH_MAX].join(parts), sum(counts)
+
+
+def _words(lower: str) -> list[str]:
+    if "'" in lower:
+        lower = lower.replace("ain't", "is not").replace("n't", " not").replace("'re ", " are ")
+        lower = lower.replace("'ll ", " will ")
+    lower = lower.replace(";", " ")
+    lower = lower.replace("\n", " \n ")
+    for end, mark in _SENTENCE_ENDS:
+        lower = lower.replace(end, mark)
+    if not lower.isascii():
+        lower = _SIGN.sub(" ", lower)
+    return [word for word in lower.translate(_PUNCTUATION).split(" ") if word]
+
+
+def _respelt(plain: str, signals: set[str]) -> tuple[str, int]:
+    """Lower-case text with letters for the signs that stand for them, and words where they were run together."""
+    disguises = 0
+    strong = _strong()
+
+    def letters(found: re.Match[str]) -> str:
+        nonlocal disguises
+        word = found[0].rstrip("!+|").translate(_LEET)
+        if word in strong:
+            disguises += 1
+        return word
+
+    def joined(found: re.Match[str]) -> str:
+        nonlocal disguises
+        run = _GAPS.sub("", found[0])
+        if not any(word in run for word in STRONG):
+            return found[0]
+        disguises += 1
+        return joined_words().sub(lambda word: f" {word[0]} ", run)
+
+    if "leet" in signals:
+        plain = _LEET_WORD.sub(letters, plain)
+    if "spaced" in signals:
+        plain = _SPACED.sub(joined, plain)
+    if "joined" in signals:
+        plain = _LONG.sub(joined, plain)
+    return plain, disguises
+
+
+@cache
+def _strong() -> frozenset[str]:
+    return frozenset(word for word, letter in concepts().items() if letter in "xprFv" and len(word) > 4)  # noqa: PLR2004
+
+
+def _unmasked(text: str) -> tuple[str, int]:
+    """The text in its plainest characters, and how many of its words mixed alphabets or hid something."""
+    disguises = 0
+    tags = "".join(_TAGS.findall(text))
+    if tags:
+        # Characters of the plane of tags are invisible and mirror ASCII.
+        text = f"{_TAGS.sub('', text)}\n{''.join(chr(ord(tag) - 0xE0000) for tag in tags)}"
+        disguises += 1
+    text = unicodedata.normalize("NFKC", _HIDDEN.sub("", text)).replace("’", "'")
+    text = without_accents(text)
+    if _NOT_LATIN.search(text) or "€" in text or not text.isascii():
+        text, mixed = _in_one_alphabet(text.lower())
+        disguises += mixed
+    if _UNSPACED.search(text):
+        text = unspaced_words().sub(lambda word: f" {word[0]} ", text)
+    return text, disguises
+
+
+def _in_one_alphabet(text: str) -> tuple[str, int]:
+    mixed = 0
+
+    def latin(found: re.Match[str]) -> str:
+        nonlocal mixed
+        word = found[0]
+        if word.isascii():
+            return word
+        plain = word.translate(_LOOK_ALIKES)
+        if plain.isascii() and _NOT_LATIN.sub("", word):
+            mixed += 1
+            return plain
+        return plain if plain in concepts() else word
+
+    return _MIXED.sub(latin, text), mixed
