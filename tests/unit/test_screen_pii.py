@@ -180,8 +180,14 @@ def test_offsets_are_of_the_text_as_given_whatever_was_hidden_in_it(before, afte
     assert [text[span.start : span.end] for span in find(text)] == [value]
 
 
+def test_numbers_side_by_side_are_found_each() -> None:
+    text = "DE89370400440532013000 4111111111111111 555-0100-1 5500 0000 0000 0004"
+    assert [kind for kind, _ in found(text)] == ["IBAN_CODE", "CREDIT_CARD", "CREDIT_CARD"]
+    assert found("GB 82 WEST 1234 5698 7654 32") == [("IBAN_CODE", "GB 82 WEST 1234 5698 7654 32")]
+
+
 def test_a_text_without_a_digit_or_an_at_sign_is_not_looked_through() -> None:
-    assert find("Nothing to see: here.") == ()
+    assert find("Nothing to see: here.") == []
 
 
 def test_a_span_tells_where_and_what() -> None:
@@ -235,3 +241,20 @@ def test_twice_the_text_is_twice_the_work_whatever_its_shape(shape) -> None:
 @pytest.mark.parametrize("shape", HOSTILE.values(), ids=HOSTILE)
 def test_a_long_text_of_one_shape_is_got_through(shape) -> None:
     find(shape * (200_000 // len(shape)))
+
+
+@given(
+    st.lists(
+        st.sampled_from(("call 555-0100 now\n", "SSN 787-78-9328\n", "4111 1111 1111 1111\n", "nothing\n")), min_size=1
+    )
+)
+def test_lines_that_come_again_in_a_long_text_are_found_each_time(lines) -> None:
+    once = "".join(lines)
+    filler = "and so on, " * 20 + "\n"
+    times = 8_500 // (len(once) + len(filler)) + 1
+    apart = find(filler + once + filler)
+    together = find((filler + once) * times + filler)
+    step = len(filler) + len(once)
+    assert together == [
+        Span(span.start + turn * step, span.end + turn * step, span.kind) for turn in range(times) for span in apart
+    ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from collections.abc import Iterator
+from functools import lru_cache
 
 # Letters of alphabets that separate words: in Chinese or Japanese what stands beside an address is no part of it.
 _LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f"
@@ -29,6 +30,8 @@ _VERSION_BEFORE = re.compile(
     r"|[A-Za-z_]-|[0-9A-Za-z_]|[0-9]\.|[<>=~]= ?|[~^] ?)$",
     re.IGNORECASE,
 )
+_OPEN = " \t\n([{\"'`,;|"  # what may stand before an address, and no version is written so
+_ANY_LETTER = re.compile("[A-Za-z<>=~^]")
 _V6_AT = re.compile(":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*")
 _V6_HEAD_REVERSED = re.compile("[0-9A-Fa-f]{1,4}")
 _V6_LONGEST = 39
@@ -39,11 +42,12 @@ _NAME = re.compile("[0-9A-Za-z_]")
 def emails(text: str) -> Iterator[tuple[int, int]]:
     if "@" not in text:
         return
+    has_urls = "://" in text
     for domain in _AT.finditer(text):
         at = domain.start()
         end = _domain_end(text, domain)
         start = _local_start(text, at) if end else at
-        if start < at and not _is_another_thing(text, start, at, end):
+        if start < at and not (has_urls and _is_in_url(text, start)) and not _is_git(text, start, at, end):
             yield start, end
 
 
@@ -72,12 +76,15 @@ def _local_start(text: str, at: int) -> int:
     return start
 
 
-def _is_another_thing(text: str, start: int, at: int, end: int) -> bool:
-    """Credentials in a URL, or where git fetches from."""
+def _is_in_url(text: str, start: int) -> bool:
+    """Credentials before a host."""
     token = text[max(0, start - 80) : start].rsplit(None, 1)
-    is_url = bool(token) and "://" in token[-1][-80:] and not text[start - 1].isspace() and "?" not in token[-1]
-    is_git = text[start:at] == "git" and text[end : end + 1] in (":", "/")
-    return is_url or is_git
+    return bool(token) and "://" in token[-1] and not text[start - 1].isspace() and "?" not in token[-1]
+
+
+def _is_git(text: str, start: int, at: int, end: int) -> bool:
+    """Where git fetches from."""
+    return text[start:at] == "git" and text[end : end + 1] in (":", "/")
 
 
 def v4(text: str, start: int) -> int:
@@ -86,7 +93,9 @@ def v4(text: str, start: int) -> int:
     if not found or _NO_ADDRESS_AFTER.match(text, found.end()):
         return 0
     before = text[max(0, start - 16) : start]
-    return 0 if before and _VERSION_BEFORE.search(before) and before[-2:] not in ("\\n", "\\t", "\\r") else found.end()
+    if not before or (before[-1] in _OPEN and not _ANY_LETTER.search(before)):
+        return found.end()
+    return 0 if _VERSION_BEFORE.search(before) and before[-2:] not in ("\\n", "\\t", "\\r") else found.end()
 
 
 def v6(text: str) -> Iterator[tuple[int, int]]:
@@ -113,6 +122,7 @@ def _goes_on_before(text: str, start: int) -> bool:
     return start > 0 and (text[start - 1] == ":" or bool(_NAME.match(text, start - 1)))
 
 
+@lru_cache(maxsize=256)
 def _is_v6(address: str) -> bool:
     """With a digit: words of hexadecimal letters stand before two colons in code."""
     try:

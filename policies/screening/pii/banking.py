@@ -71,7 +71,7 @@ def _iban_form(country: str) -> re.Pattern[str] | None:
     if not account:
         return None
     parts = (f"(?:{_GAP}{_SETS[kind]}){{{count}}}" for count, kind in re.findall("([0-9]+)([nac])", account))
-    body = f"{country[0]} ?{country[1]}(?:{_GAP}[0-9]){{2}}" + "".join(parts)
+    body = f"{country}(?:{_GAP}[0-9]){{2}}" + "".join(parts)
     return re.compile(body + "(?![0-9A-Z])", re.IGNORECASE | re.ASCII)
 
 
@@ -85,7 +85,7 @@ def is_card(digits: str) -> bool:
 
 def iban_end(text: str, start: int) -> int:
     """Where the IBAN that begins there ends; 0 if none does."""
-    form = _iban_form((text[start] + text[start + 1 : start + 3].lstrip(" ")[:1]).upper())
+    form = _iban_form(text[start : start + 2].upper())
     found = form.match(text, start) if form else None
     return found.end() if found and _checks(_SEPARATORS.sub("", found[0]).upper()) else 0
 

@@ -10,7 +10,7 @@ from policies.screening.folding import fold
 from policies.screening.pii import addresses
 from policies.screening.pii.banking import iban_end
 from policies.screening.pii.numbers import find_bare, find_lettered, find_numbers, find_spaced
-from policies.screening.pii.wallets import SHORTEST, Wallets
+from policies.screening.pii.wallets import LONGEST, SHORTEST, Wallets
 from policies.screening.spans import Span, without_overlaps
 
 # Runs of digits, and of letters after digits, with what people put between groups; shorter ones only after the two
@@ -20,6 +20,7 @@ _COUNTRY = "(?:(?<=[A-Za-z]{2}[0-9]{2})|(?<=[A-Za-z]{2}[ -][0-9]{2}))"
 _MBI = "[A-Za-z][0-9A-Za-z][0-9](?=-[A-Za-z])"  # 1EG4-TE5-MK73: American health insurance starts with so few
 _LONG, _GROUPED, _SHORT = f"[0-9A-Za-z]{{4,}}+{_NEXT}*+", f"[0-9A-Za-z]{{0,3}}+{_NEXT}++", f"[0-9]{_COUNTRY}"
 _RUN = re.compile(f"[0-9](?:{_LONG}|{_GROUPED}|{_SHORT}|{_MBI})")
+_DIGIT = re.compile("[0-9]")
 _ASCII_LETTERS = re.compile("[A-Za-z]+")
 _LETTERS_REVERSED = re.compile("[A-Za-z]{0,100}")
 _TOKENS = re.compile("[0-9A-Za-z]+")
@@ -36,15 +37,17 @@ _THREE_DIGITS = re.compile("(?:[A-Za-z]*[0-9]){3}")  # no number of a person has
 _GAP = re.compile("[ (-]")
 _ANYTHING = re.compile(r"[\d@\uff20\ufe6b\u2460-\u2468]")  # nothing that is looked for does without a digit or an @
 _SPACED_MAX = 40  # characters: longer than any number with letters
-_RUN_MIN = 4  # characters
 _NUMBER_MIN = 6
+_Seen = tuple[tuple[tuple[int, int, str], ...], int]  # spans, and where they are done with, from the run's start
+_LONG_TEXT = 8_000
+_AROUND, _REMEMBERED_MAX, _SEEN_MAX = 128, 128, 2_000  # no rule looks further around a run
 _DOTS_OF_V4 = 3
 
 
 def find(text: str) -> Sequence[Span]:
     """Every e-mail, phone, IBAN, card, national number, IP and wallet address, in order, none over another."""
     if not _ANYTHING.search(text):
-        return ()
+        return []
     folded, offsets = fold(text)
     spans = without_overlaps(_Search(folded).spans())
     return [Span(offsets(span.start), offsets(span.end - 1) + 1, span.kind) for span in spans] if offsets else spans
@@ -55,48 +58,94 @@ class _Search:
     text: str
     found: list[Span] = field(default_factory=list)
     wallets: Wallets = field(default_factory=Wallets)
+    seen: dict[tuple[int, int, str], _Seen] = field(default_factory=dict)
     done: int = 0  # what stands before it belongs to what was found
 
     def spans(self) -> list[Span]:
         text = self.text
         self.found += (Span(start, end, "EMAIL_ADDRESS") for start, end in addresses.emails(text))
         self.found += (Span(start, end, "IP_ADDRESS") for start, end in addresses.v6(text))
+        is_long = len(text) > _LONG_TEXT
         for run in _RUN.finditer(text):
             start, end = run.span()
-            if end > self.done:
-                self._look(max(start, self.done), end)
+            if start < self.done:
+                rest = _DIGIT.search(text, self.done, end)
+                if not rest:
+                    continue
+                start = rest.start()
+            if is_long and len(self.seen) < _SEEN_MAX and end - start <= _REMEMBERED_MAX:
+                self._look_or_remember(start, end)
+            else:
+                self._look(start, end)
         return self.found
+
+    def _look_or_remember(self, start: int, end: int) -> None:
+        """In a long text lines come again: what was found once with the same around it is found again.
+
+        Once too many differ nothing is looked up: they are not such lines.
+        """
+        key = (min(start, _AROUND), end - start, self.text[max(0, start - _AROUND) : end + _AROUND])
+        known = self.seen.get(key)
+        if known is None:
+            count = len(self.found)
+            self._look(start, end)
+            spans = tuple((span.start - start, span.end - start, span.kind) for span in self.found[count:])
+            self.seen[key] = spans, self.done - start
+            return
+        spans, done = known
+        self.found += (Span(start + first, start + last, kind) for first, last, kind in spans)
+        self.done = max(self.done, start + done)
 
     def _look(self, start: int, end: int) -> None:
         text = self.text
         before = text[start - 1] if start else ""
         letters = self._letters_before(start) if before.isascii() and before.isalpha() else 0
-        if (letters or before in " -") and self._iban(start, letters):
+        if self._iban(start, letters, before):
+            rest = _DIGIT.search(text, self.done, end)
+            if rest:
+                self._look(rest.start(), end)
             return
         run = text[start:end]
-        if not letters and run.isdigit():
-            if end - start >= _NUMBER_MIN and before not in _NOT_BEFORE:
+        if run.isalnum():
+            if letters or not run.isdigit():
+                self._token(start - letters, end)
+            elif end - start >= _NUMBER_MIN and before not in _NOT_BEFORE:
                 self._bare(start, end)
-            return
-        if len(run) < _RUN_MIN or (run.count(".") >= _DOTS_OF_V4 and self._v4(start, end)):
-            return
-        has_letters = letters > 0 or bool(_ASCII_LETTERS.search(run))
-        if has_letters:
-            self._with_letters(start - letters, end)
-            self._numbers_within(start, end)
-        elif before not in _NOT_BEFORE and len(run) >= _NUMBER_MIN and not self._in_uuid(start):
+        elif run.count(".") < _DOTS_OF_V4 or not self._v4(start, end):
+            self._groups(start, end, letters, before)
+        if before in _GAPS or text[end : end + 1] in _GAPS or not run.isalnum():
+            self._with_letters_apart(start, end, letters)
+
+    def _groups(self, start: int, end: int, letters: int, before: str) -> None:
+        """What of a run of several groups has letters, and what has none."""
+        text = self.text
+        if letters or _ASCII_LETTERS.search(text, start, end):
+            for token in _TOKENS.finditer(text, start - letters, end):
+                if not token[0].isdigit():
+                    self._token(token.start(), token.end())
+            for number in _DIGITS.finditer(text, start, end):
+                if len(number[0]) >= _NUMBER_MIN:
+                    self.found += find_numbers(text, number.start(), number.end())
+        elif before not in _NOT_BEFORE and end - start >= _NUMBER_MIN and not self._in_uuid(start):
             self.found += find_numbers(text, start, end)
-        self._with_letters_apart(start, end, has_letters)
+
+    def _token(self, start: int, end: int) -> None:
+        """A run of letters and digits."""
+        size = end - start
+        if size >= SHORTEST:
+            if size <= LONGEST and self.wallets.is_wallet(self.text[start:end]):
+                self.found.append(Span(start, end, "CRYPTO"))
+        elif size > _NUMBER_MIN and _THREE_DIGITS.match(self.text, start, end):
+            found = find_lettered(self.text, start, end)
+            if found:
+                self.found.append(found)
 
     def _bare(self, start: int, end: int) -> None:
         if self._in_uuid(start):
             return
-        text = self.text
-        found = find_bare(text, start, end)
+        found = find_bare(self.text, start, end)
         if found:
             self.found.append(found)
-        if text[end : end + 1] in _GAPS or text[start - 1 : start] in _GAPS:
-            self._with_letters_apart(start, end, has_letters=False)
 
     def _in_uuid(self, start: int) -> bool:
         return bool(_UUID_BEFORE.search(self.text, max(0, start - 5), start))
@@ -109,14 +158,21 @@ class _Search:
         is_escape = text[start - count - 1 : start - count] == "\\" and text[start - count] in "nrt"
         return count - is_escape
 
-    def _iban(self, start: int, letters: int) -> bool:
+    def _iban(self, start: int, letters: int, before: str) -> bool:
         """Two letters stand right before the digits, or before a gap."""
-        first = start - 2 if letters == 2 else start - 3 if not letters else -1
-        if first < 0 or (not letters and _TOKENS.match(self.text, first - 1) and first):
+        text = self.text
+        if letters == 2:
+            first = start - 2
+        elif not letters and before in _GAPS and text[start - 3 : start - 1].isalpha():
+            first = start - 3
+            if first < 0 or (first and _TOKENS.match(text, first - 1)):
+                return False
+        else:
             return False
-        self.done = max(self.done, end := iban_end(self.text, first))
+        end = iban_end(text, first)
         if end:
             self.found.append(Span(first, end, "IBAN_CODE"))
+            self.done = max(self.done, end)
         return bool(end)
 
     def _v4(self, start: int, end: int) -> bool:
@@ -127,29 +183,12 @@ class _Search:
                 self.found.append(Span(head.start(), last, "IP_ADDRESS"))
         return len(self.found) > known
 
-    def _with_letters(self, start: int, end: int) -> None:
-        for token in _TOKENS.finditer(self.text, start, end):
-            size = token.end() - token.start()
-            if size >= SHORTEST:
-                if self.wallets.is_wallet(token[0]):
-                    self.found.append(Span(token.start(), token.end(), "CRYPTO"))
-            elif size > _NUMBER_MIN and not token[0].isdigit() and _THREE_DIGITS.match(token[0]):
-                found = find_lettered(self.text, token.start(), token.end())
-                if found:
-                    self.found.append(found)
-
-    def _numbers_within(self, start: int, end: int) -> None:
-        """The numbers of a run that have no letters."""
-        for number in _DIGITS.finditer(self.text, start, end):
-            if len(number[0]) >= _NUMBER_MIN:
-                self.found += find_numbers(self.text, number.start(), number.end())
-
-    def _with_letters_apart(self, start: int, end: int, has_letters: bool) -> None:
+    def _with_letters_apart(self, start: int, end: int, letters: int) -> None:
         """Letters of a number may stand apart from its digits."""
         text = self.text
         last = min(end, start + _SPACED_MAX)
         if (
-            (has_letters and _GAP.search(text, start, last))
+            ((letters or _ASCII_LETTERS.search(text, start, last)) and _GAP.search(text, start, last))
             or (text[end : end + 1] in _GAPS and _LETTER_APART_AFTER.match(text, end))
             or (text[start - 1 : start] in _GAPS and _LETTER_APART_BEFORE.search(text, max(0, start - 9), start))
         ):
