@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping
 
-from gateway.ports import SharedCounts
+from gateway.answer_ports import SharedCounts
 from policies.semantic.budget import EPOCH, Counts, Plan, plan, stale
 
 SHARE_INTERVAL_S = 1.0

@@ -9,8 +9,9 @@ import asyncio
 from collections.abc import Mapping
 from enum import Enum
 
+from gateway.answer_ports import AnswerStore
 from gateway.domain import AnswerKey, CacheControl, Found, Hit, KeptAnswer, Miss, UnderWay
-from gateway.ports import AnswerStore, Background, Clock
+from gateway.ports import Background, Clock
 
 _POLL_S, _POLL_S_MAX, _POLL_GROWTH = 0.02, 0.25, 1.5
 

@@ -11,6 +11,7 @@ import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
 
+from gateway.answer_ports import AnswerStore, IndexAway, SemanticIndex
 from gateway.answers.error_budget import ErrorBudgets, tenant_of
 from gateway.answers.said import said
 from gateway.domain import (
@@ -25,7 +26,7 @@ from gateway.domain import (
     Similarity,
 )
 from gateway.domain.similar import KeptQuestion, Nearest, Neighbour
-from gateway.ports import AnswerStore, IndexAway, SemanticIndex, Services
+from gateway.ports import Services
 from policies.answer_identity import NotKeyed, space_of
 from policies.lone_question import lone_question
 from policies.semantic.budget import Action, Decision, Plan

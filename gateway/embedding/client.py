@@ -1,4 +1,4 @@
-"""A worker's view of the embedder (ports.SemanticIndex): one connection for all its requests, made again when lost."""
+"""A worker's view of the embedder (answer_ports.SemanticIndex): one connection for all its requests."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from gateway.answer_ports import IndexAway
 from gateway.domain.similar import KeptQuestion, Nearest, Neighbour
 from gateway.embedding.frames import (
     Asked,
@@ -25,7 +26,6 @@ from gateway.embedding.frames import (
     Wire,
     decode_said,
 )
-from gateway.ports import IndexAway
 
 if TYPE_CHECKING:
     import numpy as np
@@ -83,7 +83,7 @@ class EmbedderClient:
             self._lost(self._wire)
 
     async def nearest(self, tenant: str, space: str, text: str, vector: bytes | None = None) -> Nearest:
-        """Of ports.SemanticIndex."""
+        """Of answer_ports.SemanticIndex."""
         within_ms = int(self._within_s * 1000)
         said = await self._ask(Near(next(self._numbers), tenant, space, text, vector, within_ms), self._within_s)
         if not isinstance(said, Found):
@@ -92,7 +92,7 @@ class EmbedderClient:
         return Nearest(found, said.tokens, said.cpu_ns, said.vector, said.is_too_long)
 
     async def keep(self, question: KeptQuestion) -> bool:
-        """Of ports.SemanticIndex."""
+        """Of answer_ports.SemanticIndex."""
         key = question.key
         asked = Keep(
             next(self._numbers),
@@ -111,11 +111,11 @@ class EmbedderClient:
         return isinstance(said, Done) and said.is_so
 
     async def forget(self, tenant: str, space: str, digest: str) -> None:
-        """Of ports.SemanticIndex."""
+        """Of answer_ports.SemanticIndex."""
         await self._ask(Forget(next(self._numbers), tenant, space, digest), WRITE_WITHIN_S)
 
     async def vectors(self, texts: Sequence[str], *, is_urgent: bool = False) -> NDArray[np.float32]:
-        """Of ports.SemanticIndex."""
+        """Of answer_ports.SemanticIndex."""
         import numpy as np  # noqa: PLC0415 - for those who ask for vectors
 
         within_s = self._within_s if is_urgent else BATCH_WITHIN_S

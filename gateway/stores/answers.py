@@ -54,7 +54,7 @@ def secret_of(admin_key: str) -> bytes:
 
 
 class RedisAnswers:
-    """ports.AnswerStore over Redis. ``instance`` is who leads here; leads are renewed every RENEW_INTERVAL_S."""
+    """answer_ports.AnswerStore over Redis. ``instance`` is who leads here; leads are renewed every RENEW_INTERVAL_S."""
 
     def __init__(self, link: Link, instance: str, *, tenant_bytes_max: int = TENANT_BYTES_MAX) -> None:
         self._link = link

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Protocol
 
+from gateway.answer_ports import Embed, IndexAway
 from gateway.domain import FaqAnswer, FaqList, FaqProblem, FaqTrial
 from gateway.errors import StoreUnavailable
-from gateway.ports import Embed, IndexAway
 from gateway.stores.faq_lists import CHANNEL, FaqChanges
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class FaqCache:
         self._since: datetime | None = None
 
     async def find(self, team_id: str, text: str, wrong_answers_max: float | None = None) -> FaqAnswer | None:
-        """Of ports.FaqLists."""
+        """Of answer_ports.FaqLists."""
         book = self._books.get(team_id)
         if book is None:
             self._load(team_id)

@@ -16,7 +16,7 @@ KEPT_S = 90 * 86_400
 
 
 class RedisCounts:
-    """ports.SharedCounts over Redis."""
+    """answer_ports.SharedCounts over Redis."""
 
     def __init__(self, link: Link) -> None:
         self._link = link

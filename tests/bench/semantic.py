@@ -21,11 +21,11 @@ from typing import NamedTuple
 import numpy as np
 import psutil
 
+from gateway.answer_ports import IndexAway
 from gateway.domain import AnswerKey, KeptAnswer, Usage
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
-from gateway.ports import IndexAway
 from gateway.serving.embedder_child import EmbedderChild
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.child import leave_terminal_and_die_with_parent

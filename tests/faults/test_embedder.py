@@ -18,11 +18,11 @@ import pytest
 from own_valkey import own_valkey
 from process_parts import clean_environment, wait_until, wait_until_gone
 
+from gateway.answer_ports import IndexAway
 from gateway.domain import AnswerKey, KeptAnswer, Usage
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding import SOCKET_NAME
 from gateway.embedding.client import EmbedderClient
-from gateway.ports import IndexAway
 from gateway.serving.embedder_child import MODULE, EmbedderChild
 from gateway.serving.embedder_process import minilm
 from gateway.stores.answers import RedisAnswers

@@ -9,7 +9,7 @@ import pytest
 from admin_parts import ADMIN_KEY, Admin, tenants_app
 from faq_parts import LIST
 
-from gateway.ports import IndexAway
+from gateway.answer_ports import IndexAway
 
 ENTRIES = [
     {"id": name, "question": texts[0], "paraphrases": list(texts[1:]), "answer": f"This is about\n{name}."}

@@ -12,10 +12,10 @@ from own_valkey import own_valkey
 from sqlalchemy import text
 from tenant_parts import OWNER
 
+from gateway.answer_ports import IndexAway
 from gateway.domain import FaqAnswer, FaqEntry
 from gateway.embedding.minilm import SentenceEncoder
 from gateway.errors import BadRequest, Conflict, NotFound, StoreUnavailable
-from gateway.ports import IndexAway
 from gateway.stores.faq_cache import FaqCache
 from gateway.stores.faq_lists import FaqStore, redis_announcer
 from gateway.stores.key_cache import follow, subscription_client

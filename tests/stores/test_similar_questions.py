@@ -13,10 +13,10 @@ from embedder_parts import ANSWER, machine
 from journal_parts import until
 from word_encoder import WordEncoder
 
+from gateway.answer_ports import IndexAway
 from gateway.domain import AnswerKey, Writer, WriterKind
 from gateway.domain.similar import KeptQuestion
 from gateway.embedding.client import EmbedderClient
-from gateway.ports import IndexAway
 
 
 @pytest.fixture

@@ -11,10 +11,10 @@ import pytest
 from answer_parts import AGE_S, Answers, asked, caching
 from pipeline_parts import ANSWER, STREAM, WHOLE, Backend, read, walk
 
+from gateway.answer_ports import IndexAway
 from gateway.domain import CacheControl, CacheStatus, Purpose, SemanticCache, Source
 from gateway.domain.similar import Nearest, Neighbour
 from gateway.errors import BudgetExceeded
-from gateway.ports import IndexAway
 
 CACHED, SIMILAR = "How do I enable login by code?", "how can I enable login by code"
 OPPOSITE = "How do I disable login by code?"

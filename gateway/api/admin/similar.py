@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 from fastapi import APIRouter
 
+from gateway.answer_ports import SharedCounts
 from gateway.api.admin.fields import PathId
 from gateway.errors import NotFound, StoreUnavailable
-from gateway.ports import Catalog, SharedCounts
+from gateway.ports import Catalog
 from policies.semantic.standing import Standing, standing
 
 
