@@ -64,3 +64,14 @@ def add_command(
         parser.add_argument(f"--{flag}", dest=field, metavar=placeholder, help=f"{meaning}; also {variable(field)}")
     parser.set_defaults(command=command)
     return parser
+
+
+def share(text: str) -> float:
+    """The argument of an option that takes a share, such as 0.02."""
+    try:
+        found = float(text)
+    except ValueError:
+        found = -1.0
+    if not 0 <= found < 1:
+        raise argparse.ArgumentTypeError("must be a share from 0 to below 1, such as 0.02")
+    return found

@@ -13,6 +13,7 @@ from gateway.commands import CommandFailed
 from gateway.commands.arguments import add_command
 from gateway.commands.eval_faq import add_faq_evaluation
 from gateway.commands.eval_guards import add_guards
+from gateway.commands.eval_similar import add_similar_evaluations
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -37,6 +38,7 @@ def add_evaluations(commands: argparse._SubParsersAction[argparse.ArgumentParser
     )
     add_faq_evaluation(evaluations)
     add_guards(evaluations)
+    add_similar_evaluations(evaluations)
 
 
 def _moment(text: str) -> datetime:

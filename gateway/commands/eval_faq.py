@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from gateway.commands import CommandFailed
 from gateway.commands.administration import Group
-from gateway.commands.arguments import add_command
+from gateway.commands.arguments import add_command, share
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -23,23 +23,13 @@ def add_faq_evaluation(evaluations: Group[argparse.ArgumentParser]) -> None:
     faq.add_argument("file", type=Path, help="JSON lines (also .gz) with bot, part (train or test), text and faq")
     faq.add_argument(
         "--wrong-answers-max",
-        type=_share,
+        type=share,
         default=0.02,
         metavar="SHARE",
         help="of the answers, how many may be wrong (0.02)",
     )
     faq.add_argument("--json", action="store_true", help="one JSON object")
     faq.add_argument("--show", choices=("wrong", "all"), help="list wrong answers, or all, with their messages")
-
-
-def _share(text: str) -> float:
-    try:
-        share = float(text)
-    except ValueError:
-        share = -1.0
-    if not 0 <= share < 1:
-        raise argparse.ArgumentTypeError("must be a share from 0 to below 1, such as 0.02")
-    return share
 
 
 def _faq(options: argparse.Namespace, settings: Settings) -> int:
