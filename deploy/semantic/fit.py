@@ -39,7 +39,7 @@ SOURCES = (
 SERVED_ABOVE = 0.86  # cosine from which a question is taken for answered, and does not enter the cache
 RANKS = 2  # candidates that are learned from, of each question
 DOCUMENTS_MIN = 4  # that a word is in before it gets a weight
-RIDGE = 10.0
+RIDGE = 200.0
 
 
 class Question(msgspec.Struct):

@@ -26,21 +26,22 @@ from policies.semantic.guards import DOUBTS
 EPOCH = 1_000  # requests
 EPOCHS = 4  # that count, the present one among them
 # Bin b holds corrected risks up to EDGES[b].
-EDGES = tuple(0.0005 * 1.35**step for step in range(19))
+EDGES = tuple(0.0005 * 1.35**step for step in range(21))
+_MIDDLE = 1.16  # times the middle of a bin is its edge
 CLOSED = -1  # the limit of a route that serves nothing
 _OUT = len(EDGES)  # the bin of what is never served
 _MICRO = 1_000_000
 
-_FACTOR = {"none": 1.0, "words": 1.5}  # of risks, at the beginning
-_FACTOR_DOUBTED = 6.0
+_FACTOR = {"none": 1.0, "words": 1.0, "negation": 1.5, "question": 1.5}  # of risks, at the beginning
+_FACTOR_DOUBTED = 4.0
 _WEIGHT = {"none": 3.0}  # of the beginning, in wrong answers
 _WEIGHT_DOUBTED = 1.5
 _TENANT_WEIGHT = 2.0
-_BIN_WEIGHT = 20.0  # of a bin's own risk, in comparisons
+_BIN_WEIGHT = 10.0  # of a bin's own risk, in comparisons
 _HITS_FIRST = 0.4  # share of requests that are would-be hits, before any were seen
 _HITS_WEIGHT = 200  # of that, in requests
-_DEVIATIONS = 1.0  # above what is expected, within which the share has to stay
-_MARGIN = 0.75  # of the share is planned with
+_DEVIATIONS = 0.3  # above what is expected, within which the share has to stay
+_MARGIN = 0.85  # of the share is planned with
 _AUDIT = 0.04  # share of would-be hits that are answered anew
 _NEXT = 5  # bins above the limit that are compared
 
@@ -133,7 +134,7 @@ def _limit(route: Mapping[str, int], epoch: int, share: float) -> tuple[int, flo
     for at, edge in enumerate(EDGES):
         would, looked, wrong = (_sum(route, f"{name}:{at}", epoch) for name in ("would", "looked", "wrong"))
         part = (would + _HITS_WEIGHT * _HITS_FIRST / _OUT) / (requests + _HITS_WEIGHT)
-        chance = (wrong + _BIN_WEIGHT * edge) / (looked + _BIN_WEIGHT)
+        chance = (wrong + _BIN_WEIGHT * edge / _MIDDLE) / (looked + _BIN_WEIGHT)
         mean += part * chance
         variance += part * part * chance * (1 - chance) / (looked + _BIN_WEIGHT)
         upper = mean + _DEVIATIONS * math.sqrt(variance)

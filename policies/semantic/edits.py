@@ -13,6 +13,7 @@ _LEFT_MAX = 12  # words on either side that are looked at for misspellings and s
 _SWAP_LENGTH = 4  # letters that a word needs at least, with two neighbours exchanged, to count as a misspelling
 _ONE_LENGTH = 5  # with one letter more, fewer or another
 _TWO_LENGTH = 9  # with two such
+_LOCAL_MAX = 4  # words of the part in which two prompts differ
 _LONGER_MAX = 2
 _LETTERS_MAX = 40
 
@@ -22,13 +23,19 @@ class Edit:
     """Between a cached and an asked prompt.
 
     ``kept``: stems of content that both have; ``gone``: words that only the cached one has; ``come``: only the asked
-    one; ``likened``: how many were taken for the same, as misspelled or synonyms.
+    one; ``likened``: how many were taken for the same, as misspelled or synonyms; ``is_local``: they differ in one
+    short part, and these are words of that part; ``left``, ``entered``: words of any kind, as gone and come;
+    ``is_swapped``: that part has the same words in another order.
     """
 
     kept: tuple[str, ...]
     gone: tuple[str, ...]
     come: tuple[str, ...]
     likened: int
+    is_local: bool
+    left: frozenset[str]
+    entered: frozenset[str]
+    is_swapped: bool
 
     @property
     def gone_stems(self) -> list[str]:
@@ -41,9 +48,12 @@ class Edit:
 
 def edit(cached: Reading, asked: Reading) -> Edit:
     """Linear in the number of words, but for at most ``_LEFT_MAX`` on either side."""
-    cached_words = {cached.stems[at]: cached.words[at] for at in cached.content}
-    asked_words = {asked.stems[at]: asked.words[at] for at in asked.content}
-    kept = tuple(stem for stem in cached_words if stem in asked_words)
+    here, there = _changed_part(cached, asked)
+    is_local = max(len(here), len(there)) <= _LOCAL_MAX and len(cached.words) >= 2 * len(here)
+    if not is_local:
+        here, there = range(len(cached.words)), range(len(asked.words))
+    cached_words, asked_words = _content(cached, here), _content(asked, there)
+    kept = tuple(stem for stem in _content(cached, range(len(cached.words))) if stem in asked.stems)
     gone = [word for stem, word in cached_words.items() if stem not in asked_words]
     come = [word for stem, word in asked_words.items() if stem not in cached_words]
     # A word that is written apart in one and together in the other: "top up", "topup".
@@ -56,7 +66,31 @@ def edit(cached: Reading, asked: Reading) -> Edit:
                 gone.remove(word)
                 come.remove(other)
                 likened += 1
-    return Edit(kept, tuple(gone), tuple(come), likened)
+    one, other_ = ([reading.words[at] for at in part] for reading, part in ((cached, here), (asked, there)))
+    return Edit(
+        kept,
+        tuple(gone),
+        tuple(come),
+        likened,
+        is_local,
+        frozenset(one) - frozenset(other_),
+        frozenset(other_) - frozenset(one),
+        is_local and one != other_ and Counter(one) == Counter(other_) and bool(cached_words),
+    )
+
+
+def _changed_part(cached: Reading, asked: Reading) -> tuple[range, range]:
+    """Where the two differ, between what they begin and what they end with alike."""
+    one, other = cached.stems, asked.stems
+    shorter = min(len(one), len(other))
+    begin = next((at for at in range(shorter) if one[at] != other[at]), shorter)
+    left = shorter - begin
+    end = next((at for at in range(left) if one[-1 - at] != other[-1 - at]), left)
+    return range(begin, len(one) - end), range(begin, len(other) - end)
+
+
+def _content(reading: Reading, part: range) -> dict[str, str]:
+    return {reading.stems[at]: reading.words[at] for at in reading.content if at in part}
 
 
 def _joined(words: list[str], other: Reading) -> list[str]:

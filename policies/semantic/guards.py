@@ -57,7 +57,7 @@ def _refusal(cached: Reading, asked: Reading, edit: Edit, *, near: bool) -> str 
         return "quotation"
     if _differ(cached.named, asked.named):
         return "identifier"
-    if _opposed(cached, asked, edit):
+    if _opposed(edit):
         return "opposite"
     if _classed(edit):
         return "name"
@@ -65,6 +65,8 @@ def _refusal(cached: Reading, asked: Reading, edit: Edit, *, near: bool) -> str 
         return "question"
     if _roles(cached) != _roles(asked) and _same_roles_elsewhere(cached, asked):
         return "direction"
+    if edit.is_swapped:
+        return "order"
     return None
 
 
@@ -94,9 +96,9 @@ def _differ(one: frozenset[str], other: frozenset[str]) -> bool:
     return bool(one and other and one != other)
 
 
-def _opposed(cached: Reading, asked: Reading, edit: Edit) -> bool:
-    gone = {*edit.gone, *(word for word in cached.words if word in _GRAMMAR or word in _QUANTIFIERS)} - {*asked.words}
-    come = {*edit.come, *(word for word in asked.words if word in _GRAMMAR or word in _QUANTIFIERS)} - {*cached.words}
+def _opposed(edit: Edit) -> bool:
+    gone = {*edit.gone, *(edit.left & (_GRAMMAR | _QUANTIFIERS))}
+    come = {*edit.come, *(edit.entered & (_GRAMMAR | _QUANTIFIERS))}
     come_stems = {stem(word) for word in come} | come
     return any(
         come_stems & ({stem(other) for other in OPPOSITES.get(form, ())} | OPPOSITES.get(form, frozenset()))
@@ -115,7 +117,9 @@ def _is_prefixed(one: str, other: str) -> bool:
 
 def _classed(edit: Edit) -> bool:
     """Whether one has something of a kind, a country or a colour, where the other has something else of it."""
-    return bool(_kinds(edit.gone) & _kinds(edit.come))
+    gone, come = _kinds(edit.gone), _kinds(edit.come)
+    is_replaced = edit.is_local and len(edit.gone) == len(edit.come) == 1
+    return bool(gone & come) or (is_replaced and bool(gone or come))
 
 
 def _kinds(words: tuple[str, ...]) -> frozenset[str]:

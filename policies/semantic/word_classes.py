@@ -54,7 +54,7 @@ _CLASSES = {
         python java javascript typescript golang rust ruby perl php swift kotlin scala haskell cobol fortran matlab sql
         html css bash powershell lua julia erlang elixir clojure numpy pandas tensorflow pytorch jax keras react angular
         vue django flask spring rails node express mysql postgres postgresql sqlite mongodb redis oracle cassandra
-        windows linux macos ubuntu debian fedora android ios aws azure gcp docker kubernetes git svn json xml yaml csv
+        ubuntu debian fedora c aws azure gcp docker kubernetes git svn json xml yaml csv
         markdown latex excel word powerpoint pdf jpeg png gif
     """,
     "currency": """
@@ -86,6 +86,7 @@ _CLASSES = {
         northeast northwest southeast southwest
     """,
     "brand": """
+        android ios windows linux macos mac pc
         google apple microsoft amazon facebook meta twitter instagram youtube netflix spotify tesla ford toyota honda
         bmw mercedes audi volkswagen nissan hyundai samsung sony intel amd nvidia ibm uber lyft airbnb paypal venmo
         visa mastercard amex iphone ipad whatsapp telegram snapchat tiktok linkedin reddit walmart costco target ikea
