@@ -141,6 +141,8 @@ def _conditions(route: Route) -> Iterator[str]:
         yield f"answers given again for {cache.ttl_s} s within the same {cache.shared_by}"
     if route.semantic_cache is not None:
         yield f"to similar questions too, at most {route.semantic_cache.wrong_answers_max:.2%} of requests wrongly"
+    if route.deflection is not None:
+        yield f"{' and '.join(route.deflection.answerers)} answered without a model"
     if route.keep_prompts_days is not None:
         yield f"prompts kept for {route.keep_prompts_days} days"
 

@@ -36,6 +36,7 @@ def _account(entry: Mapping[str, object]) -> list[str]:
     saved = f"   (saved {dollars(baseline - cost)})" if baseline > cost else ""
     return [
         f"deployment  {entry.get('deployment')}   ({entry.get('model')} at {entry.get('provider')}, {status})",
+        f"source      {entry.get('source')}",
         f"tokens      {entry.get('input_tokens')} in ({cached} cached), {entry.get('output_tokens')} out, {basis}",
         f"cost        {dollars(cost)}",
         f"baseline    {dollars(baseline)}{saved}",

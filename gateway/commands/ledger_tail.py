@@ -14,7 +14,7 @@ POLL_S = 0.5
 PAGE = 1000
 REMEMBERED_MAX = 20_000  # entries arrive out of order (orphans up to 15 s late), so a time is no safe mark
 HEADER = (
-    f"{'time (UTC)':<12}  {'status':<11}  {'basis':<9}  {'deployment':<24}  "
+    f"{'time (UTC)':<12}  {'status':<11}  {'source':<14}  {'basis':<9}  {'deployment':<24}  "
     f"{'in':>8}  {'cached':>8}  {'out':>7}  {'ms':>7}  {'cost':>14}  {'baseline':>14}  request"
 )
 
@@ -48,9 +48,10 @@ def line(entry: Mapping[str, object]) -> str:
 
     moment = cell("created_at").partition("T")[2].rstrip("Z")[:12]
     return (
-        f"{moment:<12}  {cell('status'):<11}  {cell('basis'):<9}  {cell('deployment'):<24}  "
-        f"{cell('input_tokens'):>8}  {cell('cached_input_tokens'):>8}  {cell('output_tokens'):>7}  "
-        f"{cell('total_ms'):>7}  {dollars(entry.get('cost_nusd')):>14}  {dollars(entry.get('baseline_nusd')):>14}  "
+        f"{moment:<12}  {cell('status'):<11}  {cell('source'):<14}  {cell('basis'):<9}  "
+        f"{cell('deployment'):<24}  {cell('input_tokens'):>8}  {cell('cached_input_tokens'):>8}  "
+        f"{cell('output_tokens'):>7}  {cell('total_ms'):>7}  "
+        f"{dollars(entry.get('cost_nusd')):>14}  {dollars(entry.get('baseline_nusd')):>14}  "
         f"{cell('request_id')}"
     )
 

@@ -98,6 +98,7 @@ def test_try_prints_answer_deployment_tokens_cost_and_baseline(serving):
     assert answer
     lines = dict(re.findall(r"^(\w+) +(.*)$", account, re.MULTILINE))
     assert lines["deployment"].startswith("small ")
+    assert lines["source"] == "upstream"
     assert re.match(r"\d+ in \(0 cached\), \d+ out, reported", lines["tokens"])
     assert lines["cost"].startswith("$0.0000")
     assert "saved" in lines["baseline"]
@@ -139,6 +140,7 @@ def test_ledger_tail_shows_entries_as_they_come(serving):
         reader.join(30)
         follower.stdout.close()
     assert "succeeded" in lines[1]
+    assert lines[1].index("upstream") == lines[0].index("source")
     assert len({line.index("succeeded") for line in lines[1:]}) == 1
 
 

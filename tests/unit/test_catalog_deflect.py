@@ -45,6 +45,13 @@ def test_a_route_may_state_how_many_answers_of_a_teams_list_may_be_wrong():
     assert snapshot(BASE.format(deflect=deflect)).routes["auto"].deflection.faq_wrong_answers_max == 0.01
 
 
+def test_a_route_is_listed_with_what_answers_without_a_model():
+    catalog = snapshot(BASE.format(deflect="{answerers: [arithmetic, units]}"))
+    assert "auto: ordered, arithmetic and units answered without a model, baseline none" in "\n".join(
+        catalog.describe()
+    )
+
+
 def test_a_route_that_says_nothing_of_it_deflects_nothing():
     text = BASE.format(deflect="{answerers: [units]}")
     assert snapshot(text).routes["auto"].deflection == Deflection(("units",))
