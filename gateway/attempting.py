@@ -76,7 +76,7 @@ class Attempts:
     async def _recalled(self, deployment: Deployment) -> Answer | Given | None:
         """What that deployment answered before, else what it answers now, to be given again later."""
         recall = self._recall
-        key = None if recall is None else recall.key_of(deployment)
+        key = None if recall is None else await recall.key_of(deployment)
         if recall is None or key is None:
             return await self.ask(deployment)
         found = await recall.find(key, deployment, len(self._opened) + 1)

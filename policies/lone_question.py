@@ -3,6 +3,9 @@
 What else stands in them (system prompt, parameters) must be the same to the letter, so it goes into the name of the
 space in which similar questions are looked for. What was said before, tools and what they found never enter: a
 question that goes on from them cannot be compared by its own words.
+
+Deflection asks for more (gateway/api/plain_message.py): its answers are made of the message alone, so that all else in
+a request must be known not to matter.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ from gateway.domain import Endpoint, Request
 
 #: Some six to a token: what is longer has more than 200 tokens anyway.
 CHARACTERS_MAX = 1500
+_BYTES_MAX = 131_072  # of the conversation: so many are read in half a millisecond
 _INSTRUCTIONS = frozenset({"system", "developer"})
 _WORDS = frozenset({"text", "input_text"})  # kinds of content that are text
 _WITH_TOOLS = frozenset({"tools", "functions", "mcp_servers", "documents", "prediction"})
@@ -40,6 +44,8 @@ def lone_question(request: Request) -> LoneQuestion | None:
     """The question of a request that asks nothing but it; ``None`` for any other."""
     name, fields = _FIELD.get(request.endpoint), request.body.fields
     if name is None or name not in fields or any(fields.get(one, _HOLE) not in _EMPTY for one in _WITH_TOOLS):
+        return None
+    if len(memoryview(fields[name])) > _BYTES_MAX:
         return None
     try:
         said = msgspec.json.decode(fields[name])

@@ -37,6 +37,8 @@ from gateway.ports import Services
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
 
+_LONG = 131_072  # bytes of a body: many small objects of so many take 4 ms
+
 
 @dataclass(frozen=True, slots=True)
 class Begun:
@@ -74,20 +76,13 @@ class Recall:
         self._is_bypassed = decision.cascade is not None or is_bypassed(request, rules)
         self._looked_for: set[str] = set()
 
-    def key_of(self, deployment: Deployment) -> AnswerKey | None:
+    async def key_of(self, deployment: Deployment) -> AnswerKey | None:
         """Where the answer of that deployment would be; ``None`` where none is looked for, or was already."""
-        request, control = self._request, self._request.cache_control
+        control = self._request.cache_control
         key = None
         if not self._is_bypassed and control.may_keep:
             try:
-                key = answer_key(
-                    self._services.answer_secret,
-                    self._rules,
-                    request,
-                    self._caller,
-                    deployment,
-                    self._admissions.output_tokens_max(deployment),
-                )
+                key = await self._made_for(deployment)
             except NotKeyed:
                 self._is_bypassed = True
         if key is None and control.is_cached_only:
@@ -96,6 +91,13 @@ class Recall:
             return None
         self._looked_for.add(key.digest)
         return key
+
+    async def _made_for(self, deployment: Deployment) -> AnswerKey:
+        """The key; one that takes milliseconds is made off the loop. Raises NotKeyed."""
+        request, secret = self._request, self._services.answer_secret
+        tokens_max = self._admissions.output_tokens_max(deployment)
+        make = partial(answer_key, secret, self._rules, request, self._caller, deployment, tokens_max)
+        return await asyncio.to_thread(make) if request.body_bytes > _LONG else make()
 
     async def find(self, key: AnswerKey, deployment: Deployment, number: int) -> Given | Begun | None:
         """A kept answer, or an attempt that may ask; ``None`` where no budget has room for one. Raises GatewayError."""

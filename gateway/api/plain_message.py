@@ -2,6 +2,8 @@
 
 Only what is known to change no short answer may stand besides: with any other field, any part that is no text, any turn
 of somebody else's a model answers. Nothing long is decoded.
+
+policies/lone_question.py asks for less: there all else in a request only has to be the same as in another one.
 """
 
 from __future__ import annotations

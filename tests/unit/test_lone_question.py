@@ -74,6 +74,7 @@ def test_a_single_message_of_text_is_a_question(endpoint, body):
         {"messages": [{"role": "user", "content": " \n"}]},
         {"messages": [{"role": "user", "content": "x" * (CHARACTERS_MAX + 1)}]},
         {"messages": [{"role": "user", "content": []}]},
+        {"messages": [{"role": "system", "content": "x" * 131_072}, USER]},
     ],
 )
 def test_what_goes_on_from_something_or_is_more_than_text_is_none(body):

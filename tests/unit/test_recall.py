@@ -62,6 +62,19 @@ async def test_an_answer_that_is_given_again_leaves_no_decision_and_a_long_one_i
     assert log.records == [("small", None)]
 
 
+async def test_a_long_request_is_the_same_as_its_like_and_as_no_other():
+    turns = [{"role": ("user", "assistant")[number % 2], "content": "word " * 10} for number in range(2001)]
+    pipeline, _, tasks, _ = caching(backend := Backend(WHOLE, WHOLE))
+    answers = []
+    for messages in (turns, turns, [*turns[:-1], {"role": "user", "content": "another word"}]):
+        answer = await pipeline.answer(*asked(messages=messages))
+        await read(answer)
+        await tasks.drain()
+        answers.append(answer.cache)
+    assert answers == [CacheStatus.MISS, CacheStatus.HIT, CacheStatus.MISS]
+    assert len(backend.calls) == 2
+
+
 async def test_a_leader_that_leaves_is_followed_by_exactly_one():
     pipeline, journal, tasks, _ = caching(backend := Backend(STREAM))
     leader = await pipeline.answer(*asked(stream=True))
