@@ -21,10 +21,10 @@ from policies.screening.injection.rules import CONTEXT_RULES, RULES, SILENT
 
 # What a rule weighs where no text says otherwise: sure ones are the forms that nobody writes by chance.
 SURE = frozenset(
-    "override_prior reveal_prompt ordered_payload ciphered pwned disguised_override chat_mark unbound_model mode"
-    " to_the_model inserts_code".split()
+    "override_prior override_all reveal_prompt ordered_payload ciphered pwned disguised_override chat_mark unbound_model mode"
+    " to_the_model inserts_code begins_sure encoded_order encoded_reveal".split()
 )
-PRIOR_SURE, PRIOR, PRIOR_CONTEXT = 2.0, 0.7, -1.0
+PRIOR_SURE, PRIOR, PRIOR_CONTEXT = 3.0, 0.7, -1.5
 PENALTY = 2.0
 EACH = 25  # composed texts of a pattern
 WEIGHT = 2000.0  # of all attacks together, and of all harmless texts

@@ -6,7 +6,8 @@ import base64
 import binascii
 import html
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
+from collections.abc import Set as AbstractSet
 from itertools import islice
 
 RUNS_MAX = 8
@@ -36,11 +37,12 @@ _MORSE_LETTERS = dict(
 )
 
 
-def decoded(text: str, kinds: Iterable[str]) -> str:
-    """The texts found of these kinds (keys of KINDS), each on a line of its own; empty where there is none."""
+def decoded(text: str, signals: AbstractSet[str]) -> str:
+    """The texts found of the kinds that signals (marks.py) tell of, each on a line of its own; empty where none is."""
     found = (
-        KINDS[kind](run[0][:RUN_LENGTH_MAX])
-        for kind in kinds
+        read(run[0][:RUN_LENGTH_MAX])
+        for kind, (told_by, read) in KINDS.items()
+        if told_by & signals
         for run in islice(_PATTERNS[kind].finditer(text), RUNS_MAX)
     )
     return "\n".join(one for one in found if _is_text(one))
@@ -83,12 +85,13 @@ def _is_text(found: str) -> bool:
     return len(found) >= 6 and letters >= _LETTERS_MIN * len(found)  # noqa: PLR2004  shorter than any order
 
 
-KINDS: dict[str, Callable[[str], str]] = {
-    "base64": _from_base64,
-    "hex": _from_hex,
-    "bits": _from_bits,
-    "entities": html.unescape,
-    "escapes": _from_escapes,
-    "percent": _from_percent,
-    "morse": _from_morse,
+# Signals that tell of each, and how it is read.
+KINDS: dict[str, tuple[frozenset[str], Callable[[str], str]]] = {
+    "base64": (frozenset({"long"}), _from_base64),
+    "hex": (frozenset({"long", "pairs"}), _from_hex),
+    "bits": (frozenset({"long", "bits"}), _from_bits),
+    "entities": (frozenset({"entities"}), html.unescape),
+    "escapes": (frozenset({"escapes"}), _from_escapes),
+    "percent": (frozenset({"percent"}), _from_percent),
+    "morse": (frozenset({"morse"}), _from_morse),
 }

@@ -10,7 +10,7 @@ from policies.screening.injection.reading import read
 
 DISGUISES_MIN = 2  # fewer happen by chance: a name, a formula
 
-_OWN = re.compile("((?<!u)h|d|w[^/;]?)([xv])")
+_OWN = re.compile("((?<!u)(?<!um)h|d|w[^/;]?)([xv])")
 
 
 def examine(text: str) -> frozenset[str]:
@@ -18,6 +18,7 @@ def examine(text: str) -> frozenset[str]:
     reading = read(text)
     sequence = sequence_of(reading.words)
     fired = rules.forms().match(sequence.encode()) | reading.marks
+    fired.update(rules.dense(sequence))
     if reading.is_encoded:
         fired.add("encoded")
     if reading.disguises >= DISGUISES_MIN:
@@ -25,6 +26,8 @@ def examine(text: str) -> frozenset[str]:
     if sequence.count(CIPHERED) >= DISGUISES_MIN:
         fired.add("ciphered")
     fired.update(rules.pairs(fired))
+    if "override_prior" in fired:
+        fired.discard("override")
     return frozenset(fired)
 
 

@@ -17,9 +17,9 @@ NOTHING, SENTENCE_END, LINE_END = ".", ";", "/"
 _CONCEPTS = {
     "override": (
         "x",
-        """ignore ignores ignoring disregard disregarding forget neglect discard override
+        """ignore ignores ignoring overlook disregard disregarding forget neglect discard override
         overrule bypass circumvent skip dismiss disobey unlearn supersede overwrite
-        nullify scrap abandon omit ignoriere ignorieren ignoriert vergiss vergesst
+        nullify scrap aside abandon omit ignoriere ignorieren ignoriert vergiss vergesst
         vergessen missachte missachten uberspringe verwerfe ignorez oublie oubliez
         oublier negligez ignora ignorar ignorad olvida olvide olvidar olvidate
         olviden omite descarta desestima dimentica dimenticate dimenticare ignorate
@@ -44,7 +44,7 @@ _CONCEPTS = {
         "r",
         """instruction instructions directive directives command commands prompt prompts rule
         rules guideline guidelines guidance order orders directions programming
-        protocol protocols policy policies settings preprompt prompting brief
+        protocol protocols policy policies preprompt prompting brief
         anweisung anweisungen befehle befehl instruktionen instruktion anleitungen
         vorgaben regeln aufforderungen consigne consignes regles ordres
         instrucciones instruccion ordenes reglas indicaciones istruzioni istruzione
@@ -69,7 +69,7 @@ _CONCEPTS = {
     ),
     "content": (
         "c",
-        """text texts everything anything words content contents conversation message messages
+        """text texts note context input inputs everything anything words content contents conversation message messages
         sentence line lines information assignment assignments document documents
         question questions discussion chat talk said told saying ausfuhrungen
         aufgabe aufgaben auftrage informationen alles gesagt gesprochen texte tout
@@ -130,7 +130,7 @@ _CONCEPTS = {
         "t",
         """act acts acting pretend pretending roleplay roleplaying simulate simulates
         simulating simulation impersonate impersonating emulate behave imagine
-        assume portray transform personify embody mimic play playing agiere verhalte
+        portray transform personify embody mimic play playing agiere verhalte
         fais agis actua actue finge comportati fingi aja 扮演 假装 模拟""",
     ),
     "as": ("A", "as like als como comme"),
@@ -175,12 +175,12 @@ _CONCEPTS = {
     "urgent": ("V", "important urgent attention critical priority emergency notice update wichtig"),
     "new": (
         "N",
-        """new updated revised real actual true next another neue neuen neuer nouvelle
+        """new updated revised real actual true next neue neuen neuer nouvelle
         nouvelles nouveau nueva nuevas nuevo nuova nuovo nova novo новые новая 新的 新""",
     ),
     "task": (
         "T",
-        """task tasks job objective goal purpose mission role tache tarea tarefa compito задача
+        """task tasks objective goal purpose mission role tache tarea tarefa compito задача
         задание 任务""",
     ),
     "edit": (
@@ -293,7 +293,9 @@ def concepts() -> dict[str, str]:
 def unspaced_words() -> re.Pattern[str]:
     """The words of scripts that put no spaces between them, longest first."""
     words = [word for word in concepts() if _UNSPACED.match(word)]
-    return re.compile("|".join(sorted(words, key=len, reverse=True)))
+    # Hardly any other character begins one.
+    begins = "".join(sorted({word[0] for word in words}))
+    return re.compile(f"(?=[{begins}])(?:{'|'.join(sorted(words, key=len, reverse=True))})")
 
 
 @cache

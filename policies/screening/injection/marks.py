@@ -16,7 +16,7 @@ MARKS = {
     "chat_mark": (
         r"<\|?/?(?:im_start|im_end|im_sep|system|assistant|endoftext|eot_id|eot|sot|endofprompt)\|?>",
         r"<\|?/?(?:start_header_id|end_header_id|start_of_turn|instructions?|prompt|admin)\|?>",
-        r"\[/?(?:inst|system|system_message|assistant|admin|internal|override)\]",
+        r"\[/?(?:inst|system|system_message|assistant|admin|internal|override)(?: [a-z]+)?\]",
         r"<</?sys>>",
         r"\bim_(?:start|end)\b",
         r"[\"']role[\"'] ?: ?[\"'](?:system|developer|internal)",
@@ -36,14 +36,13 @@ MARKS = {
     "turn": (
         (
             r"(?:^|\n) *(?:user|human|ai|assistant|chatgpt|q|response|output) ?:[^\n]*\n"
-            r"(?:[^\n]*\n)?[^\n]{0,20}(?:user|human|ai|assistant|chatgpt|a|input) ?:"
+            r"(?:[^\n]*\n)?[^a-z\n]*(?:user|human|ai|assistant|chatgpt|a|input) ?:"
         ),
     ),
     "named_persona": (
         r"\b(?:as|called|be|named|mode) [\"'“]?dan\b",
         r"\bdan (?:mode|can|is|has|will|does)\b",
         r"\[dan|\bdan:|do anything now",
-        r"\b(?:developer|dev|jailbreak|god|opposite) mode\b",
     ),
     # What a command does that is given to be run for the harm of it.
     "payload": (
@@ -51,49 +50,50 @@ MARKS = {
         r"/dev/tcp/|nc -e",
         r"os\.(?:system|popen|environ)|os\.\w+\('|subprocess|__(?:subclasses|globals|import|class)__|eval\(|exec\(",
         r"child_process|\$\(curl|invoke-webrequest|powershell|xp_cmdshell|drop table|' or 1=1|<script|onerror=",
-        r"(?:sh|python3?|perl|ruby|node) -[ce]|document\.cookie|id_rsa|\{\{.{0,60}\}\}",
+        r"(?:sh|python3?|perl|ruby|node) -[ce]|document\.cookie|id_rsa|javascript:|getsource",
+        r"/proc/self|fetch\(['\"]http|\{\{[^}\n]*\}\}",
     ),
     "run_payload": (
         (
             r"(?:^|\n)\W*(?:please )?(?:run|execute|evaluate|eval|bypass|exec|circumvent|work around|get around|evade"
-            r"|what is the (?:final )?result of|print the result of)\b[^\n`'\"]{0,40}[:`]"
+            r"|what is the (?:final )?result of|print the result of)\b[^\n`'\"]*[:`]"
         ),
     ),
     "exfiltrates": (
-        r"!\[[^\]\n]{0,80}\]\(https?:",
-        r"(?:send|forward|post|exfiltrate|email|upload|transmit)[^.\n]{0,60}(?:https?:|www\.|@|attacker|external)",
+        r"!\[[^\]\n]*\]\(https?:",
+        r"(?:send|forward|post|exfiltrate|upload|transmit)\b[^.\n]*(?: to (?:https?:|www\.|[\w.]+@)|attacker|external)",
     ),
     "token_game": (
-        r"\$[a-z]\w{0,12} ?=|\b[a-z]\d? ?= ?['\"]",
-        r"\btokens?\b[^.\n]{0,40}\b(?:deduct|lose|loose|points|lives)",
+        r"\$[a-z]\w* ?=|\b[a-z]\d? ?= ?['\"]",
+        r"\btokens?\b[^.\n]*\b(?:deduct|lose|loose|points|lives)",
     ),
     "answers_tag": (
-        r"\[[^\]\n]{0,8}(?:jailbreak|gpt|classic|dan|unfiltered|developer mode|output)[^\]\n]{0,20}\]",
+        r"\[[^\]\n]*(?:jailbreak|gpt|classic|dan|unfiltered|developer mode|output)[^\]\n]*\]",
         "\U0001f513|\U0001f512",  # an open and a closed padlock
     ),
-    "braces": (r"[\[{<](?:input|prompt|question|query|text|insert)[^\]}>\n]{0,20}[\]}>]",),
+    "braces": (r"[\[{<](?:input|prompt|question|query|text|insert)[^\]}>\n]*[\]}>]",),
     "quotes_it": (
-        _ASKED + r"[^\n]{0,60}[\"'“‘`][^\"'\n]{0,80}[\"'”’`]",
+        _ASKED + r"[^\n\"'`]*[\"'“‘`][^\"'`\n]*[\"'”’`]",
         r"\bprompt injections?\b",
     ),
     "document": (
         r"(?:^|\n)\|[^\n]*\|[^\n]*\|",
         r"(?:^|\n|\|)(?:from|subject|received date|content|sender|to) ?:",
+        r"\bunsubscribe\b|\b(?:kind|best|warm) regards\b|\bsincerely\b|(?:^|\n)(?:dear|hi) \w+,|\bprivacy policy\b",
     ),
     "fence": (r"```",),
 }
 # Looser than what they lead to in reading.py and decoding.py.
 SIGNALS = {
     "leet": (r"[a-z][01345789@$!|+]{1,3}[a-z]|\b[01345789@$!|+]{1,2}[a-z][a-z01345789@$!|+]|[a-z][13457]\b",),
-    "spaced": (r"\b[a-z0-9](?:[ \-._*|\\]{1,4}[a-z0-9]\b){4}",),
-    "joined": (r"[a-z]{18}",),
-    "base64": (r"[a-z0-9+/]{20}|[a-z0-9_-]{24}",),
-    "hex": (r"(?:[0-9a-f]{2}[ ,:]?){8}|(?:0x|\\x)[0-9a-f]{2}[ ,]?(?:0x|\\x)[0-9a-f]{2}",),
-    "bits": (r"(?:[01]{8}[ ,]?){5}",),
-    "entities": (r"&#x?[0-9a-f]{2,6};&#",),
-    "escapes": (r"(?:\\[ux][0-9a-f]{2,4}){3}",),
-    "percent": (r"%[0-9a-f]{2}[a-z]*%[0-9a-f]{2}[a-z]*%",),
-    "morse": (r"(?:[.-]{1,5}[ /]{1,3}){8}",),
+    "spaced": (r"\b[a-z0-9](?:[ \-._*|\\]{1,4}[a-z0-9]\b){3}",),
+    "long": (r"[a-z0-9+/_-]{18}|\\x[0-9a-f]",),  # words run together, base64, hexadecimal digits, bits
+    "pairs": (r"(?:[0-9a-f]{2}[ ,:]){4}",),
+    "bits": (r"[01]{8} [01]{8}",),
+    "entities": (r"&#x?[0-9a-f]+;&#",),
+    "escapes": (r"\\[ux][0-9a-f]+\\[ux]",),
+    "percent": (r"%[0-9a-f]{2}[a-z]*%[0-9a-f]{2}",),
+    "morse": (r"(?:[.-]+[ /]+){4}",),
 }
 
 

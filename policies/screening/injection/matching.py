@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import re2
 
-MEMORY_BYTES_MAX = 64 << 20
+MEMORY_BYTES_MAX = 32 << 20
 
 
 class Matcher:

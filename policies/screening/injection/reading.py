@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
-from policies.screening.injection.decoding import KINDS, decoded
+from policies.screening.injection.decoding import decoded
 from policies.screening.injection.lexicon import (
     STRONG,
     concepts,
@@ -28,7 +28,9 @@ _LOOK_ALIKES = str.maketrans(
     "abbrezkmhopctyxijsdhqwgnubabyenikvoptuxwceagirinaeovieysle",
 )
 _NOT_LATIN = re.compile("[\u0370-\u058f]")
-_MIXED = re.compile("[a-z0-9@$!|+€\u0250-\u02af\u1d00-\u1d7f\u0370-\u058f]*+")
+_FOREIGN = "€\u0250-\u02af\u1d00-\u1d7f\u0370-\u058f"
+_MIXED = re.compile(f"(?<![a-z0-9@$!|+])[a-z0-9@$!|+]*+[{_FOREIGN}][a-z0-9@$!|+{_FOREIGN}]*+")
+_EMPTY_LINES = re.compile(r"\n\s*\n")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
 _SIGN = re.compile(r"[^\w\s;]")
 
@@ -42,7 +44,7 @@ _LEET = str.maketrans("0134578@$€!|+69", "oieastbaseiitgg")
 _LEET_WORD = re.compile(r"(?<![a-z0-9@$€!|+])[a-z]*+[0-9@$€!|+][a-z0-9@$€!|+]*+")
 
 # Other spellings are looked for where a longer text begins and ends: what lies between is read as it stands.
-END_LENGTH_MAX = 32_000
+END_LENGTH_MAX = 16_000
 _PUNCTUATION = str.maketrans(dict.fromkeys("\"#$%&'()*+,-./:<=>?!@[\\]^_`{|}~\t\r", " "))
 _SENTENCE_ENDS = ((". ", " ; "), ("? ", " ; "), ("! ", " ; "))
 
@@ -69,13 +71,14 @@ def read(text: str) -> Reading:
     found = marks().match(lower.encode(errors="replace"))
     signals = found.intersection(SIGNALS)
     if signals:
-        hidden = decoded("\n".join(_ends(plain)), sorted(KINDS.keys() & signals)).lower()
+        hidden = decoded("\n".join(_ends(plain)), signals).lower()
+        as_written = lower
         lower, respelt = _at_ends(lower, lambda end: _respelt(end, signals))
         if hidden:
             lower = f"{lower}\n{hidden}"
         disguises += respelt
-        if respelt or hidden:
-            found = marks().match(lower.encode(errors="replace"))
+        if lower != as_written:
+            found |= marks().match(lower.encode(errors="replace"))
     return Reading(_words(lower), found.difference(SIGNALS), disguises, bool(hidden))
 
 
@@ -96,7 +99,9 @@ def _words(lower: str) -> list[str]:
         lower = lower.replace("ain't", "is not").replace("n't", " not").replace("'re ", " are ")
         lower = lower.replace("'ll ", " will ")
     lower = lower.replace(";", " ")
-    lower = lower.replace("\n", " \n ")
+    lower = _EMPTY_LINES.sub("\n", lower).replace("\n", " \n ")
+    for lone in (" . ", " ! ", " ? "):
+        lower = lower.replace(lone, " ")
     for end, mark in _SENTENCE_ENDS:
         lower = lower.replace(end, mark)
     if not lower.isascii():
@@ -128,7 +133,7 @@ def _respelt(plain: str, signals: set[str]) -> tuple[str, int]:
         plain = _LEET_WORD.sub(letters, plain)
     if "spaced" in signals:
         plain = _SPACED.sub(joined, plain)
-    if "joined" in signals:
+    if "long" in signals:
         plain = _LONG.sub(joined, plain)
     return plain, disguises
 
@@ -162,8 +167,6 @@ def _in_one_alphabet(text: str) -> tuple[str, int]:
     def latin(found: re.Match[str]) -> str:
         nonlocal mixed
         word = found[0]
-        if word.isascii():
-            return word
         plain = word.translate(_LOOK_ALIKES)
         if plain.isascii() and _NOT_LATIN.sub("", word):
             mixed += 1

@@ -1,7 +1,7 @@
 """Forms that orders to a model have, as patterns over concepts (lexicon.py).
 
 In a pattern a word is a concept, ``a|b`` either, ``a?`` one that may be missing, ``..3`` up to three words of any
-meaning on the same line, ``^`` the beginning of a sentence, ``$`` its end and the text's.
+meaning in the same sentence, ``...`` any number, ``^`` the beginning of a sentence, ``$`` its end and the text's.
 """
 
 from __future__ import annotations
@@ -21,12 +21,16 @@ _FORMS = {
         "override ..2 rules|content|limits ..3 prior",
         "override ..2 rules ..3 you",
         "override ..1 all ..2 rules|prior",
+        "^ override ..1 rules",
+        "override all ..1 content",
+        "rules ..3 urgent ..3 system ..1 rules",
         "override ..1 content ..2 prior|know|you|system",
         "not ..1 do ..3 prior|your|system ..2 rules|content",
-        "stop ..3 prior|your|system ..2 rules",
+        "stop ..4 prior|your|system ..2 rules|limits",
+        "not do ..1 content ..5 prior",
         "not urgent ..1 to ..4 rules|content|prior",
         "not urgent ..1 to ..4 prior|system|your",
-        "prior ..1 content|rules ..8 be off",
+        "prior ..1 content|rules ... be off",
         "know ..2 override",
         "override ..3 know",
         "prior|your|all ..1 rules ..4 override|off",
@@ -40,6 +44,7 @@ _FORMS = {
         "override ..1 content ..1 please|now ..3 make|reveal|answer|do",
         "override prior ..1 please|now|make|reveal|answer|do",
         "override ..1 the prior",
+        "override ..1 prior|the $",
     ),
     "override": ("override ..4 rules|limits", "override ..2 content|prior", "override ..2 task", "override ..1 system"),
     "new_task": (
@@ -51,17 +56,22 @@ _FORMS = {
         "only|now ..3 new ..1 task|rules",
     ),
     "reveal_prompt": (
-        "reveal|make ..4 your|system ..2 rules|training",
+        "reveal ... your ..2 rules|training",
+        "make ..4 your ..1 system|prior|all ..1 rules",
+        "reveal|make ..3 system rules|content",
+        "make ..1 the content prior",
+        "begin ..2 answer ..1 you be",
         "reveal ..3 prior rules",
         "reveal ..3 rules ..3 you|your|system|prior",
         "reveal ..3 content ..1 prior",
         "reveal ..2 prior content",
-        "about ..3 your ..2 system|prior ..1 rules",
-        "about ..2 be ..1 your ..1 rules",
+        "about ..1 your ..1 system|prior rules",
+        "about be ..1 your ..2 rules",
         "about ..2 rules ..1 be ..1 you",
         "about ..4 in your ..2 rules",
         "translate ..2 your|system ..2 rules",
-        "reveal ..3 system ..1 rules|content|secret",
+        "translate|make ..2 rules ..1 you",
+        "reveal ..3 system secret",
         "edit|answer ..2 your ..1 system|prior ..1 rules",
     ),
     "reveal_secret": (
@@ -85,6 +95,7 @@ _FORMS = {
     "act_as": ("act ..1 as", "act ..2 you", "act to ..1 be"),
     "unbound": (
         "not ..3 limits",
+        "own_override|override ..2 ethics",
         "free ..3 limits|rules|ethics",
         "unbound",
         "not ..2 rules ..1 please|not|limits|ethics",
@@ -99,13 +110,15 @@ _FORMS = {
     ),
     "unbound_model": (
         "unbound|wicked ..3 model",
-        "model ..6 unbound|wicked",
+        "model ... unbound|wicked",
         "unbound|wicked ..2 mode|answer",
-        "model ..8 not ..3 limits|rules|ethics",
-        "act ..12 not ..3 limits|rules|ethics",
-        "act ..10 unbound|wicked",
-        "you ..6 not ..2 limits|ethics",
-        "answer ..6 not ..3 limits|ethics|refuse",
+        "model ... not ..3 limits|ethics",
+        "model ... not ..1 rules|refuse",
+        "act ... not ..3 limits|ethics",
+        "act ... not ..1 rules",
+        "act ... unbound|wicked",
+        "you ... not ..2 limits|ethics",
+        "answer ... not ..3 limits|ethics|refuse",
     ),
     "do_anything": ("do content now", "do content ..4 limits", "must ..1 do|make|reveal content ..3 person"),
     "mode": (
@@ -119,25 +132,23 @@ _FORMS = {
     "two_answers": ("two ..3 answer", "answer ..4 two ..2 mode|answer"),
     "no_refusal": (
         "not ..2 refuse",
-        "not ..2 answer ..4 not|limits",
-        "not ..2 reveal ..4 not",
-        "not ..2 model ..3 not",
+        "not ..1 reveal ..3 you ..1 not",
         "not ..1 off ..1 mode",
         "not ..2 mode",
-        "refuse ..3 not",
-        "must ..2 do|answer ..3 all",
+        "you must ..2 do|answer ..2 all",
     ),
     "coerced_answer": (
         "^ only ..1 reveal|answer|make",
         "please|now|must|you only ..1 reveal|answer|make",
         "answer ..1 only",
-        "begin ..3 answer ..3 sure|as|line",
+        "begin ..3 answer ..3 as|line",
         "answer ..3 begin",
         "answer ..3 all ..2 the",
         "answer ..3 sure",
         "reveal after person",
         "not ..1 reveal ..2 content ..2 only",
     ),
+    "begins_sure": ("begin ..3 answer ..2 sure", "answer ..2 begin ..2 sure"),
     "pwned": ("pwned",),
     "authority": (
         "person be ..2 authority",
@@ -147,17 +158,17 @@ _FORMS = {
     ),
     "safety_off": ("off|override ..3 limits", "off ..2 rules", "limits ..3 off"),
     "to_the_model": (
-        "if ..2 you ..1 be ..2 model",
+        "^ if ..1 you ..1 be ..2 model",
         "model ..4 read",
         "urgent ..2 rules|content ..2 to|for|you ..2 model|you|system",
         "urgent ..3 override",
         "urgent ..1 new ..1 rules",
-        "content ..1 to|for ..2 model",
+        "content ..1 to|for the? model",
         "prior ..3 do|your ..3 task|rules ..2 you|reveal|make|must|do",
         "model ..2 if ..1 you",
     ),
     "edits_answer": (
-        "edit|make ..7 in|to your ..1 answer|content",
+        "edit|make ... in|to your ..1 answer|content",
         "edit|make|reveal ..2 your ..2 answer|content",
         "your answer ..3 edit|must",
         "in your answer",
@@ -165,7 +176,7 @@ _FORMS = {
         "if you answer",
     ),
     "inserts_code": (
-        "edit ..6 the ..2 code ..1 block|code",
+        "edit ... the ..2 code ..1 block|code",
         "the code block|code ..3 in|to ..3 your",
         "edit ..3 the ..1 code ..3 in|to ..2 your",
         "edit ..3 the code ..1 block",
@@ -176,13 +187,15 @@ _FORMS = {
     ),
     "decode": ("translate ..5 do", "do ..5 translate"),
     "fiction": (
-        "fiction ..8 not ..3 limits|rules|ethics",
-        "fiction ..10 unbound",
-        "fiction ..6 limits",
-        "act ..6 fiction",
+        "fiction ... not ..3 limits|rules|ethics",
+        "fiction ... unbound",
+        "fiction ... limits",
+        "act ... fiction",
         "if ..4 not ..3 limits|rules",
     ),
 }
+# Words that stand in a text so often, wherever: who invents a persona speaks much of models, of answers and to "you".
+_DENSE = {"speaks_of_models": ("model", 3), "dictates": ("you must", 4), "speaks_of_answers": ("answer", 5)}
 # What asks about such forms, and what people do themselves: these only ever make a text look more harmless.
 CONTEXTS = {
     "asks": ("^ about $", "^ must|be ..1 you|person $"),
@@ -196,22 +209,32 @@ _PAIRS = {
     "document_edit": ("edits_answer", "document"),
     "document_code": ("inserts_code", "fence"),
     "disguised_override": ("disguised", "override"),
+    "persona_edit": ("edits_answer", "persona"),
+    "encoded_order": ("encoded", "override"),
+    "encoded_reveal": ("encoded", "reveal_prompt"),
     "persona_unbound": ("persona", "unbound"),
     "mode_unbound": ("mode", "unbound"),
 }
 # Of no weight alone.
-SILENT = frozenset({"document", "fence"})
+SILENT = frozenset({"document", "fence", "edits_answer"})
 CONTEXT_RULES = frozenset([*CONTEXTS, "quotes_it"])
-RULES = (*_FORMS, *CONTEXTS, *MARKS, *_PAIRS, "encoded", "disguised", "ciphered")
+RULES = (*_FORMS, *_DENSE, *CONTEXTS, *MARKS, *_PAIRS, "encoded", "disguised", "ciphered")
 
 _OTHER_WORDS = {"longer": "[.n]", "line": LINE_END, "^": f"[{LINE_END}{SENTENCE_END}]"}
-_SAME = f"[^{LINE_END}]"
+_SAME = f"[^{LINE_END}{SENTENCE_END}]"
 
 
 @cache
 def forms() -> Matcher:
     """Over the letters of a text, which begins with a line end."""
     return Matcher({name: "|".join(map(_expression, patterns)) for name, patterns in {**_FORMS, **CONTEXTS}.items()})
+
+
+def dense(sequence: str) -> Iterator[str]:
+    """The rules that go by how often words stand in a text."""
+    for name, (words, count) in _DENSE.items():
+        if sequence.count("".join(LETTERS[word] for word in words.split())) >= count:
+            yield name
 
 
 def pairs(fired: set[str]) -> Iterator[str]:
@@ -223,6 +246,8 @@ def _expression(pattern: str) -> str:
 
 
 def _part(part: str) -> str:
+    if part == "...":
+        return f"{_SAME}*"
     if part.startswith(".."):
         return f"{_SAME}{{0,{part[2:]}}}"
     if part == "$":
