@@ -188,17 +188,11 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
         "deployments": [_deployment_content(deployment) for deployment in _all(snapshot)],
         "enabled": list(snapshot.deployments),
         "wildcards": [(one.name_prefix, one.model_prefix) for one in snapshot.wildcards],
-        "routes": [
-            [
-                *(one.name, one.deployments, one.policy, one.baseline, one.output_tokens_max_default),
-                *(one.weights, sorted(one.placement.regions), sorted(one.placement.tags), one.first_token_p95_s_max),
-                *(one.quality_loss_max, one.cost_max_nusd, one.is_best_wanted, one.keep_prompts_days),
-            ]
-            for one in snapshot.routes.values()
-        ],
+        "routes": list(snapshot.routes.values()),
         "defaults": {endpoint.value: name for endpoint, name in snapshot.defaults.items()},
     }
-    return hashlib.sha256(msgspec.json.encode(content, order="sorted")).hexdigest()[:12]
+    # Time zones and fractions are known by their text.
+    return hashlib.sha256(msgspec.json.encode(content, enc_hook=str, order="sorted")).hexdigest()[:12]
 
 
 def _all(snapshot: CatalogSnapshot) -> list[Deployment]:
@@ -228,7 +222,7 @@ def _deployment_content(deployment: Deployment) -> list[object]:
         deployment.is_unpriced_allowed,
         [limits.requests_per_minute, limits.tokens_per_minute, limits.parallel_requests],
         [deployment.mode, deployment.context_tokens_max, deployment.output_tokens_max, deployment.asks_stream_usage],
-        [sorted(deployment.lacks), deployment.region, sorted(deployment.tags)],
+        [sorted(deployment.lacks), deployment.region, sorted(deployment.tags), deployment.quality],
     ]
 
 

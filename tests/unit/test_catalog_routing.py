@@ -51,9 +51,37 @@ def test_a_route_keeps_prompts_only_where_it_says_for_how_long():
     )
 
 
-def test_another_target_is_another_catalog():
-    for changed in (("0.1", "0.2"), ("quality_loss_max: 0.1, ", ""), ("cost_max_usd: 0.000000001", "cost_max_usd: 1")):
+def test_another_target_or_quality_is_another_catalog():
+    for changed in (
+        ("0.1", "0.2"),
+        ("quality_loss_max: 0.1, ", ""),
+        ("cost_max_usd: 0.000000001", "cost_max_usd: 1"),
+        ("price: free,", "price: free, quality: 0.5,"),
+    ):
         assert snapshot(ROUTING).hash != snapshot(ROUTING.replace(*changed)).hash
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        "cache: {exact: {}}",
+        "cache: {exact: {ttl_s: 60}}",
+        "cache: {exact: {}, semantic: {}}",
+        "cache: {exact: {}, semantic: {wrong_answers_max: 0.02}}",
+        "deflect: {answerers: [units]}",
+        "deflect: {answerers: [units], time_zone: Europe/Paris}",
+        "deflect: {answerers: [currency], currency: {as_of: 2026-11-29, per_usd: {EUR: 0.86}}}",
+        "conversations: {sticky: true}",
+        "policy: cascade, cascade: {gate: {logprob_min: 0.8}}",
+    ],
+)
+def test_whatever_a_route_says_makes_another_catalog_of_it(more):
+    def found(said):
+        return snapshot(f"{ROUTING}  c: {{deployments: [own, mini]{said}}}\n").hash
+
+    others = {found(""), found(", cache: {exact: {ttl_s: 61}}"), found(", deflect: {answerers: [clock]}")}
+    assert len({*others, found(f", {more}")}) == 4
+    assert found(f", {more}") == found(f", {more}")
 
 
 def test_a_deployment_without_its_capabilities_stated_lacks_what_the_price_list_knows_it_to_lack():
