@@ -36,7 +36,7 @@ FLAGS = {
         "what alerts are signed with; a flag shows in the process list, so set the variable",
     ),
     "alert_spend_multiple": ("N", "of the same hours a week before; a team that spends more is told of (3)"),
-    "cpu_usd_per_hour": ("USD", "what one processor costs, for what routers take of it (0.04)"),
+    "cpu_usd_per_hour": ("USD", "what one processor costs, for what routers and similar questions take of it (0.04)"),
     "similar_questions_max": ("N", "questions that are kept for an organization, for others to be like them (50000)"),
     "similar_memory_mib": ("MIB", "memory for all of these on a machine, beside the encoder (512)"),
     "similar_within_ms": ("MS", "how long a request waits for questions like its own (30)"),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from gateway.commands import CommandFailed
 from gateway.commands.gateway_client import GatewayClient
 from gateway.commands.ledger_tail import dollars
+from gateway.domain import Purpose
 
 SHIPPING_S_MAX = 10.0  # entries reach Postgres in batches, a moment after the answer
 
@@ -34,9 +35,11 @@ def _account(entry: Mapping[str, object]) -> list[str]:
     status, basis = entry.get("status"), entry.get("basis")
     cost, baseline = _nusd(entry, "cost_nusd"), _nusd(entry, "baseline_nusd")
     saved = f"   (saved {dollars(baseline - cost)})" if baseline > cost else ""
+    purpose = entry.get("purpose")
+    why = f"source      {entry.get('source')}" if purpose == Purpose.ANSWER else f"purpose     {purpose}"
     return [
         f"deployment  {entry.get('deployment')}   ({entry.get('model')} at {entry.get('provider')}, {status})",
-        f"source      {entry.get('source')}",
+        why,
         f"tokens      {entry.get('input_tokens')} in ({cached} cached), {entry.get('output_tokens')} out, {basis}",
         f"cost        {dollars(cost)}",
         f"baseline    {dollars(baseline)}{saved}",
