@@ -125,7 +125,6 @@ async def test_a_teams_admin_changes_its_list_and_a_viewer_reads_and_tries_it(ow
         ([ENTRY | {"id": "has space"}], "entries.0.id"),
         ([ENTRY | {"id": ""}], "entries.0.id"),
         ([ENTRY | {"id": "é"}], "entries.0.id"),
-        ([ENTRY, ENTRY], ""),
         ([ENTRY | {"question": "?!"}], "entries.0.question"),
         ([ENTRY | {"question": "a\nb"}], "entries.0.question"),
         ([ENTRY | {"question": "q" * 301}], "entries.0.question"),
@@ -135,13 +134,23 @@ async def test_a_teams_admin_changes_its_list_and_a_viewer_reads_and_tries_it(ow
         ([ENTRY | {"answer": "a" * 8001}], "entries.0.answer"),
         ([ENTRY | {"wordings": []}], "entries.0.wordings"),
         ([ENTRY | {"id": f"e{number}"} for number in range(501)], "entries"),
-        ([ENTRY | {"id": f"e{number}", "paraphrases": ["word"] * 100} for number in range(20)], ""),
     ],
 )
 async def test_a_list_has_its_limits(owner, faq, entries, param):
     status, _, named = await owner.refused("PUT", faq, {"version": 0, "entries": entries})
     assert status == 400
     assert (named or "").endswith(param)
+
+
+@pytest.mark.parametrize(
+    ("entries", "code"),
+    [
+        ([ENTRY, ENTRY], "duplicate_entry"),
+        ([ENTRY | {"id": f"e{number}", "paraphrases": ["word"] * 100} for number in range(20)], "too_many_questions"),
+    ],
+)
+async def test_a_list_that_cannot_be_is_a_conflict(owner, faq, entries, code):
+    assert await owner.refused("PUT", faq, {"version": 0, "entries": entries}) == (409, code, "entries")
 
 
 async def test_a_list_may_be_as_large_as_is_said(unaided):

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from dataclasses import asdict, dataclass
-from typing import Annotated, Self
+from typing import Annotated
 
 from fastapi import APIRouter, Query
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 
 from gateway.api.admin.access import must_read, must_write
 from gateway.api.admin.fields import NAME_PATTERN, WHOLE, Body, Page, PageQuery, PathId, Share, printable
@@ -23,7 +23,7 @@ from gateway.domain import (
     FaqTrial,
     FaqVersion,
 )
-from gateway.errors import NotFound, StoreUnavailable
+from gateway.errors import Conflict, NotFound, StoreUnavailable
 from gateway.stores.faq_cache import FaqCache
 from gateway.stores.faq_lists import FaqStore
 from gateway.stores.tenants import TEAM, Team, TenantStore
@@ -69,16 +69,24 @@ class FaqBody(Body):
     version: Annotated[int, Field(ge=0, le=_VERSION_MAX), WHOLE]
     entries: Annotated[list[EntryBody], Field(max_length=FAQ_ENTRIES_MAX)]
 
-    @model_validator(mode="after")
-    def _fits(self) -> Self:
-        ids = [entry.id for entry in self.entries]
-        if len(set(ids)) < len(ids):
-            repeated = next(one for one in ids if ids.count(one) > 1)
-            raise ValueError(f"entries must each have an id of their own: {repeated!r} is there twice")
-        questions = sum(1 + len(entry.paraphrases) for entry in self.entries)
-        if questions > FAQ_QUESTIONS_MAX:
-            raise ValueError(f"entries may have {FAQ_QUESTIONS_MAX} questions and paraphrases in all, not {questions}")
-        return self
+
+def _check_list(body: FaqBody) -> None:
+    """Raises Conflict for what no form of JSON can say: entries that contradict one another, too much of everything."""
+    ids = [entry.id for entry in body.entries]
+    if len(set(ids)) < len(ids):
+        repeated = next(one for one in ids if ids.count(one) > 1)
+        raise Conflict(
+            f"entries must each have an id of their own: {repeated!r} is there twice",
+            param="entries",
+            code="duplicate_entry",
+        )
+    questions = sum(1 + len(entry.paraphrases) for entry in body.entries)
+    if questions > FAQ_QUESTIONS_MAX:
+        raise Conflict(
+            f"entries may have {FAQ_QUESTIONS_MAX} questions and paraphrases in all, not {questions}",
+            param="entries",
+            code="too_many_questions",
+        )
 
 
 class TrialBody(Body):
@@ -118,6 +126,7 @@ def add_faq(router: APIRouter, tenants: TenantStore, lists: FaqStore, ready: Faq
         """Replace the list: what is in force changes on every replica within seconds, and nothing older is said."""
         team = await tenants.team(team_id)
         must_write(actor, team.organization_id, team.id, TEAM.missing(team_id))
+        _check_list(body)
         entries = [FaqEntry(one.id, one.question, tuple(one.paraphrases), one.answer) for one in body.entries]
         faq = await lists.put(actor, team.id, body.version, entries)
         ready.changed(team.id, faq.version)
