@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 #: Part of a kept graph's name: raise it when this module writes another graph.
-GRAPH_VERSION = 1
+GRAPH_VERSION = 2
 TOKENS_MAX = 256  # what the model was trained for
 DIMENSIONS = 384
 _LAYERS, _HEADS, _HEAD = 6, 12, 32
