@@ -173,7 +173,16 @@ class Pipeline:
             return None
         likeness = self._likeness(request, dialect, caller, decision, rules)
         return Recall(
-            self._services, self.flights, self._settlement, admissions, request, caller, decision, rules, likeness
+            self._services,
+            self.flights,
+            self._settlement,
+            admissions,
+            request,
+            dialect,
+            caller,
+            decision,
+            rules,
+            likeness,
         )
 
     def _likeness(

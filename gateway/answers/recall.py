@@ -16,6 +16,7 @@ from gateway.answers.given import Given
 from gateway.answers.likeness import Likeness, Look
 from gateway.answers.own_cost import charge_embedding
 from gateway.answers.recording import Recording
+from gateway.answers.said import said
 from gateway.answers.telling import TELLINGS
 from gateway.domain import (
     AnswerKey,
@@ -33,7 +34,7 @@ from gateway.domain import (
 )
 from gateway.entries import Attempt, recalled_intent
 from gateway.errors import BudgetExceeded, BudgetsUnavailable, NotCached
-from gateway.ports import Services
+from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
 
@@ -58,6 +59,7 @@ class Recall:
         settlement: Settlement,
         admissions: Admissions,
         request: Request,
+        dialect: Dialect,
         caller: Caller,
         decision: Decision,
         rules: ExactCache,
@@ -70,6 +72,7 @@ class Recall:
         self._settlement = settlement
         self._admissions = admissions
         self._request = request
+        self._dialect = dialect
         self._caller = caller
         self._rules = rules
         self._likeness = likeness
@@ -209,10 +212,14 @@ class Recall:
             attempt.intent = recalled_intent(attempt.intent, source)
             attempt.admission = replace(attempt.admission, hold_nusd=0)
             await self._admissions.admit(attempt, self._settlement)
+        content = None
+        if self._services.is_content_logged:
+            said_again = said(self._request.endpoint, hit.answer.whole)
+            content = {"request": self._dialect.input_text(), "answer": said_again}
         try:
-            await self._settlement.recall(attempt, hit.answer, source)
+            await self._settlement.recall(attempt, hit.answer, source, content)
         except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
-            self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source))
+            self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content))
             raise
         self.status = CacheStatus.HIT if similar is None else CacheStatus.HIT_SIMILAR
         told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)

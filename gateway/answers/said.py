@@ -1,4 +1,4 @@
-"""What a kept answer says, without how: for comparing answers with one another."""
+"""What a kept answer says, without how: for comparing answers with one another, and for content logging."""
 
 from __future__ import annotations
 
@@ -8,7 +8,12 @@ import msgspec
 
 from gateway.domain import Endpoint
 
-_LISTS = {Endpoint.CHAT: "choices", Endpoint.MESSAGES: "content", Endpoint.RESPONSES: "output"}
+_LISTS = {
+    Endpoint.CHAT: "choices",
+    Endpoint.COMPLETIONS: "choices",
+    Endpoint.MESSAGES: "content",
+    Endpoint.RESPONSES: "output",
+}
 
 
 def said(endpoint: Endpoint, whole: bytes) -> str:

@@ -62,6 +62,17 @@ async def test_an_answer_that_is_given_again_leaves_no_decision_and_a_long_one_i
     assert log.records == [("small", None)]
 
 
+async def test_with_content_logging_the_ledger_has_what_was_given_again_as_it_has_what_was_given_first():
+    pipeline, journal, tasks, _ = caching(Backend(WHOLE), is_content_logged=True)
+    for _ in range(2):
+        await walk(pipeline, *asked())
+        await tasks.drain()
+    first, again = journal.settled.values()
+    assert again.source == Source.CACHE_EXACT
+    assert again.content == first.content
+    assert again.content["answer"] == "hello"
+
+
 async def test_a_long_request_is_the_same_as_its_like_and_as_no_other():
     turns = [{"role": ("user", "assistant")[number % 2], "content": "word " * 10} for number in range(2001)]
     pipeline, _, tasks, _ = caching(backend := Backend(WHOLE, WHOLE))
