@@ -60,15 +60,16 @@ class ErrorBudgets:
     async def share(self) -> None:
         """Tell the others what is new here, and learn what is new with them. Run every SHARE_INTERVAL_S."""
         used, self._used = self._used, set()
-        self._plans.clear()
         for name in used:
             route = self._known.get(name.partition(_OF)[0], _NOTHING)
             known, new = self._known.pop(name, _NOTHING), self._new.pop(name, Counter())
+            self._known[name] = known + new  # for who asks meanwhile; the last used stands last
             found = await self._shared.add(name, new, stale(known, route.get(_REQUESTS, 0) // EPOCH))
             if found is None:  # the store is away: what it was not told it is told later
                 self._new.setdefault(name, Counter()).update(new)
                 self._used.add(name)
-            self._known[name] = known if found is None else Counter(found)  # the last used stands last
+            self._known[name] = known if found is None else Counter(found)
+        self._plans.clear()
         for name in tuple(self._known)[:-_KNOWN_MAX]:
             del self._known[name]
 
