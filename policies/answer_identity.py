@@ -95,12 +95,14 @@ def space_of(
     deployment: Deployment,
     output_tokens_max: int | None,
     rest: Mapping[str, msgspec.Raw],
+    embedding: str | None,
 ) -> str:
     """Names all requests whose answers have the same key but for their question. Raises NotKeyed.
 
-    ``rest``: the fields of the body with a hole where the question stands.
+    ``rest``: the fields of the body with a hole where the question stands; ``embedding``: what makes the vectors, for
+    those of two models are not to be compared.
     """
-    identity = ("similar", *_identity(rules, request, caller, deployment, output_tokens_max))
+    identity = ("similar", embedding, *_identity(rules, request, caller, deployment, output_tokens_max))
     return _digest(secret, identity, rest, request, deployment)
 
 

@@ -139,7 +139,8 @@ class Likeness:
         if lone is None or not self.wrong_max:
             return None
         secret, request, caller = self._services.answer_secret, self._request, self._caller
-        space = space_of(secret, self._exact, request, caller, deployment, output_tokens_max, lone.rest)
+        rules, embedding = self._exact, self._rules.embedding
+        space = space_of(secret, rules, request, caller, deployment, output_tokens_max, lone.rest, embedding)
         vector = None if self._embed is None else await self._embed(lone.text)
         if vector is None and self._embed is not None:
             return None

@@ -34,11 +34,11 @@ def question(endpoint, body):
     return None if found is None else found.text
 
 
-def space(body, caller=CALLER, rules=RULES, deployment=SMALL, tokens=None):
+def space(body, caller=CALLER, rules=RULES, deployment=SMALL, tokens=None, embedding=None):
     request = asked(Endpoint.CHAT, body)
     lone = lone_question(request)
     assert lone is not None
-    return space_of(SECRET, rules, request, caller, deployment, tokens, lone.rest)
+    return space_of(SECRET, rules, request, caller, deployment, tokens, lone.rest, embedding)
 
 
 @pytest.mark.parametrize(
@@ -105,10 +105,11 @@ def test_a_difference_in_any_other_field_is_another_space(name, one, other, text
         {"caller": replace(CALLER, organization_id="org_2")},
         {"deployment": replace(SMALL, model="another")},
         {"tokens": 9},
+        {"embedding": "embedder"},
         {"rules": ExactCache(shared_by=Sharing.KEY)},
     ],
 )
-def test_another_tenant_model_or_scope_is_another_space(other):
+def test_another_tenant_model_scope_or_embedding_is_another_space(other):
     body = {"messages": [USER]}
     assert space(body) != space(body, **other)
 
