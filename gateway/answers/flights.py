@@ -114,10 +114,14 @@ class Flights:
         await self._store.drop(key)
         self._land(key, Landing.AGAIN)
 
-    async def pass_on(self, key: AnswerKey, hit: Hit) -> None:
-        """The leader was given an answer that is not kept under this key: so are those who wait for it here."""
-        self._land(key, hit)
+    async def pass_on(self, key: AnswerKey, hit: Hit) -> int:
+        """The leader was given an answer that is not kept under this key: so are those who wait for it here.
+
+        Returns how many they are.
+        """
+        followers = self._land(key, hit)
         await self._store.drop(key)
+        return followers
 
     async def release(self, key: AnswerKey, *, is_lasting: bool) -> None:
         """Nobody is to wait: there is no answer, or none that may be kept, as will be so again if ``is_lasting``."""
@@ -129,10 +133,13 @@ class Flights:
         now_s = self._clock.monotonic_s()
         await self._store.renew([one.key for one in self._led.values() if now_s < one.until_s])
 
-    def _land(self, key: AnswerKey, how: Hit | Landing) -> None:
+    def _land(self, key: AnswerKey, how: Hit | Landing) -> int:
+        """How many wait for it."""
         flight = self._led.pop(key.digest, None)
-        if flight is not None:
-            flight.land(how)
+        if flight is None:
+            return 0
+        flight.land(how)
+        return flight.followers
 
     @property
     def led(self) -> Mapping[str, object]:

@@ -7,6 +7,7 @@ given is not: the upstream is asked as on any miss, its answer goes to the clien
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, replace
@@ -19,6 +20,7 @@ from gateway.domain import (
     Caller,
     Deployment,
     ExactCache,
+    Found,
     Hit,
     KeptAnswer,
     Request,
@@ -29,9 +31,13 @@ from gateway.domain.similar import KeptQuestion, Nearest, Neighbour
 from gateway.ports import Services
 from policies.answer_identity import NotKeyed, space_of
 from policies.lone_question import lone_question
-from policies.semantic.budget import Action, Decision, Plan
+from policies.semantic.budget import Action, Counts, Decision, Plan
 from policies.semantic.considering import Candidate, consider
 from policies.semantic.same_answer import same_answer
+
+#: Characters of an answer whose vector is made: a vector is of the first 256 tokens, and all of a text is read for it.
+_COMPARED = 4000
+_NOTHING = Counts({}, {})
 
 Embed = Callable[[str], Awaitable[bytes | None]]
 
@@ -56,6 +62,7 @@ class Look:
     nearest: Nearest
     hit: Hit | None = None
     doubt: Doubt | None = None
+    counts: Counts = _NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,16 +125,20 @@ class Likeness:
         neighbours = list(look.nearest.neighbours)
         hit = None
         while True:
-            verdict = consider(look.text, [Candidate(one.cosine, one.text) for one in neighbours])
+            # Mostly half a millisecond, but texts may be made so that it is more: off the loop.
+            candidates = [Candidate(one.cosine, one.text) for one in neighbours]
+            verdict = await asyncio.to_thread(consider, look.text, candidates)
             decision = plan.decide(verdict, tenant, self._draw)
             if decision.index is None or decision.action is Action.MISS:
                 break
-            hit = await self._kept(key, look, neighbours[decision.index])
-            if hit is not None:
-                hit = replace(hit, similarity=Similarity(neighbours[decision.index].cosine, self.wrong_max))
+            found = await self._kept(key, look, neighbours[decision.index])
+            if isinstance(found, Hit):
+                hit = replace(found, similarity=Similarity(neighbours[decision.index].cosine, self.wrong_max))
+            if hit is not None or found is None:
                 break
             del neighbours[decision.index]  # its answer is there no more
-        budgets.add(self._route, self._tenant, plan.asked(decision))
+        look = replace(look, counts=plan.asked(decision))
+        budgets.add(self._route, self._tenant, look.counts)
         if hit is None:
             return look
         if decision.action is Action.SERVE:
@@ -148,21 +159,27 @@ class Likeness:
         is_long = nearest.is_too_long or nearest.tokens > self._rules.tokens_max
         return None if is_long else Look(space, lone.text, nearest)
 
-    async def _kept(self, key: AnswerKey, look: Look, chosen: Neighbour) -> Hit | None:
-        """The answer to a question that was found; one that is gone is forgotten with its question."""
+    async def _kept(self, key: AnswerKey, look: Look, chosen: Neighbour) -> Found | None:
+        """The answer to a question that was found; one that is gone is forgotten with its question.
+
+        ``None`` while the store is away.
+        """
         age_s_max = self._request.cache_control.age_s_max
         found = await self._shared.store.look(replace(key, digest=chosen.digest), age_s_max=age_s_max, may_lead=False)
-        if isinstance(found, Hit):
-            return found
-        if found is not None and age_s_max is None:
+        if not isinstance(found, Hit | None) and age_s_max is None:
             self._services.background.spawn(self._forget(key, look, chosen))
-        return None
+        return found
 
     async def _forget(self, key: AnswerKey, look: Look, chosen: Neighbour) -> None:
         try:
             await self._shared.index.forget(key.tenant, look.space, chosen.digest)
         except IndexAway as exc:
             _log.debug("a question whose answer is gone stays: %s", exc)
+
+    def passed_on(self, look: Look, followers: int) -> None:
+        """What is given to those who waited too is as wrong for each of them: all of them count."""
+        for _ in range(followers):
+            self._shared.budgets.add(self._route, self._tenant, look.counts)
 
     async def learn(self, look: Look, key: AnswerKey, epoch: str, whole: bytes) -> None:
         """The upstream's answer is kept: let its question be found, and see what the one that was doubted was worth."""
@@ -175,8 +192,10 @@ class Likeness:
 
     async def _compare(self, doubt: Doubt, whole: bytes) -> None:
         endpoint = self._request.endpoint
-        before, now = said(endpoint, doubt.answer.whole), said(endpoint, whole)
-        one, other = await self._shared.index.vectors([before, now])
-        is_wrong = not same_answer(before, now, float(one @ other))
-        counts = doubt.plan.compared(doubt.decision, is_wrong=is_wrong)
+        before = await asyncio.to_thread(said, endpoint, doubt.answer.whole)
+        now = await asyncio.to_thread(said, endpoint, whole)
+        one, other = await self._shared.index.vectors([before[:_COMPARED], now[:_COMPARED]])
+        # Of what says nothing that can be read nobody knows.
+        is_same = bool(before) and await asyncio.to_thread(same_answer, before, now, float(one @ other))
+        counts = doubt.plan.compared(doubt.decision, is_wrong=not is_same)
         self._shared.budgets.add(self._route, self._tenant, counts)

@@ -146,8 +146,11 @@ class Recall:
         if look is not None:
             background.spawn(charge_embedding(self._services, self._settlement, attempt, look.nearest))
             if look.hit is not None and miss.is_leader:
-                background.spawn(self._flights.pass_on(key, look.hit))
+                background.spawn(self._pass_on(key, look, look.hit, likeness))
         return look
+
+    async def _pass_on(self, key: AnswerKey, look: Look, hit: Hit, likeness: Likeness) -> None:
+        likeness.passed_on(look, await self._flights.pass_on(key, hit))
 
     def _begun(
         self, key: AnswerKey, attempt: Attempt, found: Found | None, look: Look | None, *, is_admitted: bool
@@ -227,7 +230,13 @@ class Recall:
         return Given(attempt, told, source=source, cache=self.status, age_s=hit.age_s, headers=headers)
 
     def _takes(self, hit: Hit) -> bool:
-        """Whether it may be given here too: to similar questions only where so many may be wrong."""
+        """Whether it may be given here too: to similar questions only where so many may be wrong.
+
+        Such an answer may also be older than who waited for it takes.
+        """
         if hit.similarity is None:
             return True
+        age_s_max = self._request.cache_control.age_s_max
+        if age_s_max is not None and hit.age_s > age_s_max:
+            return False
         return self._likeness is not None and hit.similarity.wrong_answers_max <= self._likeness.wrong_max

@@ -293,6 +293,79 @@ async def test_those_who_wait_for_the_same_question_are_given_it_too_unless_they
     assert not journal.open_entries
 
 
+async def waiting_for_a_similar_one(pipeline, tasks, index, *followers):
+    """The answers to a question that a similar one answers, and to those who ask it too until it is found."""
+    may_go_on, nearest = asyncio.Event(), index.nearest
+
+    async def slow(*asked):
+        await may_go_on.wait()
+        return await nearest(*asked)
+
+    index.nearest = slow
+    asking = [asyncio.create_task(pipeline.answer(*one)) for one in (question(SIMILAR), *followers)]
+    await asyncio.sleep(0.01)
+    may_go_on.set()
+    answers = await asyncio.gather(*asking)
+    [await read(one) for one in answers]
+    await tasks.drain()
+    return answers
+
+
+async def test_who_waits_for_it_and_takes_none_so_old_is_given_none():
+    pipeline, _, tasks, _, index, _ = similar(backend := Backend(WHOLE, WHOLE))
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    young = question(SIMILAR, control=CacheControl(age_s_max=AGE_S - 1))
+    leader, follower = await waiting_for_a_similar_one(pipeline, tasks, index, young)
+    assert (leader.age_s, leader.cache) == (AGE_S, CacheStatus.HIT_SIMILAR)
+    assert (follower.source, len(backend.calls)) == (Source.UPSTREAM, 2)
+
+
+async def test_all_who_are_given_it_count_for_the_error_budget():
+    pipeline, _, tasks, _, index, counts = similar(Backend(WHOLE))
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    await waiting_for_a_similar_one(pipeline, tasks, index, *[question(SIMILAR)] * 20)
+    await pipeline.similarities.budgets.share()
+    route = counts.of["auto"]
+    assert (route["requests"], sum(count for name, count in route.items() if ":would:" in name)) == (22, 21)
+
+
+async def test_while_the_answers_are_away_the_next_like_it_is_not_tried():
+    store = Answers()
+    pipeline, _, tasks, _, index, _ = similar(Backend(WHOLE, WHOLE), store=store)
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    for space in index.spaces.values():
+        space["another"] = "How would I enable login by code?"
+    looks, nearest = [], index.nearest
+
+    async def then_away(*asked):
+        found = await nearest(*asked)
+        store.is_away = True
+        looks.append(store.looks)
+        return found
+
+    index.nearest = then_away
+    answer = await pipeline.answer(*question(SIMILAR))
+    assert (answer.source, store.looks - looks[0], index.forgotten) == (Source.UPSTREAM, 1, [])
+
+
+async def test_of_long_answers_no_more_is_sent_for_comparison_than_their_vector_is_made_of():
+    long = {**ANSWER, "choices": [{"index": 0, "message": {"content": "word " * 20_000}, "finish_reason": "stop"}]}
+    pipeline, _, tasks, _, index, _ = similar(Backend(WHOLE, [json.dumps(long).encode()]), drawn=0.0)
+    sent, vectors = [], index.vectors
+
+    async def vectors_of(texts):
+        sent.extend(texts)
+        return await vectors(texts)
+
+    index.vectors = vectors_of
+    await both(pipeline, tasks)
+    assert len(sent) == 2
+    assert max(map(len, sent)) < 5000
+
+
 async def test_counts_that_could_not_be_shared_are_shared_later():
     pipeline, _, tasks, _, _, counts = similar(Backend(WHOLE))
     counts.is_away = True
