@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
 from gateway.answer_ports import AnswerStore, IndexAway, SemanticIndex
@@ -32,7 +32,7 @@ from gateway.ports import Services
 from policies.answer_identity import NotKeyed, space_of
 from policies.lone_question import lone_question
 from policies.semantic.budget import Action, Counts, Decision, Plan
-from policies.semantic.considering import Candidate, consider
+from policies.semantic.considering import Candidate, Verdict, consider
 from policies.semantic.same_answer import same_answer
 
 #: Characters of an answer whose vector is made: a vector is of the first 256 tokens, and all of a text is read for it.
@@ -125,9 +125,7 @@ class Likeness:
         neighbours = list(look.nearest.neighbours)
         hit = None
         while True:
-            # Mostly half a millisecond, but texts may be made so that it is more: off the loop.
-            candidates = [Candidate(one.cosine, one.text) for one in neighbours]
-            verdict = await asyncio.to_thread(consider, look.text, candidates)
+            verdict = await _considered(look.text, neighbours)
             decision = plan.decide(verdict, tenant, self._draw)
             if decision.index is None or decision.action is Action.MISS:
                 break
@@ -199,3 +197,10 @@ class Likeness:
         is_same = bool(before) and await asyncio.to_thread(same_answer, before, now, float(one @ other))
         counts = doubt.plan.compared(doubt.decision, is_wrong=not is_same)
         self._shared.budgets.add(self._route, self._tenant, counts)
+
+
+async def _considered(text: str, neighbours: Sequence[Neighbour]) -> Verdict:
+    """Mostly half a millisecond's work, but texts may be made so that it is a hundred: off the loop."""
+    if not neighbours:
+        return consider(text, ())
+    return await asyncio.to_thread(consider, text, [Candidate(one.cosine, one.text) for one in neighbours])
