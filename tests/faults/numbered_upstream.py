@@ -25,7 +25,8 @@ _CHANCE = Random(20261129)  # noqa: S311 - it breaks streams, it keeps no secret
 _NUMBERS = itertools.count(1)
 
 
-def _breaks() -> dict[str, Any]:
+def breaks() -> dict[str, Any]:
+    """How a stream or an answer of about so many words breaks, or is none to be kept."""
     at = _CHANCE.randrange(WORDS + 4)
     return _CHANCE.choice(
         [
@@ -47,7 +48,7 @@ def _breaks() -> dict[str, Any]:
 
 def numbered(_endpoint: str, body: dict[str, Any]) -> Script:
     words = " ".join("word" for _ in range(WORDS))
-    wished = {} if "script" in body or _CHANCE.random() >= _SHARE_BROKEN else _breaks()
+    wished = {} if "script" in body or _CHANCE.random() >= _SHARE_BROKEN else breaks()
     return Script(text=f"{next(_NUMBERS)} {words} {END}", **{**body.get("script", {}), **wished})
 
 

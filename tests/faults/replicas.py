@@ -383,3 +383,23 @@ async def ask(
         is_ended = raw.rstrip().endswith(b"data: [DONE]") or b"event: response.completed\n" in raw
         is_whole = is_ended if is_stream else not is_cut
         return Answer(answer.status, answer.headers, raw, is_whole and not is_cut)
+
+
+def text_of(answer: Answer) -> str | None:
+    """What a whole answer says; ``None`` for one that tells its client that it is not whole."""
+    if answer.status != 200 or not answer.is_whole:
+        return None
+    if answer.headers["content-type"] == "application/json":
+        (choice,) = json.loads(answer.body)["choices"]
+        return choice["message"].get("content") if choice["finish_reason"] == "stop" else None
+    text, reason = "", None
+    for event in answer.body.decode().split("\n\n"):
+        if not event.startswith("data: ") or event == "data: [DONE]":
+            continue
+        told = json.loads(event.removeprefix("data: "))
+        if "error" in told:
+            return None
+        for choice in told["choices"]:
+            text += choice["delta"].get("content") or ""
+            reason = choice["finish_reason"] or reason
+    return text if reason == "stop" else None

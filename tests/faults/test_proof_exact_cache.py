@@ -16,7 +16,7 @@ import aiohttp
 import pytest
 from numbered_upstream import END, WORDS
 from proofs import IS_WHOLE
-from replicas import INPUT_NUSD, OUTPUT_NUSD, Answer, House, Replicas, ask, clients
+from replicas import INPUT_NUSD, OUTPUT_NUSD, Answer, House, Replicas, ask, clients, text_of
 from running_gateway import until
 
 pytestmark = pytest.mark.proof
@@ -49,26 +49,6 @@ def caching(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Replicas]:
 def question(prompt: str, *, is_stream: bool, model: str = "cached", **fields: Any) -> dict[str, Any]:
     messages = [{"role": "user", "content": prompt}]
     return {"model": model, "messages": messages, "temperature": 0, "stream": is_stream, **fields}
-
-
-def text_of(answer: Answer) -> str | None:
-    """What a whole answer says; ``None`` for one that tells its client that it is not whole."""
-    if answer.status != 200 or not answer.is_whole:
-        return None
-    if answer.headers["content-type"] == "application/json":
-        (choice,) = json.loads(answer.body)["choices"]
-        return choice["message"].get("content") if choice["finish_reason"] == "stop" else None
-    text, reason = "", None
-    for event in answer.body.decode().split("\n\n"):
-        if not event.startswith("data: ") or event == "data: [DONE]":
-            continue
-        told = json.loads(event.removeprefix("data: "))
-        if "error" in told:
-            return None
-        for choice in told["choices"]:
-            text += choice["delta"].get("content") or ""
-            reason = choice["finish_reason"] or reason
-    return text if reason == "stop" else None
 
 
 def response(prompt: str, *, is_stream: bool, model: str) -> dict[str, Any]:
