@@ -26,6 +26,7 @@ from tests.bench import (
     routing,
     semantic,
     shipping,
+    similar,
     translations,
 )
 from tests.bench.client import Load, Result
@@ -49,6 +50,7 @@ PARTS = (
     "deflection",
     "embedding",
     "semantic",
+    "similar",
     "money",
     "routing",
     "shipping",
@@ -294,6 +296,12 @@ def measure_semantic(bench: Bench) -> None:
     bench.add("    start until all is known / in order", f"{looked.read_s:.1f} / {looked.settled_s:.1f} s")
 
 
+def measure_similar(bench: Bench) -> None:
+    """What a look for similar questions takes of a worker, beside the embedder, in this process."""
+    for what, taken in similar.measure(bench.folder / "similar").items():
+        bench.add(what, f"{taken.median_ms:.2f} ms, at a stretch at most {taken.most_ms:.1f} ms")
+
+
 def measure_money(bench: Bench) -> None:
     """CPU per request without a budget, with five budgets and ten limits, and then with many and a full ledger."""
     money = Money(bench.gateway.data_dir)
@@ -429,6 +437,7 @@ _MEASURES: dict[str, Callable[[Bench], None]] = {
     "deflection": measure_deflection,
     "embedding": measure_embedding,
     "semantic": measure_semantic,
+    "similar": measure_similar,
     "money": measure_money,
     "routing": measure_routing,
     "shipping": measure_shipping,
