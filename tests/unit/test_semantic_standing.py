@@ -16,7 +16,10 @@ def counted(requests, bins, epoch=0):
     return counts
 
 
-tallies = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20))
+# No more is found wrong than was compared.
+tallies = st.tuples(st.integers(0, 20), st.integers(0, 20), st.integers(0, 20)).map(
+    lambda one: (one[0], max(one[1:]), min(one[1:]))
+)
 
 
 @given(
