@@ -112,8 +112,8 @@ class Likeness:
         try:
             look = await self._looked(key, deployment, output_tokens_max)
             return None if look is None else await self._weighed(key, look)
-        except (NotKeyed, IndexAway) as exc:
-            _log.debug("nothing like it is looked for: %s", exc)
+        except NotKeyed:
+            pass
         except Exception:  # noqa: BLE001 - whatever it trips over, the upstream can still be asked
             _log.exception("nothing like it is looked for")
         return None
@@ -153,7 +153,11 @@ class Likeness:
         vector = None if self._embed is None else await self._embed(lone.text)
         if vector is None and self._embed is not None:
             return None
-        nearest = await self._shared.index.nearest(key.tenant, space, lone.text, vector)
+        try:
+            nearest = await self._shared.index.nearest(key.tenant, space, lone.text, vector)
+        except IndexAway as exc:  # late, or not there yet: its question may be found later all the same
+            _log.debug("nothing like it is found: %s", exc)
+            nearest = Nearest((), 0, 0, vector or b"")
         is_long = nearest.is_too_long or nearest.tokens > self._rules.tokens_max
         return None if is_long else Look(space, lone.text, nearest)
 
@@ -182,7 +186,7 @@ class Likeness:
     async def learn(self, look: Look, key: AnswerKey, epoch: str, whole: bytes) -> None:
         """The upstream's answer is kept: let its question be found, and see what the one that was doubted was worth."""
         try:
-            await self._shared.index.keep(KeptQuestion(key, epoch, look.space, look.text, look.nearest.vector))
+            await self._shared.index.keep(KeptQuestion(key, epoch, look.space, look.text, look.nearest.vector or None))
             if look.doubt is not None:
                 await self._compare(look.doubt, whole)
         except IndexAway as exc:

@@ -38,6 +38,9 @@ class Index:
         neighbours = tuple(Neighbour(0.97, text, digest) for digest, text in found.items())
         return Nearest(neighbours, self.tokens, CPU_NS, vector or self.vector)
 
+    async def late(self, *_):
+        raise IndexAway("late")
+
     async def keep(self, question):
         if self.is_away:
             raise IndexAway("away")
@@ -238,6 +241,16 @@ async def test_whatever_breaks_in_looking_the_request_goes_on(caplog):
     assert (answer.cache, len(backend.calls)) == (CacheStatus.MISS, 2)
     assert "nothing like it is looked for" in caplog.text
     assert not journal.open_entries
+
+
+async def test_a_question_that_was_looked_for_too_late_is_found_later():
+    pipeline, _, tasks, _, index, _ = similar(backend := Backend(WHOLE))
+    nearest, index.nearest = index.nearest, index.late
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    index.nearest = nearest
+    answer = await pipeline.answer(*question(SIMILAR))
+    assert (answer.cache, len(backend.calls)) == (CacheStatus.HIT_SIMILAR, 1)
 
 
 async def test_a_question_of_more_tokens_than_the_route_says_is_not_looked_for():
