@@ -152,7 +152,7 @@ def test_messages_are_answered_so_in_their_own_dialect(asker):
     with anthropic.Anthropic(base_url=asker.gateway.url, api_key=asker.key) as client:
 
         def ask(question: str) -> Any:
-            messages: Any = [{"role": "user", "content": question.format(asker.account)}]
+            messages: Any = [{"role": "user", "content": asker.like(question).format(asker.account)}]
             return client.messages.with_raw_response.create(model="similar", max_tokens=50, messages=messages)
 
         ask(ASKED)
