@@ -130,6 +130,8 @@ class EmbedderClient:
         self._asked_s = self._monotonic_s()
         if self._wire is None:
             raise IndexAway("no embedder is there")
+        if not self._wire.is_read:
+            raise IndexAway("the embedder hangs")
         waiting: asyncio.Future[Said] = asyncio.get_running_loop().create_future()
         self._waiting[asked.number] = waiting
         self._wire.send(asked)

@@ -12,6 +12,7 @@ import msgspec
 
 FRAME_BYTES_MAX = 64 * 1024 * 1024
 _LENGTH_BYTES = 4
+_UNREAD_BYTES_MAX = 8 * 1024 * 1024
 
 
 class _Frame(msgspec.Struct, frozen=True, array_like=True, tag=True):
@@ -108,6 +109,11 @@ class Wire(asyncio.Protocol):
     def is_open(self) -> bool:
         """Whether what is sent may arrive."""
         return self._transport is not None and not self._transport.is_closing()
+
+    @property
+    def is_read(self) -> bool:
+        """Whether the other end takes what it is sent: one that hangs is not to be sent more and more."""
+        return self._transport is None or self._transport.get_write_buffer_size() < _UNREAD_BYTES_MAX
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Of asyncio.Protocol."""

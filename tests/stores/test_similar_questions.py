@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 import threading
 from contextlib import suppress
 from uuid import uuid4
@@ -265,6 +266,21 @@ async def test_without_an_embedder_whoever_asks_goes_on_at_once(tmp_path):
     for asking in (client.nearest("org", "space", "x"), client.vectors(["x"]), client.forget("org", "space", "d")):
         with pytest.raises(IndexAway, match="no embedder"):
             await asking
+
+
+async def test_one_that_hangs_is_not_sent_more_and_more(tmp_path):
+    path = tmp_path / "hangs.sock"
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(path))
+        listening.listen()
+        client = EmbedderClient(path, lambda: True, within_s=0.001)
+        await client.refresh()
+        for _ in range(20):
+            with suppress(IndexAway):
+                await client.nearest("org", "space", "word " * 200_000)
+        with pytest.raises(IndexAway, match="hangs"):
+            await client.nearest("org", "space", "text")
+        client.close()
 
 
 async def test_a_client_that_is_not_wanted_any_more_leaves(here):
