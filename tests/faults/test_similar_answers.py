@@ -24,7 +24,7 @@ from similar_parts import WORDINGS, Asking, answered_once, body_of, is_similar, 
 
 pytestmark = pytest.mark.proof
 
-QUESTIONS = 20_000 if IS_WHOLE else 400
+QUESTIONS = 5000 if IS_WHOLE else 400
 ASKED_AT_ONCE = 16
 EMBEDDED_AT_ONCE = 6  # of more an embedder takes no more than wait for it in time
 KILLS = 10 if IS_WHOLE else 1
