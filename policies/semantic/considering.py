@@ -42,7 +42,7 @@ def consider(asked: str, candidates: Sequence[Candidate]) -> Verdict:
     """``candidates``: the nearest first, best ``CANDIDATES_MAX`` of them. Costs well below a millisecond."""
     if not candidates or candidates[0].cosine < COSINE_MIN:
         return Verdict(None, 1.0, "none", "nothing similar")
-    reading = read(asked)
+    reading = _read(asked)
     cosines = [one.cosine for one in candidates[:CANDIDATES_MAX]]
     best: Verdict | None = None
     refused = ""
@@ -63,5 +63,5 @@ def consider(asked: str, candidates: Sequence[Candidate]) -> Verdict:
 
 @lru_cache(maxsize=4096)
 def _read(text: str) -> Reading:
-    # A cached prompt is a candidate again and again.
+    # A prompt that was asked is cached next, and a candidate again and again.
     return read(text)

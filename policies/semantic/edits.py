@@ -53,7 +53,8 @@ def edit(cached: Reading, asked: Reading) -> Edit:
     if not is_local:
         here, there = range(len(cached.words)), range(len(asked.words))
     cached_words, asked_words = _content(cached, here), _content(asked, there)
-    kept = tuple(stem for stem in _content(cached, range(len(cached.words))) if stem in asked.stems)
+    asked_stems = frozenset(asked.stems)
+    kept = tuple(stem for stem in dict.fromkeys(cached.content_stems) if stem in asked_stems)
     gone = [word for stem, word in cached_words.items() if stem not in asked_words]
     come = [word for stem, word in asked_words.items() if stem not in cached_words]
     # A word that is written apart in one and together in the other: "top up", "topup".
@@ -94,6 +95,8 @@ def _content(reading: Reading, part: range) -> dict[str, str]:
 
 
 def _joined(words: list[str], other: Reading) -> list[str]:
+    if not words:
+        return words
     pairs = {first + second for first, second in pairwise(other.words)}
     return [word for word in words if word not in pairs]
 
@@ -102,7 +105,7 @@ def is_same(one: str, other: str) -> bool:
     """Whether two words are one, misspelled, or mean the same whatever the sentence."""
     if other in OPPOSITES.get(one, ()):
         return False
-    if SAME_GROUPS.get(one, frozenset()) & SAME_GROUPS.get(other, frozenset()):
+    if one in SAME_GROUPS and other in SAME_GROUPS and SAME_GROUPS[one] & SAME_GROUPS[other]:
         return True
     if one in CLASS_OF and other in CLASS_OF:
         return False
@@ -111,18 +114,18 @@ def is_same(one: str, other: str) -> bool:
 
 def is_misspelled(one: str, other: str) -> bool:
     """Whether one word differs from the other by what slips of the finger do. Bounded: long words are cut."""
-    short, long = sorted((one[:_LETTERS_MAX], other[:_LETTERS_MAX]), key=len)
-    if len(short) < _SWAP_LENGTH or len(long) - len(short) > _LONGER_MAX or _begins_and_ends_otherwise(short, long):
+    short, long = one[:_LETTERS_MAX], other[:_LETTERS_MAX]
+    if short[0] != long[0] and short[-1] != long[-1]:
+        return False
+    if len(short) > len(long):
+        short, long = long, short
+    if len(short) < _SWAP_LENGTH or len(long) - len(short) > _LONGER_MAX:
         return False
     if len(short) == len(long) and sorted(short) == sorted(long):  # letters exchanged
         return sum(a != b for a, b in zip(short, long, strict=True)) <= (2 if len(short) < _TWO_LENGTH else 4)
     allowed = 2 if len(short) >= _TWO_LENGTH else 1 if len(short) >= _ONE_LENGTH else 0
     # Each slip changes at most two of the letters that occur: most words are told apart without measuring them.
     return allowed > 0 and len({*short} ^ {*long}) <= 2 * allowed and _distance(short, long) <= allowed
-
-
-def _begins_and_ends_otherwise(one: str, other: str) -> bool:
-    return one[0] != other[0] and one[-1] != other[-1]
 
 
 def _distance(one: str, other: str) -> int:

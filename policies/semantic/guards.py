@@ -15,6 +15,7 @@ from policies.semantic.reading import Reading, stem
 from policies.semantic.word_classes import CLASS_OF, OPPOSITES
 
 _PREFIXED_MIN = 4  # letters of a word that un- or dis- may turn
+_PREFIXES = ("un", "in", "im", "il", "ir", "dis", "non", "de", "mis", "re")
 _NEAR_WORDS = 2  # content words that differ, at most, on either side
 _SIDES = frozenset(
     "from to into than before after by over under against between onto for of with without in on".split()
@@ -100,18 +101,25 @@ def _opposed(edit: Edit) -> bool:
     gone = {*edit.gone, *(edit.left & (_GRAMMAR | _QUANTIFIERS))}
     come = {*edit.come, *(edit.entered & (_GRAMMAR | _QUANTIFIERS))}
     come_stems = {stem(word) for word in come} | come
+    return (
+        any(
+            come_stems & ({stem(other) for other in OPPOSITES.get(form, ())} | OPPOSITES.get(form, frozenset()))
+            for word in gone
+            for form in (word, stem(word))
+        )
+        or _is_prefixed(gone, come)
+        or _is_prefixed(come, gone)
+    )
+
+
+def _is_prefixed(plain: set[str], turned: set[str]) -> bool:
+    """Whether a word of the second is one of the first, turned, as unhappy is happy."""
     return any(
-        come_stems & ({stem(other) for other in OPPOSITES.get(form, ())} | OPPOSITES.get(form, frozenset()))
-        for word in gone
-        for form in (word, stem(word))
-    ) or any(_is_prefixed(one, other) for one in gone for other in come)
-
-
-def _is_prefixed(one: str, other: str) -> bool:
-    """As happy and unhappy are."""
-    short, long = sorted((one, other), key=len)
-    return len(short) >= _PREFIXED_MIN and any(
-        long == prefix + short for prefix in ("un", "in", "im", "il", "ir", "dis", "non", "de", "mis", "re")
+        len(word) - len(prefix) >= _PREFIXED_MIN and word[len(prefix) :] in plain
+        for word in turned
+        if word.startswith(_PREFIXES)
+        for prefix in _PREFIXES
+        if word.startswith(prefix)
     )
 
 

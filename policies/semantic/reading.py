@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 from policies.semantic.word_classes import NUMERALS
 
@@ -53,28 +54,33 @@ _CLOSER = re.compile(
     re.IGNORECASE,
 )
 _CLOSER_CHARACTERS = 120  # at the end, that are searched: the pattern could begin anywhere in a long text
+# What a text must have for a pattern to be tried, the pattern, and what it becomes.
 _CONTRACTIONS = (
-    (re.compile(r"[\u2018\u2019\u02bc`\u00b4]"), "'"),
-    (re.compile(r"\bcannot\b|\bcan't\b|\bcant\b"), "can not"),
-    (re.compile(r"\bwon't\b|\bwont\b"), "will not"),
-    (re.compile(r"\bain't\b"), "is not"),
-    (re.compile(r"\b(is|are|was|were|do|does|did|has|have|had|could|would|should|might|must|need)n'?t\b"), r"\1 not"),
-    (re.compile(r"\b(it|he|she|that|there|here|what|who|where|when|why|how|let)'s\b"), r"\1 is"),
-    (re.compile(r"\b(what|who|where|when|how)s\b"), r"\1 is"),
-    (re.compile(r"\bi'?m\b"), "i am"),
-    (re.compile(r"'re\b"), " are"),
-    (re.compile(r"'ve\b"), " have"),
-    (re.compile(r"'ll\b"), " will"),
-    (re.compile(r"'d\b"), " would"),
-    (re.compile(r"'s\b|s'(?=\s|$)"), "s"),
-    (re.compile(r"\bw/o\b"), "without"),
-    (re.compile(r"(?<=[a-z])-(?=[a-z])"), " "),
-    (re.compile(r"[$]"), " dollar "),
-    (re.compile(r"\u20ac"), " euro "),
-    (re.compile(r"\u00a3"), " pound "),
-    (re.compile(r"%"), " percent "),
-    (re.compile(r"(?<=\d)(?=[a-z])"), " "),
+    ("can", re.compile(r"\bcannot\b|\bcan't\b|\bcant\b"), "can not"),
+    ("wo", re.compile(r"\bwon't\b|\bwont\b"), "will not"),
+    ("ain't", re.compile(r"\bain't\b"), "is not"),
+    (
+        "t",
+        re.compile(r"\b(is|are|was|were|do|does|did|has|have|had|could|would|should|might|must|need)n'?t\b"),
+        r"\1 not",
+    ),
+    ("'s", re.compile(r"\b(it|he|she|that|there|here|what|who|where|when|why|how|let)'s\b"), r"\1 is"),
+    ("s", re.compile(r"\b(what|who|where|when|how)s\b"), r"\1 is"),
+    ("m", re.compile(r"\bi'?m\b"), "i am"),
+    ("'re", re.compile(r"'re\b"), " are"),
+    ("'ve", re.compile(r"'ve\b"), " have"),
+    ("'ll", re.compile(r"'ll\b"), " will"),
+    ("'d", re.compile(r"'d\b"), " would"),
+    ("'", re.compile(r"'s\b|s'(?=\s|$)"), "s"),
+    ("w/o", re.compile(r"\bw/o\b"), "without"),
+    ("-", re.compile(r"(?<=[a-z])-(?=[a-z])"), " "),
+    ("$", re.compile(r"[$]"), " dollar "),
+    ("\u20ac", re.compile(r"\u20ac"), " euro "),
+    ("\u00a3", re.compile(r"\u00a3"), " pound "),
+    ("%", re.compile(r"%"), " percent "),
+    ("", re.compile(r"(\d)(?=[a-z])"), r"\1 "),
 )
+_APOSTROPHE = re.compile(r"[\u2018\u2019\u02bc`\u00b4]")
 _WORD = re.compile(r"[^\W\d_]+|\d+(?:[.,:/]\d+)*|[+*/=<>^]")
 _QUOTED = re.compile(r"\"([^\"\n]{1,200})\"|`([^`\n]{1,200})`|\u201c([^\u201d\n]{1,200})\u201d")
 _NAMED = re.compile(r"\b(?:[A-Za-z_]\w*(?:\.\w{2,})+|[a-z]\w*[A-Z]\w*|\w+_\w+|\w+\(\)|[A-Z]+\d+\w*)")
@@ -126,9 +132,10 @@ def read(text: str) -> Reading:
     """Linear in the length of the text, of which no more than ``CHARACTERS_MAX`` are read."""
     text = " ".join(text[:CHARACTERS_MAX].split())
     spoken = _without_politeness(text)
-    lowered = spoken.lower()
-    for pattern, plain in _CONTRACTIONS:
-        lowered = pattern.sub(plain, lowered)
+    lowered = _APOSTROPHE.sub("'", spoken.lower())
+    for trace, pattern, plain in _CONTRACTIONS:
+        if trace in lowered:
+            lowered = pattern.sub(plain, lowered)
     words = tuple(_WORD.findall(lowered)[:WORDS_MAX])
     stems = tuple(stem(word) for word in words)
     return Reading(
@@ -145,16 +152,18 @@ def read(text: str) -> Reading:
     )
 
 
+@lru_cache(maxsize=20_000)
 def stem(word: str) -> str:
     """A word without its inflection, roughly: equal for most forms of a word, seldom for two words."""
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    for suffix in _SUFFIXES:
-        if word.endswith(suffix) and len(word) - len(suffix) >= _SHORT:
-            word = word[: -len(suffix)]
-            if suffix in ("ies", "ied"):
-                word += "y"
-            break
+    if word.endswith(_SUFFIXES):
+        for suffix in _SUFFIXES:
+            if word.endswith(suffix) and len(word) - len(suffix) >= _SHORT:
+                word = word[: -len(suffix)]
+                if suffix in ("ies", "ied"):
+                    word += "y"
+                break
     if len(word) > _SHORT and word[-1] == word[-2] and word[-1] not in "aeiouls":
         word = word[:-1]
     return word[:-1] if len(word) > _SHORT and word[-1] == "e" else word
