@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections import Counter
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -81,6 +82,16 @@ def test_in_any_world_each_window_keeps_the_share_once_it_is_warm(
         assert world.run(WINDOW, share) <= WINDOW * share
 
 
+@pytest.mark.parametrize("share", [0.002, 0.01])
+@pytest.mark.parametrize("seed", range(3))
+def test_when_answers_change_windows_keep_the_share_again_after_1250_requests(seed: int, share: float):
+    world = _World(seed, times=1.0)
+    world.run(2 * WINDOW, share)
+    world.times = 6.0
+    world.run(1_250, share)
+    assert world.run(WINDOW, share) <= WINDOW * share
+
+
 def test_epochs_that_are_over_can_be_deleted():
     world = _World(seed=4)
     world.run(7 * EPOCH, 0.01)
@@ -98,7 +109,7 @@ class _World:
         self.tenant: Counter[str] = Counter()
         self.plan: Plan = plan({}, 0.01)
         self._random = random.Random(seed)  # noqa: S311 - a made-up world
-        self._times, self._similar = times, similar
+        self.times, self._similar = times, similar
 
     def run(self, requests: int, share: float) -> float:
         """Returns how many are answered wrong on average: the sum of the chances of all that were served."""
@@ -116,7 +127,7 @@ class _World:
         risk = min(0.9, self._random.lognormvariate(-4, 1.5))
         decision = self.plan.decide(Verdict(0, risk, "none", "similar"), self.tenant, self._random.random())
         self.route.update(self.plan.asked(decision).route)
-        chance = min(1.0, risk * self._times)
+        chance = min(1.0, risk * self.times)
         is_wrong = self._random.random() < chance
         if decision.action is Action.SHADOW:
             counts = self.plan.compared(decision, is_wrong=is_wrong)
