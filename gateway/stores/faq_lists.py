@@ -16,7 +16,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, FaqEntry, FaqList, FaqVersion
-from gateway.errors import BadRequest, Conflict, NotFound
+from gateway.errors import Conflict, NotFound
 from gateway.stores import audit, records
 from gateway.stores.database import translated
 from gateway.stores.paging import decode_cursor, encode_cursor, parse_limit
@@ -202,6 +202,5 @@ def _changed(version: int) -> Conflict:
 
 
 def _version(cursor_id: str) -> int:
-    if not cursor_id.isdigit() or len(cursor_id) > _VERSION_DIGITS_MAX:
-        raise BadRequest("cursor is not one that this list returned", param="cursor")
-    return int(cursor_id)
+    """The version that a cursor names; before one that names none there is nothing."""
+    return int(cursor_id) if cursor_id.isdecimal() and len(cursor_id) <= _VERSION_DIGITS_MAX else 0
