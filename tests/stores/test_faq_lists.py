@@ -145,8 +145,9 @@ async def test_versions_are_listed_newest_first_in_pages(lists, team):
         seen += [one.version for one in page]
 
     assert seen == [5, 4, 3, 2, 1]
+    assert await lists.versions(team, cursor="1.abc") == ((), None), "no version is before one that never was"
     with pytest.raises(BadRequest):
-        await lists.versions(team, cursor="1.abc")
+        await lists.versions(team, cursor="abc")
 
 
 async def test_a_change_of_an_older_version_is_refused_so_that_no_change_is_lost(lists, team):
