@@ -212,7 +212,7 @@ async def test_questions_whose_answers_alone_are_lost_are_forgotten(replicas: Re
             store.delete(*[key for key in hashes if store.hexists(key, "answer")])
             answer = await asked.ask(7, f"new{TAIL}")
             assert text_of(answer) == f"new{TAIL}"
-            until(lambda: not before & set(store.hkeys(f"{base}similar")), "what has no answer is forgotten")
+            until(lambda: before - set(store.hkeys(f"{base}similar")), "what was found without its answer is forgotten")
 
 
 # What is purged.
