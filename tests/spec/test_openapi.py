@@ -33,7 +33,8 @@ def run_schemathesis(gateway: Gateway, folder: Path, secret: str, paths: str) ->
         [
             *(_SCHEMATHESIS, "run", f"{gateway.url}/openapi.json", "--header", f"Authorization: Bearer {secret}"),
             *("--include-path-regex", paths, "--max-examples", str(_EXAMPLES), "--generation-deterministic"),
-            *("--workers", "2", "--continue-on-failure", "--no-color"),
+            # One worker: two threads that parse source text at once trip over each other in CPython 3.11.
+            *("--workers", "1", "--continue-on-failure", "--no-color"),
         ],
         cwd=folder,  # it leaves a folder behind
         capture_output=True,
@@ -43,6 +44,7 @@ def run_schemathesis(gateway: Gateway, folder: Path, secret: str, paths: str) ->
     assert run.returncode == 0, run.stdout[-10_000:] + run.stderr[-2000:]
 
 
+@pytest.mark.timeout(400)
 def test_the_admin_api_is_as_its_openapi_document_says(tried_gateway, tmp_path):
     run_schemathesis(tried_gateway, tmp_path, ADMIN_KEY, "^/admin/")
 
