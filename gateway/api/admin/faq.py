@@ -36,10 +36,7 @@ _VERSION_MAX = 2**31 - 1
 
 
 def _asked(value: str) -> str:
-    question = printable(value).strip(" ")
-    if not read(question).words:
-        raise ValueError("must hold a letter or a digit")
-    return question
+    return printable(value).strip(" ")
 
 
 _Question = Annotated[
@@ -79,6 +76,13 @@ def _check_list(body: FaqBody) -> None:
             f"entries must each have an id of their own: {repeated!r} is there twice",
             param="entries",
             code="duplicate_entry",
+        )
+    wordless = [one for entry in body.entries for one in (entry.question, *entry.paraphrases) if not read(one).words]
+    if wordless:
+        raise Conflict(
+            f"a question must hold a letter or a digit: {wordless[0]!r} does not",
+            param="entries",
+            code="question_without_words",
         )
     questions = sum(1 + len(entry.paraphrases) for entry in body.entries)
     if questions > FAQ_QUESTIONS_MAX:
