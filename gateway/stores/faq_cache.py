@@ -117,6 +117,9 @@ class FaqCache:
 
     async def refresh(self) -> None:
         """Take in what changed; run it every 10 s, for announcements that were lost. Raises StoreUnavailable."""
+        if not self._books and not self._loads:  # nothing that could change, and Postgres is left alone
+            self._since = None
+            return
         if self._since is None:
             self._since = await self._source.now()
             self.forget()  # what was read before may have changed before, too
