@@ -117,9 +117,8 @@ class FaqCache:
 
     async def refresh(self) -> None:
         """Take in what changed; run it every 10 s, for announcements that were lost. Raises StoreUnavailable."""
-        if not self._books and not self._loads:  # nothing that could change, and Postgres is left alone
-            self._since = None
-            return
+        if self._since is not None and not self._books and not self._loads:
+            return  # nothing is held that could have changed, so Postgres is left alone
         if self._since is None:
             self._since = await self._source.now()
             self.forget()  # what was read before may have changed before, too
