@@ -117,8 +117,6 @@ class FaqCache:
 
     async def refresh(self) -> None:
         """Take in what changed; run it every 10 s, for announcements that were lost. Raises StoreUnavailable."""
-        if self._since is not None and not self._books and not self._loads:
-            return  # nothing is held that could have changed, so Postgres is left alone
         if self._since is None:
             self._since = await self._source.now()
             self.forget()  # what was read before may have changed before, too
