@@ -76,7 +76,7 @@ class Text:
 
 
 def joined(value: object) -> str:
-    """What msgspec's encoder makes of a text that came in pieces."""
+    """What msgspec's encoder makes of a text that came in pieces. Anything else is refused as its hooks have to."""
     if isinstance(value, Text):
         return "".join(value.pieces)
     raise NotImplementedError
