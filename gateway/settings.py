@@ -104,6 +104,11 @@ class Settings:
             router=Path(texts["router"]).expanduser() if "router" in texts else None,
         )
 
+    @property
+    def encoder_dir(self) -> Path:
+        """Where the graph of the sentence encoder is kept: one for the embedder and for commands."""
+        return self.data_dir / "encoder"
+
     def to_environment(self) -> dict[str, str]:
         """The OBOL_* variables that make the same settings in another process."""
         texts = {

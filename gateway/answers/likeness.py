@@ -39,7 +39,7 @@ from policies.semantic.same_answer import same_answer
 _COMPARED = 4000
 _NOTHING = Counts({}, {})
 
-Embed = Callable[[str], Awaitable[bytes | None]]
+VectorOf = Callable[[str], Awaitable[bytes | None]]
 
 _log = logging.getLogger("obol.answers")
 
@@ -87,7 +87,7 @@ class Likeness:
         route: str,
         exact: ExactCache,
         rules: SemanticCache,
-        embed: Embed | None = None,
+        embed: VectorOf | None = None,
     ) -> None:
         """``draw``: from 0 to 1, decides whether the upstream is asked although there is something to give.
 

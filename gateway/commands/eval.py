@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import json
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from gateway.commands import CommandFailed
 from gateway.commands.arguments import add_command
 from gateway.commands.eval_faq import add_faq_evaluation
 from gateway.commands.eval_guards import add_guards
+from gateway.commands.eval_run import judged, tell
 from gateway.commands.eval_similar import add_similar_evaluations
 from gateway.commands.text_table import table
 from gateway.settings import Settings
@@ -57,20 +56,14 @@ def _zone(text: str) -> ZoneInfo:
 
 
 def _deflect(options: argparse.Namespace, _settings: Settings) -> int:
-    from gateway.evaluation import deflection, rows  # noqa: PLC0415 - only once the command is given
+    from gateway.evaluation import deflection  # noqa: PLC0415 - only once the command is given
     from policies.deflection.registry import NAMES  # noqa: PLC0415
 
-    try:
-        trial = deflection.judge(options.file, NAMES, options.now or datetime.now(UTC), options.zone)
-    except rows.BadRows as exc:
-        raise CommandFailed(str(exc)) from exc
+    now = options.now or datetime.now(UTC)
+    trial = judged(deflection.judge, options.file, NAMES, now, options.zone)
     shown = [one for one in trial.messages if one.deflected and (options.show == "all" or one.is_false)]
-    if options.json:
-        listed = {"answers": [_as_json(one) for one in shown]} if options.show else {}
-        print(json.dumps(trial.as_json() | listed, ensure_ascii=False))
-    else:
-        print("\n".join([*_told(trial), *(_listed(shown) if options.show else ())]))
-    return 0
+    listed = {"answers": [_as_json(one) for one in shown]} if options.show else {}
+    return tell(options, trial.as_json() | listed, lambda: [*_told(trial), *(_listed(shown) if options.show else ())])
 
 
 def _as_json(message: Message) -> Mapping[str, object]:

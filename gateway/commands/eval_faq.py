@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.commands import CommandFailed
 from gateway.commands.administration import Group
 from gateway.commands.arguments import add_command, share
+from gateway.commands.eval_run import encoder, judged, tell
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -33,21 +32,12 @@ def add_faq_evaluation(evaluations: Group[argparse.ArgumentParser]) -> None:
 
 
 def _faq(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway.embedding.minilm import EncoderMissing, SentenceEncoder  # noqa: PLC0415 - only once it is given
-    from gateway.evaluation import faq, rows  # noqa: PLC0415
+    from gateway.evaluation import faq  # noqa: PLC0415 - only once it is given
 
-    try:
-        encoder = SentenceEncoder.load(settings.data_dir / "encoder")
-        trial = faq.judge(options.file, encoder.encode, options.wrong_answers_max)
-    except (EncoderMissing, rows.BadRows) as exc:
-        raise CommandFailed(str(exc)) from exc
+    trial = judged(faq.judge, options.file, encoder(settings), options.wrong_answers_max)
     shown = [one for one in trial.messages if one.entry is not None and (options.show == "all" or one.is_wrong)]
-    if options.json:
-        listed = {"answers": [_as_json(one) for one in shown]} if options.show else {}
-        print(json.dumps(trial.as_json() | listed, ensure_ascii=False))
-    else:
-        print("\n".join([*_told(trial), *(_listed(shown) if options.show else ())]))
-    return 0
+    listed = {"answers": [_as_json(one) for one in shown]} if options.show else {}
+    return tell(options, trial.as_json() | listed, lambda: [*_told(trial), *(_listed(shown) if options.show else ())])
 
 
 def _as_json(message: Message) -> dict[str, object]:

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.commands import CommandFailed
 from gateway.commands.arguments import add_command
+from gateway.commands.eval_run import judged, tell
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
@@ -26,14 +25,10 @@ def add_guards(evaluations: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _guards(options: argparse.Namespace, _settings: Settings) -> int:
-    from gateway.evaluation import guards, rows  # noqa: PLC0415 - only once the command is given
+    from gateway.evaluation import guards  # noqa: PLC0415 - only once the command is given
 
-    try:
-        trial = guards.JUDGES[options.kind](options.file)
-    except rows.BadRows as exc:
-        raise CommandFailed(str(exc)) from exc
-    print(json.dumps(trial.as_json(), ensure_ascii=False) if options.json else "\n".join(_told(trial)))
-    return 0
+    trial = judged(guards.JUDGES[options.kind], options.file)
+    return tell(options, trial.as_json(), lambda: _told(trial))
 
 
 def _told(trial: Trial) -> list[str]:

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from gateway.commands import CommandFailed
 from gateway.commands.administration import Group
 from gateway.commands.arguments import add_command, share
+from gateway.commands.eval_run import encoder, judged, tell
 from gateway.commands.text_table import table
 from gateway.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from gateway.embedding.minilm import SentenceEncoder
     from gateway.evaluation import pairs, similar
 
 
@@ -39,34 +37,17 @@ def add_similar_evaluations(evaluations: Group[argparse.ArgumentParser]) -> None
 
 
 def _answers(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway.evaluation import rows, similar  # noqa: PLC0415 - only once the command is given
+    from gateway.evaluation import similar  # noqa: PLC0415 - only once the command is given
 
-    try:
-        trial = similar.judge(options.file, _encoder(settings).encode, options.wrong_answers_max)
-    except rows.BadRows as exc:
-        raise CommandFailed(str(exc)) from exc
-    print(json.dumps(trial.as_json(), ensure_ascii=False) if options.json else "\n".join(_told_answers(trial)))
-    return 0
+    trial = judged(similar.judge, options.file, encoder(settings), options.wrong_answers_max)
+    return tell(options, trial.as_json(), lambda: _told_answers(trial))
 
 
 def _pairs(options: argparse.Namespace, settings: Settings) -> int:
-    from gateway.evaluation import pairs, rows  # noqa: PLC0415
+    from gateway.evaluation import pairs  # noqa: PLC0415
 
-    try:
-        trial = pairs.judge(options.file, _encoder(settings).encode, options.wrong_answers_max)
-    except rows.BadRows as exc:
-        raise CommandFailed(str(exc)) from exc
-    print(json.dumps(trial.as_json(), ensure_ascii=False) if options.json else "\n".join(_told_pairs(trial)))
-    return 0
-
-
-def _encoder(settings: Settings) -> SentenceEncoder:
-    from gateway.embedding.minilm import EncoderMissing, SentenceEncoder  # noqa: PLC0415
-
-    try:
-        return SentenceEncoder.load(settings.data_dir / "models")
-    except EncoderMissing as exc:
-        raise CommandFailed(str(exc)) from exc
+    trial = judged(pairs.judge, options.file, encoder(settings), options.wrong_answers_max)
+    return tell(options, trial.as_json(), lambda: _told_pairs(trial))
 
 
 def _told_answers(trial: similar.Trial) -> list[str]:

@@ -65,6 +65,6 @@ def serve(listening_fd: int, factory: str) -> int:
     configure_logging(settings.log_level)
     sys.setswitchinterval(_SWITCH_S)
     module, _, name = factory.partition(":")
-    encoder = getattr(importlib.import_module(module), name)(settings.data_dir / "encoder")
+    encoder = getattr(importlib.import_module(module), name)(settings.encoder_dir)
     asyncio.run(_serve(settings, socket.socket(fileno=listening_fd), encoder))
     return 0
