@@ -3,7 +3,8 @@
 GatewayError
 ├── Internal                  500  a fault of ours
 ├── BadRequest                400  the client's body or parameters (``param`` names the field)
-│   └── UnpricedModel         400  a model whose price nobody stated
+│   ├── UnpricedModel         400  a model whose price nobody stated
+│   └── ContentFiltered       400  a guard blocks it, and is named
 ├── Unauthorized              401  key missing, malformed, unknown, revoked or expired
 ├── Forbidden                 403  the key may not call this model
 ├── NotFound                  404
@@ -18,6 +19,8 @@ GatewayError
 ├── ShuttingDown              503  the gateway is stopping
 ├── NotCached                 504  the client wants a kept answer or none, and there is none
 ├── NoDeployment              503  no candidate left; says why each is out
+├── GuardUnavailable          503  a guard gave no answer, and without one nothing passes
+├── GuardFailed               503  inside the gateway: why a guard gave none
 ├── StoreUnavailable          503  Postgres or Redis is needed and away
 │   ├── JournalUnavailable    503  an intent could be made durable nowhere
 │   └── BudgetsUnavailable    503  a budget applies and nobody can say what is left of it
@@ -75,6 +78,19 @@ class BadRequest(GatewayError):
 
 class UnpricedModel(BadRequest):
     code = "model_unpriced"
+
+
+class ContentFiltered(BadRequest):
+    """``guard``: which one, all that a client is told of it."""
+
+    code = "content_filter"
+    should_retry = False
+
+    def __init__(self, guard: str, *, is_answer: bool = False) -> None:
+        what = "The answer" if is_answer else "The request"
+        super().__init__(f"{what} was blocked by the guard '{guard}'.")
+        self.guard = guard
+        self.details = {"guard": guard}
 
 
 class Unauthorized(GatewayError):
@@ -197,6 +213,23 @@ class NotCached(GatewayError):
 class NoDeployment(GatewayError):
     status = 503
     code = "no_deployment_available"
+
+
+class GuardFailed(GatewayError):
+    """Why a guard gave no answer; what becomes of its request is for its rule to say."""
+
+    status = 503
+    code = "guard_failed"
+
+
+class GuardUnavailable(GatewayError):
+    status = 503
+    code = "guard_unavailable"
+
+    def __init__(self, guard: str) -> None:
+        super().__init__(f"The guard '{guard}' could not be asked, and nothing passes without it.")
+        self.guard = guard
+        self.details = {"guard": guard}
 
 
 class StoreUnavailable(GatewayError):

@@ -1,6 +1,6 @@
 """Everything outside the path, as Protocols of one to three methods, and the Services that hold them.
 
-Those of answers without a model are in ``gateway/answer_ports.py``.
+Those of answers without a model are in ``gateway/answer_ports.py``, of guards in ``gateway/guard_ports.py``.
 Adapters live in ``backends/`` and ``gateway/stores/``; ``gateway/app.py`` alone knows which is which.
 """
 
@@ -34,6 +34,7 @@ from gateway.domain import (
     Usage,
 )
 from gateway.errors import GatewayError, UpstreamError
+from gateway.guard_ports import AnswerTexts, Guards
 
 
 class Catalog(Protocol):
@@ -191,6 +192,15 @@ class Dialect(Protocol):
 
     def message(self) -> Message | None:
         """What the user says, where the request asks for nothing but an answer to it."""
+
+    def texts(self) -> Sequence[str]:
+        """Every text of the request that somebody may read there, in order."""
+
+    def with_texts(self, texts: Sequence[str]) -> Request:
+        """The request with these in their places: as many, in the same order."""
+
+    def answer_texts(self) -> AnswerTexts | None:
+        """What takes apart an answer as the client reads it; ``None`` for answers that are no text."""
 
     def of(self, request: Request) -> Dialect:
         """The same API with another request: what a gate of a cascade asks in the client's name."""
@@ -382,4 +392,5 @@ class Services:
     faq: FaqLists | None = None  # None: no team has a list
     semantic: SemanticIndex | None = None  # None: none are looked for by what they mean
     counts: SharedCounts | None = None  # what is learned of them; None: nothing, so that none are given
+    guards: Guards | None = None  # None: there are none
     cpu_nusd_per_hour: int = 0  # what an hour of our own processor costs

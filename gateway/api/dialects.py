@@ -15,8 +15,10 @@ from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.plain_message import plain_message
 from gateway.api.question import question
+from gateway.api.request_texts import texts_of, with_texts
 from gateway.api.translated import TranslatedReader
 from gateway.domain import Body, Call, Deployment, Endpoint, Message, Question, Request, Usage
+from gateway.guard_ports import AnswerTexts
 from gateway.ports import ReplyReader
 from gateway.translation.chat_over_messages import CHAT_OVER_MESSAGES
 from gateway.translation.contract import Translation
@@ -112,6 +114,15 @@ class ClientDialect:
 
     def message(self) -> Message | None:
         return plain_message(self._request)
+
+    def texts(self) -> Sequence[str]:
+        return texts_of(self._request)
+
+    def with_texts(self, texts: Sequence[str]) -> Request:
+        return with_texts(self._request, texts)
+
+    def answer_texts(self) -> AnswerTexts | None:
+        return None
 
     def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)

@@ -202,7 +202,7 @@ class Route:
     fits in it, and not the cheapest that is adequate.
     ``cascade``: the gates of the policy of that name. ``exact_cache``: which answers it gives again, if any.
     ``deflection``: what it answers without a model, if anything.
-    ``semantic_cache``: to what other questions.
+    ``semantic_cache``: to what other questions. ``guards``: which look at its requests and answers, by name.
     """
 
     name: str
@@ -222,3 +222,4 @@ class Route:
     exact_cache: ExactCache | None = None
     deflection: Deflection | None = None
     semantic_cache: SemanticCache | None = None
+    guards: tuple[str, ...] = ()

@@ -6,6 +6,9 @@ from enum import StrEnum
 
 import msgspec
 
+from gateway.domain.chain import Stage
+from gateway.domain.screening import GuardVerdict
+
 
 class Basis(StrEnum):
     """How we know the usage of an entry."""
@@ -24,6 +27,7 @@ class Source(StrEnum):
     CACHE_EXACT = "cache_exact"
     CACHE_SEMANTIC = "cache_semantic"
     DEFLECTED = "deflected"
+    GUARD = "guard"  # nobody: one blocked the request
 
 
 class Purpose(StrEnum):
@@ -108,4 +112,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     content: object = None  # only with content logging on: {"request", "answer"}
     member_id: str | None = None
     held_nusd: int = 0  # what admission set aside; a cost beyond that is what the upstream billed on top
+    guards: tuple[GuardVerdict, ...] = ()  # what they said of the request, and of this answer
+    stages: tuple[Stage, ...] = ()  # what the request went through until now
+    stage: str | None = None  # which one the entry pays for, where its purpose does not say
     deflector: str | None = None  # which one answered; where a model did: before, so that the same was asked again

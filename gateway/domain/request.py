@@ -11,6 +11,7 @@ import msgspec
 
 from gateway.domain.answers import ANY_ANSWER, CacheControl, ExactCache, SemanticCache
 from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
+from gateway.domain.chain import Chain
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Forecast
 from gateway.domain.money import Usage
@@ -42,6 +43,7 @@ class Caller:
     allowed_ips: tuple[IPv4Network | IPv6Network, ...] | None = None  # None: from anywhere
     quality_loss_max: float | None = None  # its team's target on routes; None: as the route says
     cost_max_nusd: int | None = None  # ... and the most that a call of the team may be expected to cost there
+    guards: str = ""  # of its team, then of its key: a JSON list; empty: none
 
 
 class Body:
@@ -108,6 +110,7 @@ class Request:
     may_deflect: bool = True  # it takes answers without a model
     deflector: str | None = None  # which one answers it; where a model does: which answered the same before
     wrong_answers_max: float | None = None  # ... and of those to other questions; None: as its route says
+    chain: Chain | None = None  # what it went through so far, shared by all that is made of it
 
     @property
     def text_tokens(self) -> int:
