@@ -44,12 +44,13 @@ class Guards(Protocol):
 class Slot:
     """A text in an event of an answer. ``channel``: what it is a part of: a choice's content, a call's arguments.
 
-    ``is_whole``: it repeats what came on that channel.
+    ``is_whole``: it repeats what came on that channel. ``is_json``: it is the source of a JSON value.
     """
 
     channel: str
     text: str
     is_whole: bool = False
+    is_json: bool = False
 
 
 class AnswerEvent(Protocol):
@@ -75,9 +76,9 @@ class AnswerTexts(Protocol):
     def more(self, channel: str, text: str) -> bytes:
         """An event that adds the text to a channel that was read before."""
 
-    def stopped(self, usage: Usage | None) -> bytes:
+    def stopped(self, usage: Usage | None, cost_nusd: int) -> bytes:
         """What ends the answer for its client with the finish reason of filtered content, end mark included.
 
         Of a stream: what follows the events shown so far. Of a whole answer: all of it, without its texts.
-        ``usage``: for clients that asked for it, with nothing about its cost.
+        ``usage``: for clients that asked for it, with its cost as elsewhere.
         """

@@ -10,7 +10,7 @@ from typing import TextIO
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.domain import NANO, CacheStatus, LedgerEntry, Source
+from gateway.domain import NANO, CacheStatus, GuardVerdict, LedgerEntry, Source
 from gateway.domain.alert import Alert
 from gateway.errors import GatewayError
 from gateway.ids import rfc3339
@@ -18,6 +18,7 @@ from gateway.ids import rfc3339
 _SERVER_ERROR = 500
 _DEPLOYMENTS_MAX = 1000
 _GATHER_S = 0.05
+_LOOK_SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.1, 0.25, 1, 2.5, 10)
 _SECONDS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300)
 
 
@@ -50,6 +51,12 @@ class Metrics:
             "Questions that were asked again after such an answer",
             by_deflector,
             registry=registry,
+        )
+        self.guards = Counter(
+            "obol_guards", "Prompts and answers that guards looked at", ("guard", "where", "verdict"), registry=registry
+        )
+        self.guard_seconds = Histogram(
+            "obol_guard_seconds", "Duration", ("guard", "where"), buckets=_LOOK_SECONDS, registry=registry
         )
         self.decisions_dropped = Counter(
             "obol_decisions_dropped", "Decisions of routes that were not written down", registry=registry
@@ -141,6 +148,10 @@ class RequestTelemetry:
     def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         counter = self._metrics.deflections_missed if is_repeated else self._metrics.deflected
         counter.labels(route, deflector).inc()
+
+    def guarded(self, verdict: GuardVerdict) -> None:
+        self._metrics.guards.labels(verdict.guard, verdict.where, verdict.verdict).inc()
+        self._metrics.guard_seconds.labels(verdict.guard, verdict.where).observe(verdict.ms / 1000)
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.
