@@ -10,7 +10,7 @@ from uuid import uuid4
 import asyncpg
 import msgspec
 
-from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
+from gateway.domain import Basis, GuardVerdict, LedgerEntry, MeterReading, Outcome, Stage
 from gateway.ids import new_entry_id, rfc3339
 from gateway.stores.database import dsn
 
@@ -59,6 +59,9 @@ def make_entry(**fields: object) -> LedgerEntry:
         "first_token_ms": 12.25,
         "total_ms": 80.5,
         "tags": ("blue", "green, with a comma", '"quoted"'),
+        "guards": (GuardVerdict("pii", "1", "input", "block", "passed", 0.25),),
+        "stages": (Stage("auth", 0.0, 0.125), Stage("inference", 1.5, 80.5, "mini", "e")),
+        "stage": "inference",
     }
     return LedgerEntry(**(values | fields))
 

@@ -112,7 +112,7 @@ class LedgerEntry(msgspec.Struct, frozen=True, kw_only=True):
     content: object = None  # only with content logging on: {"request", "answer"}
     member_id: str | None = None
     held_nusd: int = 0  # what admission set aside; a cost beyond that is what the upstream billed on top
+    deflector: str | None = None  # which one answered; where a model did: before, so that the same was asked again
     guards: tuple[GuardVerdict, ...] = ()  # what they said of the request, and of this answer
     stages: tuple[Stage, ...] = ()  # what the request went through until now
     stage: str | None = None  # which one the entry pays for, where its purpose does not say
-    deflector: str | None = None  # which one answered; where a model did: before, so that the same was asked again

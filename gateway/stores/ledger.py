@@ -29,24 +29,28 @@ _DEFAULTS = msgspec.json.encode(
     {field.name: field.default for field in msgspec.structs.fields(LedgerEntry) if not field.required}
 ).decode()
 
+_NULL_IF_EMPTY = ("guards", "stages")
+_WRITTEN = {name: f"nullif({name}, '[]')" for name in _NULL_IF_EMPTY}
+
 # One statement for any number of entries: the batch is one JSON array, one parameter. Sorted, so that two replicas
 # writing the same entries take the rows in the same order and cannot deadlock; of two with the same id the orphaned
-# one comes first, so that the better one becomes its correction. What only takes back is no row of its own.
-_INSERT = text("""
-    INSERT INTO ledger_entries
-    SELECT entry.* FROM json_populate_recordset(
+# one comes first, so that the better one becomes its correction. What only takes back is no row of its own. Lists that
+# most entries have empty are null there: a null takes no room.
+_INSERT = text(f"""
+    INSERT INTO ledger_entries ({", ".join(LedgerEntry.__struct_fields__)})
+    SELECT {", ".join(_WRITTEN.get(name, name) for name in LedgerEntry.__struct_fields__)} FROM json_populate_recordset(
         json_populate_record(NULL::ledger_entries, CAST(:defaults AS json)), CAST(:entries AS json)
     ) AS entry
     WHERE entry.status <> 'voided' OR entry.corrects IS NOT NULL
     ORDER BY entry.id, entry.basis <> 'orphaned'
     ON CONFLICT (id, created_at) DO NOTHING
-""")
+""")  # noqa: S608 - our names
 
+_READ = {"created_at": """to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""} | {
+    name: f"coalesce({name}, '[]')" for name in _NULL_IF_EMPTY
+}
 _COLUMNS = ", ".join(
-    """to_char(created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"') AS created_at"""
-    if name == "created_at"
-    else name
-    for name in LedgerEntry.__struct_fields__
+    f"{_READ[name]} AS {name}" if name in _READ else name for name in LedgerEntry.__struct_fields__
 ).replace(":", r"\:")
 _AS_JSON = f"SELECT row_to_json(entry)::text FROM (SELECT {_COLUMNS} FROM chosen) AS entry"  # noqa: S608 - our names
 

@@ -224,6 +224,9 @@ ledger_entries = Table(
     Column("member_id", Text),
     Column("held_nusd", BigInteger, nullable=False, server_default=text("0")),
     Column("deflector", Text),
+    Column("guards", JSONB),  # null: none looked
+    Column("stages", JSONB),  # null: nothing is known of them
+    Column("stage", Text),
     Index("ledger_entries_organization", "organization_id", "created_at", postgresql_include=["cost_nusd"]),
     Index(
         "ledger_entries_member",

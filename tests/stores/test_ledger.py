@@ -55,6 +55,18 @@ async def test_an_entry_with_nothing_but_what_is_required_reads_as_it_was_writte
     assert await standing(ledger, entry) == (entry,)
 
 
+async def test_what_no_guard_and_no_stage_is_said_of_takes_no_room_and_reads_as_empty(ledger, engine):
+    entry = make_entry(guards=(), stages=(), stage=None)
+
+    await ledger.write(encoded(entry))
+
+    async with engine.connect() as connection:
+        query = text("SELECT guards, stages, stage FROM ledger_entries WHERE request_id = :request")
+        (row,) = await connection.execute(query, {"request": entry.request_id})
+    assert tuple(row) == (None, None, None)
+    assert await standing(ledger, entry) == (entry,)
+
+
 async def test_an_entry_of_an_older_version_gets_the_defaults_of_what_it_lacks(ledger):
     entry = make_entry()
     fields = msgspec.to_builtins(entry)

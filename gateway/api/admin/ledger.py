@@ -12,7 +12,7 @@ from pydantic import BeforeValidator, WithJsonSchema
 from gateway.api.admin.entry_query import EntryQuery, chosen_entries, moment, none_if_empty, or_empty
 from gateway.api.admin.fields import FilterText, PageQuery
 from gateway.api.admin.guard import Sender
-from gateway.domain import Basis, LedgerEntry, MeterReading, Outcome
+from gateway.domain import Basis, GuardVerdict, LedgerEntry, MeterReading, Outcome, Stage
 from gateway.stores.ledger import LedgerStore
 
 _HEX = "[0-9a-f]"
@@ -34,9 +34,11 @@ class LedgerQuery(EntryQuery, PageQuery):
 
 def _page_schema() -> dict[str, Any]:
     """A page as OpenAPI says it: entries are no Pydantic models, because the path writes them too."""
-    _, parts = msgspec.json.schema_components([LedgerEntry, MeterReading], schema_hook=lambda _: _CONTENT)
+    kinds = {"meters": MeterReading, "guards": GuardVerdict, "stages": Stage}
+    _, parts = msgspec.json.schema_components([LedgerEntry, *kinds.values()], schema_hook=lambda _: _CONTENT)
     entry = parts["LedgerEntry"]
-    entry["properties"]["meters"]["items"] = parts["MeterReading"]
+    for name, kind in kinds.items():
+        entry["properties"][name]["items"] = parts[kind.__name__]
     properties = {"data": {"type": "array", "items": entry}, "next_cursor": {"type": ["string", "null"]}}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
