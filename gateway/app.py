@@ -44,9 +44,9 @@ from gateway.ports import Clock, Services
 from gateway.router.file import RouterFile
 from gateway.settings import Settings
 from gateway.stores import answers, database
+from gateway.stores.announcements import follow, look_first
 from gateway.stores.conversations import RedisConversations
 from gateway.stores.feedback import FeedbackStore
-from gateway.stores.key_cache import follow, look_first
 from gateway.stores.own_account import OwnAccounts
 from gateway.stores.shared_counts import RedisCounts
 from gateway.telemetry import AlertLog, LineWriter, Metrics, RequestTelemetry, configure_logging

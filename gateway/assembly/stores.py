@@ -22,6 +22,7 @@ from gateway.settings import Settings
 from gateway.stores import database
 from gateway.stores.alert_facts import AlertFacts
 from gateway.stores.alert_outbox import AlertOutbox
+from gateway.stores.announcements import subscription_client
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.balances import Balances
 from gateway.stores.decisions import DecisionStore
@@ -31,7 +32,7 @@ from gateway.stores.faq_lists import FaqStore
 from gateway.stores.faq_lists import redis_announcer as faq_announcer
 from gateway.stores.journal import RedisJournal
 from gateway.stores.key_announcer import redis_announcer
-from gateway.stores.key_cache import KeyCache, subscription_client
+from gateway.stores.key_cache import KeyCache
 from gateway.stores.keys import KeyStore
 from gateway.stores.ledger import LedgerStore
 from gateway.stores.ledger_sums import LedgerSums

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisClusterException, RedisError
 from sqlalchemy import Row, func, insert, select
 from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
@@ -18,18 +14,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from gateway.domain import Actor, FaqEntry, FaqList, FaqVersion
 from gateway.errors import Conflict, NotFound
 from gateway.stores import audit, records
+from gateway.stores.announcements import publish
 from gateway.stores.database import translated
 from gateway.stores.paging import decode_cursor, encode_cursor, parse_limit
 from gateway.stores.tables import faq_versions
 from gateway.stores.tenants import TEAM
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
-log = logging.getLogger(__name__)
-
 CHANNEL = "obol:faq"
-_ANNOUNCE_S = 2.0
 _VERSION_DIGITS_MAX = 9  # what Postgres can compare with
 _COMMIT_DELAY = timedelta(seconds=60)  # a version's transaction may be that old when it becomes visible
 
@@ -41,11 +36,7 @@ def redis_announcer(redis: Redis | RedisCluster) -> Announce:
     """Announce changes by Redis. While it is away, the refresh of every process finds them, within 10 s."""
 
     async def announce(team_id: str, version: int) -> None:
-        try:
-            async with asyncio.timeout(_ANNOUNCE_S):
-                await redis.publish(CHANNEL, f"{version}:{team_id}")
-        except (RedisError, RedisClusterException, OSError) as exc:  # TimeoutError is an OSError
-            log.warning("a change of a list of questions was not announced, replicas notice it later: %s", exc)
+        await publish(redis, CHANNEL, [f"{version}:{team_id}"], "a list of questions")
 
     return announce
 

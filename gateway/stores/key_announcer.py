@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from redis.asyncio import Redis
-from redis.exceptions import RedisClusterException, RedisError
+from gateway.stores.announcements import publish
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
-
-log = logging.getLogger(__name__)
 
 CHANNEL = "obol:keys"
 EVERY_KEY = "*"
-_ANNOUNCE_S = 2.0
 _SINGLY_MAX = 200  # more changed keys are announced as all of them: asking again is cheaper than so many messages
 
 # Takes the digests of keys that changed.
@@ -29,12 +24,7 @@ def redis_announcer(redis: Redis | RedisCluster) -> Announce:
 
     async def announce(digests: Sequence[bytes]) -> None:
         messages = [key.hex() for key in digests] if len(digests) <= _SINGLY_MAX else [EVERY_KEY]
-        try:
-            async with asyncio.timeout(_ANNOUNCE_S):
-                for message in messages:
-                    await redis.publish(CHANNEL, message)
-        except (RedisError, RedisClusterException, OSError) as exc:  # TimeoutError is an OSError
-            log.warning("a change of %d keys was not announced, replicas notice it later: %s", len(digests), exc)
+        await publish(redis, CHANNEL, messages, f"{len(digests)} keys")
 
     return announce
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -12,14 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-from redis.asyncio import Redis
-from redis.exceptions import RedisClusterException, RedisError
 from sqlalchemy import Row, Table, func, insert, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from gateway.domain import Actor, Budget, Limit, Scope
 from gateway.errors import Forbidden, NotFound
 from gateway.stores import audit, records
+from gateway.stores.announcements import publish
 from gateway.stores.database import translated
 from gateway.stores.paging import filter_value
 from gateway.stores.records import Kind, Place
@@ -27,13 +24,12 @@ from gateway.stores.scopes import columns_of, scope_in, source_of, team_of
 from policies.rule_book import loosens, stands_in
 
 if TYPE_CHECKING:
+    from redis.asyncio import Redis
     from redis.asyncio.cluster import RedisCluster
 
-log = logging.getLogger(__name__)
 Q = TypeVar("Q", bound=Budget | Limit)
 
 CHANNEL = "obol:rules"
-_ANNOUNCE_S = 2.0
 _RULES_LOCK = 0x0B01_0004  # advisory lock key
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND = timedelta(milliseconds=1)
@@ -46,11 +42,7 @@ def redis_announcer(redis: Redis | RedisCluster) -> Announce:
     """Announce changes by Redis. While it is away, their refresh finds them, within a second."""
 
     async def announce() -> None:
-        try:
-            async with asyncio.timeout(_ANNOUNCE_S):
-                await redis.publish(CHANNEL, b"changed")
-        except (RedisError, RedisClusterException, OSError) as exc:  # TimeoutError is an OSError
-            log.warning("a change of budgets or limits was not announced, replicas notice it later: %s", exc)
+        await publish(redis, CHANNEL, ["changed"], "budgets or limits")
 
     return announce
 

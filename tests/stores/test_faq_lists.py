@@ -16,9 +16,9 @@ from gateway.answer_ports import IndexAway
 from gateway.domain import FaqAnswer, FaqEntry
 from gateway.embedding.minilm import SentenceEncoder
 from gateway.errors import BadRequest, Conflict, NotFound, StoreUnavailable
+from gateway.stores.announcements import follow, subscription_client
 from gateway.stores.faq_cache import FaqCache
 from gateway.stores.faq_lists import FaqStore, redis_announcer
-from gateway.stores.key_cache import follow, subscription_client
 
 ENTRIES = tuple(FaqEntry(name, texts[0], tuple(texts[1:]), f"This is about {name}.") for name, texts in LIST.items())
 ASKED = "Hi, how can I return an order?"

@@ -14,9 +14,10 @@ from redis.asyncio import Redis
 from tenant_parts import OWNER
 
 from gateway.errors import StoreUnavailable
-from gateway.stores import key_cache
+from gateway.stores import announcements, key_cache
+from gateway.stores.announcements import follow, look_first, subscription_client
 from gateway.stores.key_announcer import CHANNEL, redis_announcer
-from gateway.stores.key_cache import KeyCache, follow, look_first, subscription_client
+from gateway.stores.key_cache import KeyCache
 from gateway.stores.key_secrets import digest
 from gateway.stores.keys import KeyStore
 from gateway.stores.tenants import TenantStore
@@ -208,7 +209,7 @@ async def test_a_start_waits_until_postgres_is_back(cache, source, made):
 
 
 async def test_a_start_does_not_wait_for_postgres_for_ever(cache, source, monkeypatch):
-    monkeypatch.setattr(key_cache, "FIRST_LOOK_S", 0.01)
+    monkeypatch.setattr(announcements, "FIRST_LOOK_S", 0.01)
     source.is_away = True
 
     await look_first(cache)
@@ -350,7 +351,7 @@ async def test_changes_are_heard_again_after_redis_was_away_and_what_was_missed_
 
 
 async def test_a_redis_that_hangs_is_noticed(source, monkeypatch, caplog):
-    monkeypatch.setattr(key_cache, "SILENCE_S", 0.05)
+    monkeypatch.setattr(announcements, "SILENCE_S", 0.05)
     with own_valkey() as server:
         async with following(server.url, KeyCache(source)) as redis:
             await until(lambda: is_true(subscribers(redis), 1))
@@ -363,7 +364,7 @@ async def test_a_redis_that_hangs_is_noticed(source, monkeypatch, caplog):
 
 
 async def test_a_quiet_subscription_stays(source, monkeypatch, caplog):
-    monkeypatch.setattr(key_cache, "SILENCE_S", 0.05)
+    monkeypatch.setattr(announcements, "SILENCE_S", 0.05)
 
     with own_valkey() as server:
         async with following(server.url, KeyCache(source)) as redis:

@@ -15,8 +15,8 @@ from sqlalchemy import text
 from gateway.domain import NANO, NO_CLAIMS, Actor, Dimension, OnExhausted, Role, Scope, Window
 from gateway.errors import BadRequest, BudgetsUnavailable, Conflict, NotFound, StoreUnavailable
 from gateway.stores import database
+from gateway.stores.announcements import follow, subscription_client
 from gateway.stores.budgets import BudgetStore
-from gateway.stores.key_cache import follow, subscription_client
 from gateway.stores.limits import LimitStore
 from gateway.stores.rule_cache import RuleCache
 from gateway.stores.rule_source import RuleSource
