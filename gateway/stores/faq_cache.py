@@ -75,7 +75,7 @@ class FaqCache:
         self._news: dict[str, int] = {}  # what must be read at least, of teams whose list is being read
         self._reading = asyncio.Semaphore(_READS_MAX)
         self._making = asyncio.Semaphore()
-        self._since: datetime | None = None
+        self._since: datetime | None = None  # changes are known until then; None: no list was read yet
 
     async def find(self, team_id: str, text: str, wrong_answers_max: float | None = None) -> FaqAnswer | None:
         """Of answer_ports.FaqLists."""
@@ -117,9 +117,7 @@ class FaqCache:
 
     async def refresh(self) -> None:
         """Take in what changed; run it every 10 s, for announcements that were lost. Raises StoreUnavailable."""
-        if self._since is None:
-            self._since = await self._source.now()
-            self.forget()  # what was read before may have changed before, too
+        if self._since is None:  # nobody asked for a list yet: Postgres is left alone
             return
         changes = await self._source.changes(self._since)
         self._since = changes.until
@@ -172,6 +170,9 @@ class FaqCache:
     async def _read(self, team_id: str, old: _Book | None) -> _Book:
         try:
             async with self._reading:
+                if self._since is None:
+                    now = await self._source.now()
+                    self._since = self._since or now  # the first of two, whose list may be read already
                 faq = await self._source.current(team_id)
             if not faq.entries:
                 return _Book(faq, None, {})

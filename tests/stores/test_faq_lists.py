@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from uuid import uuid4
 
 import pytest
@@ -18,7 +19,7 @@ from gateway.embedding.minilm import SentenceEncoder
 from gateway.errors import BadRequest, Conflict, NotFound, StoreUnavailable
 from gateway.stores.announcements import follow, subscription_client
 from gateway.stores.faq_cache import FaqCache
-from gateway.stores.faq_lists import FaqStore, redis_announcer
+from gateway.stores.faq_lists import CHANNEL, FaqStore, redis_announcer
 
 ENTRIES = tuple(FaqEntry(name, texts[0], tuple(texts[1:]), f"This is about {name}.") for name, texts in LIST.items())
 ASKED = "Hi, how can I return an order?"
@@ -51,6 +52,7 @@ class Watched:
         self._store = store
         self.is_away = False
         self.reads = 0
+        self.looks = 0
         self.gate = asyncio.Event()
         self.gate.set()
 
@@ -63,9 +65,11 @@ class Watched:
         return found
 
     async def changes(self, since):
+        self.looks += 1
         return await self._store.changes(since)
 
     async def now(self):
+        self.looks += 1
         return await self._store.now()
 
 
@@ -100,6 +104,10 @@ def cache(source, embedder):
 @pytest.fixture
 async def team(tenants):
     return (await tenants.create_team(OWNER, uuid4().hex)).id
+
+
+async def is_heard(redis):
+    return (await redis.pubsub_numsub(CHANNEL))[0][1] == 1
 
 
 async def answered(cache, team, asked=ASKED):
@@ -277,8 +285,14 @@ async def test_a_change_that_is_announced_while_the_list_is_read_is_read_too(cac
     assert (await answered(cache, team)).version == 2
 
 
-async def test_an_announcement_that_was_lost_is_found_by_the_refresh(cache, lists, team):
+async def test_where_no_list_is_asked_the_refresh_leaves_postgres_alone(cache, source):
     await cache.refresh()
+    await cache.refresh()
+
+    assert (source.reads, source.looks) == (0, 0)
+
+
+async def test_an_announcement_that_was_lost_is_found_by_the_refresh(cache, lists, team):
     await lists.put(OWNER, team, 0, ENTRIES)
     await answered(cache, team)
     await lists.put(OWNER, team, 1, ENTRIES[1:])
@@ -288,13 +302,25 @@ async def test_an_announcement_that_was_lost_is_found_by_the_refresh(cache, list
     assert await cache.find(team, ASKED) is None
 
 
+async def test_a_change_that_was_lost_while_the_first_list_was_read_is_found_by_the_refresh(cache, source, lists, team):
+    await lists.put(OWNER, team, 0, ENTRIES)
+    source.gate.clear()
+    assert await cache.find(team, ASKED) is None
+    await until(lambda: source.reads == 1)
+    await lists.put(OWNER, team, 1, ENTRIES[:2])
+    await cache.refresh()
+    source.gate.set()
+
+    assert (await answered(cache, team)).version == 2
+
+
 async def test_a_change_is_heard_over_redis(engine, embedder, team):
     with own_valkey() as server:
         redis = subscription_client(server.url)
         lists = FaqStore(engine, redis_announcer(redis))
         cache = FaqCache(lists, embedder)
         listener = asyncio.create_task(follow(redis, cache))
-        await until(lambda: cache._since is not None)
+        await until(partial(is_heard, redis))
         await lists.put(OWNER, team, 0, ENTRIES)
         await answered(cache, team)
         await lists.put(OWNER, team, 1, (ENTRIES[0],))
