@@ -72,7 +72,7 @@ class FaqCache:
         self._books: OrderedDict[str, _Book] = OrderedDict()  # least recently asked first
         self._questions = 0
         self._loads: dict[str, asyncio.Task[_Book]] = {}
-        self._news: dict[str, int] = {}  # what must be read at least, of teams whose list is being read
+        self._news: dict[str, int] = {}  # what was announced of teams while their list was being read
         self._reading = asyncio.Semaphore(_READS_MAX)
         self._making = asyncio.Semaphore()
         self._since: datetime | None = None  # changes are known until then; None: no list was read yet
@@ -139,7 +139,6 @@ class FaqCache:
             self._news[team_id] = max(version, self._news.get(team_id, 0))
         elif book is not None and book.faq.version < version:
             self._drop(team_id)
-            self._news[team_id] = version
             self._load(team_id, book)
 
     def forget(self) -> None:
@@ -211,10 +210,9 @@ class FaqCache:
             log.warning("the list of questions of %s answers nothing until it can be read: %s", team_id, failure)
         elif failure is not None:
             log.error("the list of questions of %s cannot be made ready", team_id, exc_info=failure)
-        elif task.result().faq.version < self._news.get(team_id, 0):
+        elif task.result().faq.version < self._news.pop(team_id, 0):
             self._load(team_id, task.result())
         else:
-            self._news.pop(team_id, None)
             self._hold(team_id, task.result())
 
     def _hold(self, team_id: str, book: _Book) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from functools import partial
 from uuid import uuid4
 
 import pytest
+from announcement_parts import following, is_heard
 from faq_parts import LIST
 from journal_parts import until
 from own_valkey import own_valkey
@@ -17,7 +17,6 @@ from gateway.answer_ports import IndexAway
 from gateway.domain import FaqAnswer, FaqEntry
 from gateway.embedding.minilm import SentenceEncoder
 from gateway.errors import BadRequest, Conflict, NotFound, StoreUnavailable
-from gateway.stores.announcements import follow, subscription_client
 from gateway.stores.faq_cache import FaqCache
 from gateway.stores.faq_lists import CHANNEL, FaqStore, redis_announcer
 
@@ -94,20 +93,19 @@ def source(lists):
 
 
 @pytest.fixture
-def cache(source, embedder):
+async def cache(source, embedder):
     async def at_once(_seconds):
         await asyncio.sleep(0)
 
-    return FaqCache(source, embedder, sleep=at_once)
+    cache = FaqCache(source, embedder, sleep=at_once)
+    yield cache
+    while cache._loads:  # a connection is not to be left in the middle of reading
+        await asyncio.gather(*cache._loads.values(), return_exceptions=True)
 
 
 @pytest.fixture
 async def team(tenants):
     return (await tenants.create_team(OWNER, uuid4().hex)).id
-
-
-async def is_heard(redis):
-    return (await redis.pubsub_numsub(CHANNEL))[0][1] == 1
 
 
 async def answered(cache, team, asked=ASKED):
@@ -285,6 +283,20 @@ async def test_a_change_that_is_announced_while_the_list_is_read_is_read_too(cac
     assert (await answered(cache, team)).version == 2
 
 
+async def test_an_announced_version_that_is_not_there_is_not_read_for_ever(cache, source, lists, team):
+    await lists.put(OWNER, team, 0, ENTRIES)
+    source.gate.clear()
+    assert await cache.find(team, ASKED) is None
+    await until(lambda: source.reads == 1)
+    cache.heard(f"9:{team}".encode())
+    source.gate.set()
+
+    assert (await answered(cache, team)).version == 1
+    cache.heard(f"9:{team}".encode())
+    assert (await answered(cache, team)).version == 1
+    assert source.reads == 3
+
+
 async def test_where_no_list_is_asked_the_refresh_leaves_postgres_alone(cache, source):
     await cache.refresh()
     await cache.refresh()
@@ -314,19 +326,15 @@ async def test_a_change_that_was_lost_while_the_first_list_was_read_is_found_by_
     assert (await answered(cache, team)).version == 2
 
 
-async def test_a_change_is_heard_over_redis(engine, embedder, team):
+async def test_a_change_is_heard_over_redis(engine, cache, team):
     with own_valkey() as server:
-        redis = subscription_client(server.url)
-        lists = FaqStore(engine, redis_announcer(redis))
-        cache = FaqCache(lists, embedder)
-        listener = asyncio.create_task(follow(redis, cache))
-        await until(partial(is_heard, redis))
-        await lists.put(OWNER, team, 0, ENTRIES)
-        await answered(cache, team)
-        await lists.put(OWNER, team, 1, (ENTRIES[0],))
-        await until(lambda: cache._books.get(team) is not None and cache._books[team].faq.version == 2)
-        listener.cancel()
-        await redis.aclose()
+        async with following(server.url, cache) as redis:
+            lists = FaqStore(engine, redis_announcer(redis))
+            await until(lambda: is_heard(redis, CHANNEL))
+            await lists.put(OWNER, team, 0, ENTRIES)
+            await answered(cache, team)
+            await lists.put(OWNER, team, 1, (ENTRIES[0],))
+            await until(lambda: cache._books.get(team) is not None and cache._books[team].faq.version == 2)
 
 
 async def test_while_postgres_is_away_what_is_ready_goes_on_and_the_rest_comes_back(

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from announcement_parts import following, is_heard
 from journal_parts import until
 from own_valkey import free_port, own_valkey
 from redis.asyncio import Redis
@@ -15,7 +15,7 @@ from tenant_parts import OWNER
 
 from gateway.errors import StoreUnavailable
 from gateway.stores import announcements, key_cache
-from gateway.stores.announcements import follow, look_first, subscription_client
+from gateway.stores.announcements import look_first
 from gateway.stores.key_announcer import CHANNEL, redis_announcer
 from gateway.stores.key_cache import KeyCache
 from gateway.stores.key_secrets import digest
@@ -279,29 +279,12 @@ async def test_a_message_that_nobody_understands_makes_the_cache_ask_again(cache
     assert source.lookups == 2
 
 
-@contextlib.asynccontextmanager
-async def following(url, cache):
-    redis = subscription_client(url)
-    task = asyncio.create_task(follow(redis, cache))
-    try:
-        yield redis
-    finally:
-        task.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await task
-        await redis.aclose()
-
-
-async def subscribers(redis):
-    return (await redis.pubsub_numsub(CHANNEL))[0][1]
-
-
 async def test_a_revocation_reaches_every_process(engine, source, made):
     with own_valkey() as server:
         replicas = [KeyCache(source), KeyCache(source)]
         async with following(server.url, replicas[0]) as redis, following(server.url, replicas[1]):
             admin = KeyStore(engine, redis_announcer(redis))
-            await until(lambda: is_true(subscribers(redis), 2))
+            await until(lambda: is_heard(redis, CHANNEL, 2))
             for replica in replicas:
                 await replica.find(made.secret)
 
@@ -320,7 +303,7 @@ async def test_a_team_deletion_and_a_new_key_reach_every_process(engine, source,
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
             admin = TenantStore(engine, redis_announcer(redis))
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
             await cache.find(made.secret)
 
             await admin.delete_team(OWNER, team.id)
@@ -335,7 +318,7 @@ async def test_changes_are_heard_again_after_redis_was_away_and_what_was_missed_
     with own_valkey() as server:
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
             await until(lambda: cache._since is not None)
             await cache.find(made.secret)
             await cache.find(other.secret)
@@ -345,7 +328,7 @@ async def test_changes_are_heard_again_after_redis_was_away_and_what_was_missed_
             server.start()
 
             await until(lambda: is_true(cache.find(made.secret), None))
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
             await KeyStore(engine, redis_announcer(redis)).revoke_key(OWNER, other.key.id)
             await until(lambda: is_true(cache.find(other.secret), None))
 
@@ -354,13 +337,13 @@ async def test_a_redis_that_hangs_is_noticed(source, monkeypatch, caplog):
     monkeypatch.setattr(announcements, "SILENCE_S", 0.05)
     with own_valkey() as server:
         async with following(server.url, KeyCache(source)) as redis:
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
 
             server.pause()
             await until(lambda: any("not heard" in record.message for record in caplog.records))
             server.go_on()
 
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
 
 
 async def test_a_quiet_subscription_stays(source, monkeypatch, caplog):
@@ -397,7 +380,7 @@ async def test_a_revocation_reaches_every_process_over_a_cluster(engine, source,
         await until(lambda: is_true(is_whole(single), expected=True))
         cache = KeyCache(source)
         async with following(f"redis+cluster://127.0.0.1:{port}", cache) as redis:
-            await until(lambda: is_true(subscribers(single), 1))
+            await until(lambda: is_heard(single, CHANNEL))
             await cache.find(made.secret)
 
             await KeyStore(engine, redis_announcer(redis)).revoke_key(OWNER, made.key.id)
@@ -444,7 +427,7 @@ async def test_a_rotation_and_changes_of_a_key_reach_every_process(engine, sourc
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
             admin = KeyStore(engine, redis_announcer(redis))
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
             await cache.find(made.secret)
 
             await admin.update_key(OWNER, made.key.id, {"allowed_ips": ["192.0.2.0/24"]})
@@ -465,7 +448,7 @@ async def test_a_renamed_team_and_a_deleted_member_reach_every_process(engine, s
         cache = KeyCache(source)
         async with following(server.url, cache) as redis:
             admin = TenantStore(engine, redis_announcer(redis))
-            await until(lambda: is_true(subscribers(redis), 1))
+            await until(lambda: is_heard(redis, CHANNEL))
             assert (await cache.find(bound.secret)).member_id == member.id
 
             name = uuid4().hex

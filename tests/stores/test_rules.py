@@ -7,6 +7,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
+from announcement_parts import following, is_heard
 from journal_parts import until
 from own_valkey import own_valkey
 from postgres_parts import make_entry
@@ -15,7 +16,7 @@ from sqlalchemy import text
 from gateway.domain import NANO, NO_CLAIMS, Actor, Dimension, OnExhausted, Role, Scope, Window
 from gateway.errors import BadRequest, BudgetsUnavailable, Conflict, NotFound, StoreUnavailable
 from gateway.stores import database
-from gateway.stores.announcements import follow, subscription_client
+from gateway.stores.announcements import subscription_client
 from gateway.stores.budgets import BudgetStore
 from gateway.stores.limits import LimitStore
 from gateway.stores.rule_cache import RuleCache
@@ -377,23 +378,13 @@ async def _has_budgets(cache, scope, team, count):
 async def test_a_change_reaches_every_process(engine, scope, team):
     with own_valkey() as server:
         replicas = [RuleCache(RuleSource(engine)), RuleCache(RuleSource(engine))]
-        clients = [subscription_client(server.url) for _ in replicas]
-        followers = [asyncio.create_task(follow(redis, cache)) for redis, cache in zip(clients, replicas, strict=True)]
-        await until(lambda: _hear(clients[0], 2))
+        async with following(server.url, replicas[0]) as redis, following(server.url, replicas[1]):
+            await until(lambda: is_heard(redis, CHANNEL, 2))
 
-        await monthly(BudgetStore(engine, redis_announcer(clients[0])), scope)
+            await monthly(BudgetStore(engine, redis_announcer(redis)), scope)
 
-        for replica in replicas:
-            await until(lambda replica=replica: _has_budgets(replica, scope, team, 1))
-        for task in followers:
-            task.cancel()
-        await asyncio.gather(*followers, return_exceptions=True)
-        for redis in clients:
-            await redis.aclose()
-
-
-async def _hear(redis, count):
-    return (await redis.pubsub_numsub(CHANNEL))[0][1] == count
+            for replica in replicas:
+                await until(lambda replica=replica: _has_budgets(replica, scope, team, 1))
 
 
 async def test_a_change_is_made_also_where_redis_is_away(engine, scope, caplog):
