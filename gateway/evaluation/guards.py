@@ -15,7 +15,6 @@ from policies.screening.spans import Span
 
 _Result = TypeVar("_Result")
 _HARMFUL = "harmful_no_injection"
-_NATIONAL = "NATIONAL_ID"  # a label for any number that a state gives
 
 
 @dataclass(slots=True)
@@ -98,19 +97,19 @@ def quantile(values: Sequence[float], at: float) -> float | None:
 def judge_pii(path: Path) -> Trial:
     """Rows with text and spans of start, end and type. Types that the guard does not look for are passed over."""
     from policies.screening.pii.find import find  # noqa: PLC0415 - only once it is asked for
-    from policies.screening.pii.kinds import KINDS, NATIONAL  # noqa: PLC0415
+    from policies.screening.pii.kinds import KINDS, NATIONAL_ID, expanded  # noqa: PLC0415
+
+    labelled = KINDS | {NATIONAL_ID}
 
     def is_same(label: str, kind: str) -> bool:
-        return label == kind or (label == _NATIONAL and kind in NATIONAL)
+        return kind in expanded((label,))
 
     trial = Trial()
     for number, row in read_rows(path, ("text", "spans")):
         text = row["text"]
         if not isinstance(text, str):
             raise BadRows(f"{path}, line {number}: text must be a string")
-        labels = [
-            label for label in _labels(row, f"{path}, line {number}") if label.kind in KINDS or label.kind == _NATIONAL
-        ]
+        labels = [label for label in _labels(row, f"{path}, line {number}") if label.kind in labelled]
         found = trial.timed(find, text)
         hits = {label: any(_overlap(label, one) and is_same(label.kind, one.kind) for one in found) for label in labels}
         for label, is_hit in hits.items():

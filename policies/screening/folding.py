@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_right
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Sequence
+from functools import cache, cached_property
+
+from policies.screening.spans import Span
 
 _INVISIBLE = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff"
 _DASHES = "\u2010\u2011\u2012\u2013\u2014\u2015\u2212\ufe58\ufe63\u30fc"
@@ -47,6 +49,41 @@ def fold(text: str) -> tuple[str, Callable[[int], int] | None]:
     if _GREEK_OR_CYRILLIC.search(folded) and _MIXED.search(folded):
         folded = _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
     return folded, offsets
+
+
+class Folded:
+    """A text and what detectors read of it, made when first asked for and then once for all that look at it."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+    @cached_property
+    def plain(self) -> str:
+        return self._folding[0]
+
+    @cached_property
+    def characters(self) -> bytes:
+        """One byte for each character of the plain text, whatever its alphabet, so that offsets hold."""
+        return self.plain.encode("ascii", "replace")
+
+    def as_given(self, found: Sequence[Span]) -> Sequence[Span]:
+        """Spans of the plain text, as spans of the text as it was given."""
+        offsets = self._folding[1]
+        if offsets is None:
+            return found
+        return [Span(offsets(span.start), offsets(span.end - 1) + 1, span.kind) for span in found]
+
+    @cached_property
+    def _folding(self) -> tuple[str, Callable[[int], int] | None]:
+        return fold(self.text)
+
+
+class AsGiven(Folded):
+    """A text that is read as it stands."""
+
+    @cached_property
+    def _folding(self) -> tuple[str, None]:
+        return self.text, None
 
 
 class _Offsets:

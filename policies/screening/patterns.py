@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 import unicodedata
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import re2
 
-from policies.screening.folding import fold
+from policies.screening.folding import AsGiven, Folded
 from policies.screening.spans import Span, without_overlaps
 
 WORDS_MAX = 10_000
@@ -62,26 +62,20 @@ class Patterns:
 
         ``fold_look_alikes``: wide, invisible and look-alike characters are read as the plain ones that they stand for.
         """
-        self._fold: Callable[[str], tuple[str, Callable[[int], int] | None]] = fold if fold_look_alikes else _as_it_is
-        self._deny = {name: _Finder(name, patterns, self._fold) for name, patterns in deny.items()}
-        self._allow = _Finder("allow", allow, self._fold) if allow else None
+        self._read: type[Folded] = Folded if fold_look_alikes else AsGiven
+        self._deny = {name: _Finder(name, patterns, self._read) for name, patterns in deny.items()}
+        self._allow = _Finder("allow", allow, self._read) if allow else None
 
-    def find(self, text: str) -> Sequence[Span]:
+    def find(self, text: str, folded: Folded | None = None) -> Sequence[Span]:
         """What is denied and not allowed, in the order of the text; the kind is the name of the list."""
-        folded, offsets = self._fold(text)
-        seen = _Seen(_SURROGATE.sub("\ufffd", folded))
+        if folded is None or self._read is AsGiven:
+            folded = self._read(text)
+        seen = _Seen(_SURROGATE.sub("\ufffd", folded.plain))
         found = [span for finder in self._deny.values() for span in finder.find(seen)]
         if found and self._allow:
             allowed = without_overlaps(self._allow.find(seen))
             found = [span for span in found if not _lies_within(span, allowed)]
-        spans = without_overlaps(found)
-        if offsets is None:
-            return spans
-        return [replace(span, start=offsets(span.start), end=offsets(span.end - 1) + 1) for span in spans]
-
-
-def _as_it_is(text: str) -> tuple[str, None]:
-    return text, None
+        return folded.as_given(without_overlaps(found))
 
 
 def _lies_within(span: Span, allowed: Sequence[Span]) -> bool:
@@ -113,13 +107,11 @@ class _Seen:
 class _Finder:
     """What finds the patterns of one list."""
 
-    def __init__(
-        self, name: str, patterns: PatternList, folded: Callable[[str], tuple[str, Callable[[int], int] | None]]
-    ) -> None:
+    def __init__(self, name: str, patterns: PatternList, read: type[Folded]) -> None:
         if len(patterns.words) > WORDS_MAX or len(patterns.expressions) > EXPRESSIONS_MAX:
             raise BadPattern(f"{name}: more than {WORDS_MAX:,} words or {EXPRESSIONS_MAX} expressions")
         self._name = name
-        words = [_word(name, _SURROGATE.sub("\ufffd", folded(word)[0]).strip()) for word in patterns.words]
+        words = [_word(name, _SURROGATE.sub("\ufffd", read(word).plain).strip()) for word in patterns.words]
         self._words = _compiled(name, "words", f"(?i)(?:{'|'.join(words)})") if words else None
         for expression in patterns.expressions:
             _check(name, expression)

@@ -87,3 +87,19 @@ def test_importing_the_application_and_serving_requests_loads_nothing_heavy(
     seen = json.loads(run(["-c", SERVE_TWICE, json.dumps(HEAVY)], environment))
 
     assert seen == {"imported": [], "statuses": [200, 200], "serving": []}
+
+
+BUILD_ONE = """
+import json, sys
+from backends.guards import registry
+from gateway.domain import GuardRule, PiiSettings
+
+before = [name for name in sys.modules if name.startswith("policies.screening") or name == "re2"]
+registry.build(GuardRule("personal", "pii", PiiSettings()))
+others = [name for name in ("re2", "backends.guards.injection") if name in sys.modules]
+print(json.dumps({"before": before, "others": others}))
+"""
+
+
+def test_a_guard_loads_what_it_goes_by_and_only_once_one_of_its_kind_is_built() -> None:
+    assert json.loads(run(["-c", BUILD_ONE], {})) == {"before": [], "others": []}

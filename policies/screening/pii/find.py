@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from policies.screening.folding import fold
+from policies.screening.folding import Folded
 from policies.screening.pii import addresses
 from policies.screening.pii.banking import iban_end
 from policies.screening.pii.numbers import find_bare, find_lettered, find_numbers, find_spaced
@@ -44,13 +44,12 @@ _AROUND, _REMEMBERED_MAX, _SEEN_MAX = 128, 128, 2_000  # no rule looks further a
 _DOTS_OF_V4 = 3
 
 
-def find(text: str) -> Sequence[Span]:
+def find(text: str, folded: Folded | None = None) -> Sequence[Span]:
     """Every e-mail, phone, IBAN, card, national number, IP and wallet address, in order, none over another."""
     if not _ANYTHING.search(text):
         return []
-    folded, offsets = fold(text)
-    spans = without_overlaps(_Search(folded).spans())
-    return [Span(offsets(span.start), offsets(span.end - 1) + 1, span.kind) for span in spans] if offsets else spans
+    folded = folded or Folded(text)
+    return folded.as_given(without_overlaps(_Search(folded.plain).spans()))
 
 
 @dataclass(slots=True)

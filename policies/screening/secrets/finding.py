@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
-from policies.screening.folding import fold
+from policies.screening.folding import Folded
 from policies.screening.secrets.assignments import find_assignments
 from policies.screening.secrets.tokens import find_tokens
 from policies.screening.secrets.written import find_written
@@ -15,21 +15,17 @@ from policies.screening.spans import Span, without_overlaps
 FOUND_MAX = 1_000
 
 
-def find(text: str) -> Sequence[Span]:
+def find(text: str, folded: Folded | None = None) -> Sequence[Span]:
     """Where secrets stand, in the order of the text; the kind is whose they are, or how they are written."""
-    folded, offsets = fold(text)
-    # One byte for each character, whatever its alphabet, so that offsets hold; only ASCII is ever part of a pattern.
-    seen = folded.encode("ascii", "replace")
-    end = len(folded)
+    folded = folded or Folded(text)
+    plain, seen = folded.plain, folded.characters  # only ASCII is ever part of a pattern
+    end = len(plain)
     found = [
-        *_bounded(find_tokens(folded, seen), end),
-        *_bounded(find_written(folded), end),
-        *_bounded(find_assignments(folded, seen), end),
+        *_bounded(find_tokens(plain, seen), end),
+        *_bounded(find_written(plain), end),
+        *_bounded(find_assignments(plain, seen), end),
     ]
-    spans = without_overlaps(found)
-    if offsets is None:
-        return spans
-    return [replace(span, start=offsets(span.start), end=offsets(span.end - 1) + 1) for span in spans]
+    return folded.as_given(without_overlaps(found))
 
 
 def _bounded(spans: Iterator[Span], end: int) -> Iterator[Span]:
