@@ -7,6 +7,7 @@ from dataclasses import replace
 from decimal import Decimal
 from urllib.parse import urlsplit
 
+from gateway.catalog.guards import check_guards, rules_of
 from gateway.catalog.listed_rates import StatedRates, nusd_per_million, with_sizes
 from gateway.catalog.pricelist import SERVED_MODES, TEXT_MODES, ListedModel, PriceList, PriceListError
 from gateway.catalog.routes import route_of
@@ -108,7 +109,10 @@ class _Builder:
             wildcards=tuple(sorted(self.wildcards, key=lambda one: len(one.name_prefix), reverse=True)),
             families=self.families,
             defaults={},
+            guards=rules_of(self.part.guards, self.refuse),
+            always=tuple(name for name, part in self.part.guards.items() if part.always),
         )
+        check_guards(snapshot, self.part.guards, self.refuse)
         return self._with_checked_references(snapshot)
 
     def _check_names(self) -> None:

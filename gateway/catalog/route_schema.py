@@ -13,6 +13,7 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from gateway.catalog.deflect_schema import DeflectPart
+from gateway.catalog.guard_schema import GuardName
 from gateway.catalog.schema_fields import Cap, Days, Labels, Least, Limit, Name, Part, Seconds, Share, Weight, no_bool
 
 
@@ -95,6 +96,7 @@ class RoutePart(Part):
     baseline: Name | None = None
     output_tokens_max_default: Limit | None = None
     conversations: ConversationsPart | None = None
+    guards: tuple[GuardName, ...] = ()
 
     @model_validator(mode="after")
     def _states_a_loss_that_its_policy_can_keep(self) -> RoutePart:

@@ -36,6 +36,7 @@ def route_of(name: str, part: RoutePart) -> Route:
         semantic_cache=None if part.cache is None else _semantic_cache(part.cache.semantic),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         keep_prompts_days=part.keep_prompts_days,
+        guards=part.guards,
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
     )
 

@@ -17,6 +17,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from gateway.catalog.guard_schema import CatalogGuard, GuardName
 from gateway.catalog.route_schema import RoutePart
 from gateway.catalog.schema_fields import (
     Address,
@@ -227,6 +228,7 @@ class CatalogPart(Part):
     providers: Mapping[Name, ProviderPart]
     deployments: tuple[DeploymentPart, ...]
     routes: Mapping[Name, RoutePart] = Field(default_factory=dict)
+    guards: Mapping[GuardName, CatalogGuard] = Field(default_factory=dict)
     defaults: DefaultsPart = DefaultsPart()
 
 

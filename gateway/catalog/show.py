@@ -46,7 +46,30 @@ def main_show(
 def _without_secrets(masked: Any) -> Any:
     """The data with what may be a secret hidden; the schema has been checked before."""
     providers = {name: _provider(provider) for name, provider in masked["providers"].items()}
-    return {**masked, "providers": providers}
+    shown = {**masked, "providers": providers}
+    if "guards" in masked:
+        shown["guards"] = {name: _guard(guard) for name, guard in masked["guards"].items()}
+    return shown
+
+
+def _guard(guard: Mapping[str, Any]) -> Mapping[str, Any]:
+    shown = dict(guard)
+    if "url" in shown:
+        shown["url"] = without_userinfo(shown["url"])
+    if "secret" in shown:
+        shown["secret"] = hidden(shown["secret"])
+    if "settings" in shown:
+        shown["settings"] = _hidden_texts(shown["settings"])
+    return shown
+
+
+def _hidden_texts(value: Any) -> Any:
+    """What a plugin is given: nobody knows which of its texts are secrets."""
+    if isinstance(value, dict):
+        return {key: _hidden_texts(one) for key, one in value.items()}
+    if isinstance(value, list):
+        return [_hidden_texts(one) for one in value]
+    return hidden(value) if isinstance(value, str) else value
 
 
 def _provider(provider: Mapping[str, Any]) -> Mapping[str, Any]:

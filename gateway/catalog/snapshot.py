@@ -5,13 +5,25 @@ from __future__ import annotations
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from urllib.parse import urlsplit, urlunsplit
 
 import msgspec
 
-from gateway.domain import MILLION, NANO, Deployment, Endpoint, Meter, Provider, Route, Tariff
+from gateway.domain import (
+    MILLION,
+    NANO,
+    Deployment,
+    Endpoint,
+    GuardRule,
+    Meter,
+    Provider,
+    Route,
+    Tariff,
+    WebhookSettings,
+    Where,
+)
 
 _LISTED_AT_MOST = 12
 _NAME_LENGTH_MAX = 200
@@ -47,7 +59,8 @@ class CatalogSnapshot:
     """What can be called (``gateway.ports.Catalog``). ``disabled`` deployments cannot, but keep their price.
 
     ``families`` groups the names that one wildcard made. ``hash`` is the same on replicas that call and charge the
-    same; it tells nothing of secrets, which are not in it. ``notes`` tell the operator how it came to be.
+    same; it tells nothing of secrets, which are not in it. ``notes`` tell the operator how it came to be. ``always``:
+    the guards that stand before everything.
     """
 
     source: str
@@ -59,6 +72,8 @@ class CatalogSnapshot:
     families: Mapping[str, tuple[str, ...]]
     defaults: Mapping[Endpoint, str]
     notes: tuple[str, ...] = ()
+    guards: Mapping[str, GuardRule] = field(default_factory=dict)
+    always: tuple[str, ...] = ()
 
     def route(self, name: str) -> Route | None:
         return self.routes.get(name)
@@ -117,6 +132,7 @@ class CatalogSnapshot:
             some = ", ".join(names[:3])
             lines.append(f"  {wildcard}: {len(names)} priced models ({some}{', ...' if len(names) > 3 else ''})")  # noqa: PLR2004 - as many as are shown
         lines += [f"  {one.name_prefix}*: any model of {one.template.provider.name}" for one in self.wildcards]
+        lines += [f"  guard {_guarding(rule, is_always=name in self.always)}" for name, rule in self.guards.items()]
         others = [deployment for name, deployment in self.deployments.items() if name not in shown]
         if len(others) > _LISTED_AT_MOST:
             counts = Counter(deployment.provider.name for deployment in others)
@@ -145,6 +161,15 @@ def _conditions(route: Route) -> Iterator[str]:
         yield f"{' and '.join(route.deflection.answerers)} answered without a model"
     if route.keep_prompts_days is not None:
         yield f"prompts kept for {route.keep_prompts_days} days"
+    if route.guards:
+        yield f"guarded by {' and '.join(route.guards)}"
+
+
+def _guarding(rule: GuardRule, *, is_always: bool) -> str:
+    """A guard, and what becomes of what it finds."""
+    looks_at = "input and output" if rule.where is Where.BOTH else str(rule.where)
+    before = ", before everything" if is_always else ""
+    return f"{rule.name}: {rule.kind} of {looks_at}, {rule.mode}, {rule.on_error} on error{before}"
 
 
 def _described(deployment: Deployment) -> str:
@@ -189,10 +214,19 @@ def content_hash(snapshot: CatalogSnapshot) -> str:
         "enabled": list(snapshot.deployments),
         "wildcards": [(one.name_prefix, one.model_prefix) for one in snapshot.wildcards],
         "routes": list(snapshot.routes.values()),
+        "guards": [_without_secret(rule) for rule in snapshot.guards.values()],
+        "always": snapshot.always,
         "defaults": {endpoint.value: name for endpoint, name in snapshot.defaults.items()},
     }
     # Time zones and fractions are known by their text.
     return hashlib.sha256(msgspec.json.encode(content, enc_hook=str, order="sorted")).hexdigest()[:12]
+
+
+def _without_secret(rule: GuardRule) -> GuardRule:
+    settings = rule.settings
+    if not isinstance(settings, WebhookSettings):
+        return rule
+    return replace(rule, settings=replace(settings, url=without_userinfo(settings.url), secret=""))
 
 
 def _all(snapshot: CatalogSnapshot) -> list[Deployment]:

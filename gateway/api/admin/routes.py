@@ -38,13 +38,14 @@ class DeploymentShown(BaseModel):
 
 
 class RouteShown(BaseModel):
-    """One route; ``deployments``: those that can be called, in its order."""
+    """One route; ``deployments``: those that can be called, in its order; ``guards``: by name."""
 
     name: str
     policy: str
     quality_loss_max: float
     baseline: str | None
     output_tokens_max_default: int | None
+    guards: list[str]
     deployments: list[DeploymentShown]
 
 
@@ -65,6 +66,7 @@ def add_routes(router: APIRouter, catalog: Callable[[], Catalog]) -> None:
             quality_loss_max=route.quality_loss_max,
             baseline=route.baseline,
             output_tokens_max_default=route.output_tokens_max_default,
+            guards=list(route.guards),
             deployments=[_shown(one) for one in named if one is not None],
         )
 

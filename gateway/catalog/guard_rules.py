@@ -1,0 +1,156 @@
+"""Guards as rules: what a catalog says, what teams and keys add to it, and what cannot be."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+
+from gateway.catalog.guard_schema import AddedGuard, BasedGuard, GuardPart, lists_of
+from gateway.catalog.schema_fields import did_you_mean
+from gateway.domain import (
+    GuardMode,
+    GuardRule,
+    GuardSettings,
+    InjectionSettings,
+    JudgeSettings,
+    ModerationSettings,
+    PatternsSettings,
+    PiiSettings,
+    PluginSettings,
+    WordList,
+)
+
+PLUGINS = "obol.guards"  # the group of entry points
+_TELL_PLACES = frozenset({"patterns", "pii", "secrets", "webhook", "plugin"})
+_NATIONAL = "NATIONAL_ID"
+_OF_ANY_KIND = ("mode", "on_error", "where", "timeout_s", "release", "on_block")
+_OF_ONE_KIND = ("deny", "allow", "fold_look_alikes", "kinds", "thresholds", "block_at", "escalate_at")
+
+
+class BadGuard(ValueError):
+    """A guard cannot be; the message says why."""
+
+
+class UnknownGuard(BadGuard):
+    """The catalog has no guard of that name."""
+
+
+def checked_rule(name: str, part: GuardPart) -> GuardRule:
+    """What a part says. Raises BadGuard."""
+    rule = part.rule(name)
+    _check(rule, part)
+    return rule
+
+
+def added_rule(added: AddedGuard, known: Mapping[str, GuardRule]) -> GuardRule:
+    """What a team or a key adds, ``known`` being the catalog's guards. Raises BadGuard."""
+    if isinstance(added, str):
+        return _known(added, known)
+    if not isinstance(added, BasedGuard):
+        return checked_rule(added.name, added)
+    base = _known(added.guard, known)
+    rule = replace(base, name=added.name or base.name, settings=_with_settings(base, added))
+    stated = {key: value for key in _OF_ANY_KIND if (value := getattr(added, key)) is not None}
+    rule = replace(rule, **stated)
+    _check(rule, added)
+    return rule
+
+
+def asked_by(rule: GuardRule) -> str | None:
+    """The deployment that a guard asks, if any."""
+    match rule.settings:
+        case InjectionSettings(classifier=name):
+            return name
+        case ModerationSettings(deployment=name) | JudgeSettings(deployment=name):
+            return name
+    return None
+
+
+def of_request(
+    own: Iterable[GuardRule], catalog: Mapping[str, GuardRule], always: Iterable[str], route: Iterable[str]
+) -> Sequence[GuardRule]:
+    """In their order, each once: those of everybody, the route's, and ``own``, which a team and a key add."""
+    of_catalog = [catalog[name] for name in (*always, *route) if name in catalog]
+    return list(dict.fromkeys((*of_catalog, *own)))
+
+
+def _known(name: str, known: Mapping[str, GuardRule]) -> GuardRule:
+    found = known.get(name)
+    if found is None:
+        raise UnknownGuard(f"the catalog has no guard {name!r}{did_you_mean(name, known)}")
+    return found
+
+
+def _with_settings(base: GuardRule, added: BasedGuard) -> GuardSettings:
+    """The settings of a guard with what is stated anew. Raises BadGuard."""
+    stated = {key: value for key in _OF_ONE_KIND if (value := getattr(added, key)) is not None}
+    has = {one.name for one in fields(base.settings)}
+    for key in stated:
+        if key not in has:
+            raise BadGuard(f"the guard {base.name!r} is of kind {base.kind}, which has no {key}")
+    if added.deny is not None:
+        stated["deny"] = lists_of(added.deny)
+    if added.allow is not None:
+        stated["allow"] = added.allow.as_list
+    if added.thresholds is not None:
+        stated["thresholds"] = tuple(added.thresholds.items())
+    return replace(base.settings, **stated)
+
+
+def _check(rule: GuardRule, part: GuardPart | BasedGuard) -> None:
+    """Raises BadGuard for what no form of a single field can say."""
+    for fault in _faults(rule, part):
+        raise BadGuard(fault)
+
+
+def _faults(rule: GuardRule, part: GuardPart | BasedGuard) -> Iterator[str]:
+    if rule.mode is GuardMode.REDACT and rule.kind not in _TELL_PLACES:
+        yield f"mode redact needs a kind that says where it found something, which {rule.kind} does not"
+    if part.release is not None and rule.where == "input":
+        yield "release is of answers, and the guard looks at the input alone"
+    if part.on_block is not None and (rule.where == "input" or rule.mode is not GuardMode.BLOCK):
+        yield "on_block is of answers, and the guard blocks none"
+    match rule.settings:
+        case PatternsSettings(deny=deny, allow=allow, fold_look_alikes=is_folded):
+            yield from _pattern_faults(deny, allow, is_folded=is_folded)
+        case PiiSettings(kinds=kinds) if kinds:
+            yield from _kind_faults(kinds)
+        case InjectionSettings(block_at=block_at, escalate_at=escalate_at, classifier=classifier):
+            if escalate_at is not None and classifier is None:
+                yield "escalate_at says nothing without a classifier"
+            if block_at is not None and escalate_at is not None and escalate_at > block_at:
+                yield "escalate_at must not be above block_at"
+        case PluginSettings(entry_point=name):
+            yield from _plugin_faults(name)
+
+
+def _pattern_faults(deny: Sequence[tuple[str, WordList]], allow: WordList | None, *, is_folded: bool) -> Iterator[str]:
+    from policies.screening.patterns import BadPattern, PatternList, Patterns  # noqa: PLC0415 - loads RE2
+
+    empty = [name for name, one in deny if not one.words and not one.expressions]
+    if empty:
+        yield f"deny.{empty[0]} has neither words nor expressions"
+    allowed = None if allow is None else PatternList(allow.words, allow.expressions)
+    try:
+        Patterns(
+            {name: PatternList(one.words, one.expressions) for name, one in deny}, allowed, fold_look_alikes=is_folded
+        )
+    except BadPattern as exc:
+        yield str(exc)
+
+
+def _kind_faults(kinds: Iterable[str]) -> Iterator[str]:
+    from policies.screening.pii.kinds import KINDS  # noqa: PLC0415 - only once a guard looks for some
+
+    known = KINDS | {_NATIONAL}
+    for kind in kinds:
+        if kind not in known:
+            yield f"there is no kind {kind} of personal data{did_you_mean(kind, known)}"
+
+
+def _plugin_faults(name: str) -> Iterator[str]:
+    from importlib.metadata import entry_points  # noqa: PLC0415 - only once there is one
+
+    known = entry_points(group=PLUGINS).names
+    if name not in known:
+        yield f"no installed package has an entry point {name!r} in the group {PLUGINS}{did_you_mean(name, known)}"
