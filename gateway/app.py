@@ -26,6 +26,7 @@ from gateway.api.stored_responses import stored_responses_router
 from gateway.api.surface import Surface, install_errors
 from gateway.api.system import Readiness, system_router
 from gateway.assembly.admin import add_routing, admin_surface
+from gateway.assembly.guards import GuardsInForce
 from gateway.assembly.jobs import background_jobs, shift_watch
 from gateway.assembly.stores import Stores, open_stores
 from gateway.background import Tasks
@@ -122,6 +123,7 @@ async def _build(
         faq=stores.faq,
         semantic=stores.embedder,
         counts=RedisCounts(stores.link),
+        guards=GuardsInForce(lambda: catalog.current),
         cpu_nusd_per_hour=round(settings.cpu_usd_per_hour * NANO),
     )
     pipeline = Pipeline(services)
