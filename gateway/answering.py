@@ -3,16 +3,28 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from gateway.answers.recording import Recording
 from gateway.conversing import remember
-from gateway.domain import NO_ROOM_TOLD, Basis, CacheStatus, Decision, Deployment, Outcome, Source, StoredResponse
+from gateway.domain import (
+    NO_ROOM_TOLD,
+    Basis,
+    CacheStatus,
+    Decision,
+    Deployment,
+    GuardRule,
+    OnBlock,
+    Outcome,
+    Source,
+    StoredResponse,
+)
 from gateway.entries import Attempt
-from gateway.errors import GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.errors import ContentFiltered, GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
 from gateway.following import follow
 from gateway.ports import Dialect, Reply, ReplyReader, Services
 from gateway.progress import Progress, Seen
+from gateway.screening.outlet import Outlet, Stopped
 from gateway.settlement import Settlement
 
 _log = logging.getLogger("obol.path")
@@ -38,6 +50,8 @@ class Answer:
         self.room = NO_ROOM_TOLD  # what limits of ours leave
         self.cache: CacheStatus | None = None  # what became of it where answers are given again
         self.recording: Recording | None = None  # notes it down, so that it may be given again
+        self.guards: Callable[[], str] | None = None  # what its client hears of those that looked so far
+        self.outlet: Outlet | None = None  # through which all goes that its client gets
         self.steps = 0  # of a cascade: how many deployments were asked for it
         self.cost_besides_nusd = 0  # what else was spent on it
         self._services = services
@@ -84,7 +98,10 @@ class Answer:
     def cost_nusd(self) -> int | None:
         """The charge, with all that its cascade spent, once it is known: for a whole answer from the start."""
         settled = self._attempt.settled
-        return settled.cost_nusd + self.cost_besides_nusd if settled else None
+        if settled is None:
+            return None
+        of_guards = 0 if self.outlet is None else self.outlet.cost_nusd
+        return settled.cost_nusd + self.cost_besides_nusd + of_guards
 
     async def begin(self, reply: Reply) -> None:
         """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
@@ -122,14 +139,16 @@ class Answer:
         return self._ready
 
     async def show(self) -> None:
-        """It goes to its client. A whole answer is charged now."""
-        if self._reader.is_ended:
+        """It goes to its client. A whole answer is charged now. Raises GatewayError where a guard does not let it."""
+        self._ready = await self._out(self._ready)
+        if self._reader.is_ended and not self._is_over:
             await self.settle()
 
     async def accept(self, shown: bytes) -> None:
-        """What was held goes to its client, as ``shown``."""
-        self._ready = shown
-        await self.settle()
+        """What was held goes to its client, as ``shown``. Raises GatewayError where a guard does not let it."""
+        self._ready = await self._out(shown)
+        if not self._is_over:
+            await self.settle()
 
     async def reject(self, why: str) -> None:
         """What was held is charged, and goes to nobody."""
@@ -175,8 +194,35 @@ class Answer:
             if shown:
                 self._seen.shown_bytes += len(shown)
                 self._note(shown)
-                return shown
+                out = await self._out(shown)
+                if out:
+                    return out
         return self._take_ready() or None
+
+    async def _out(self, shown: bytes) -> bytes:
+        """What of it the client gets now. A guard may end the answer here. Raises GatewayError."""
+        if self.outlet is None or not shown:
+            return shown
+        try:
+            return await self.outlet.pass_on(shown)
+        except Stopped as stopped:
+            return await self._stop(stopped.rule)
+        except GatewayError as exc:
+            await self._break_off(exc)
+            raise
+
+    async def _stop(self, rule: GuardRule) -> bytes:
+        """A guard blocks the answer: what was generated is charged, and its client gets no more of it."""
+        if rule.on_block is OnBlock.ERROR:
+            await self._break_off(ContentFiltered(rule.name, is_answer=True))
+        self._is_over = True
+        self._progress.end(self._seen)
+        self._reply.close()
+        if self.recording is not None:
+            self.recording.fail()
+        await self._settlement.stop(self._attempt, ContentFiltered.code, self._reader, self._dialect)
+        outlet = self.outlet
+        return b"" if outlet is None else outlet.stopped(self._reader.usage, self.cost_nusd or 0)
 
     def _note(self, shown: bytes) -> None:
         if self.recording is not None:
@@ -190,22 +236,39 @@ class Answer:
         """Charge the complete answer, durably, and make its closing bytes ready."""
         self._is_over = True
         self._progress.end(self._seen)
+        if self.outlet is not None:
+            self._ready += await self._last_out()
+            if self._attempt.settled is not None:
+                return
         await self._remember()
         if not self._follow():
             await self._settlement.succeed(self._attempt, self._reader, self._dialect)
             remember(self._services, self._decision, self._attempt)
         self._reply.finish()
         closing = self._reader.closing(self.cost_nusd or 0)
-        self._ready += closing
+        self._ready += closing if self.outlet is None else self.outlet.close(closing)
         if self.recording is not None:
             self._note(closing)
             settled = self._attempt.settled
             self.recording.keep(self._reader, is_estimated=settled is None or settled.basis != Basis.REPORTED)
 
+    async def _last_out(self) -> bytes:
+        """All that was kept back. If a guard ends the answer at last, it is settled. Raises GatewayError."""
+        assert self.outlet is not None  # noqa: S101 - only asked then
+        try:
+            return await self.outlet.finish()
+        except Stopped as stopped:
+            return await self._stop(stopped.rule)
+        except GatewayError as exc:
+            await self._break_off(exc)
+            raise
+
     async def _break_off(self, error: GatewayError) -> None:
         self._is_over = True
         self._progress.end(self._seen)
         self._reply.close()
+        if self.outlet is not None:
+            self.outlet.abandon()
         hide_secrets(error, self._attempt.deployment)
         if not self._follow():
             await self._settlement.interrupt(self._attempt, error, self._reader, self._dialect)
@@ -224,6 +287,8 @@ class Answer:
         """
         self._progress.end(self._seen)
         self._reply.close()
+        if self.outlet is not None:
+            self.outlet.abandon()
         if self.recording is not None:
             self.recording.leave()
         if self._follow():

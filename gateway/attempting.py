@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
+
+import msgspec
 
 from gateway.admitting import Admissions
 from gateway.answering import Answer
 from gateway.answers.given import Given
 from gateway.answers.recall import Begun, Recall
 from gateway.decide import nothing_left
-from gateway.domain import Call, Decision, Deployment, Purpose, Reason, Request
+from gateway.domain import Call, Decision, Deployment, Purpose, Reason, Request, StageName
 from gateway.entries import Attempt
 from gateway.errors import BadRequest, BudgetExceeded, BudgetsUnavailable, GatewayError, UpstreamError, UpstreamRefused
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
+from gateway.screening.outlet import Outlet
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -45,14 +48,16 @@ class Attempts:
         decision: Decision,
         admissions: Admissions,
         recall: Recall | None = None,
+        outlet: Callable[[], Outlet | None] | None = None,
     ) -> None:
-        """``recall``: what was answered before may be given again."""
+        """``recall``: what was answered before may be given again. ``outlet``: the way out of what is shown."""
         self._path = path
         self._request = request
         self._dialect = dialect
         self._admissions = admissions
         self._decision = decision
         self._recall = recall
+        self._outlet = outlet
         self._rejected: dict[str, Reason] = dict(decision.rejected)
         self._failure: UpstreamError | None = None
         self._refusal: BadRequest | None = None
@@ -190,27 +195,42 @@ class Attempts:
         self, deployment: Deployment, admissions: Admissions, dialect: Dialect, purpose: Purpose = Purpose.JUDGE
     ) -> Answer | None:
         """A whole answer for our own use, charged; ``None`` where there is none, whatever kept it away."""
-        attempt = admissions.attempt(deployment, len(self._opened) + 1, purpose)
         try:
-            call, answer = self._prepared(attempt, dialect, admissions)
-            if not await admissions.open(attempt, self._path.settlement):
-                return None
+            return await self.asked_aside(deployment, admissions, dialect, purpose)
         except GatewayError:
             return None
-        self._opened.append(attempt)
-        try:
-            await self._begin(attempt, call, answer, is_held=True)
-        except UpstreamError:
+
+    async def asked_aside(
+        self,
+        deployment: Deployment,
+        admissions: Admissions,
+        dialect: Dialect,
+        purpose: Purpose,
+        stage: StageName | None = None,
+    ) -> Answer | None:
+        """As ``ask_aside``; ``None`` where its provider's limits are used up. ``stage``: which one pays for it.
+
+        Raises GatewayError.
+        """
+        attempt = admissions.attempt(deployment, len(self._opened) + 1, purpose)
+        if stage is not None:
+            attempt.intent = msgspec.structs.replace(attempt.intent, stage=stage.value)
+        call, answer = self._prepared(attempt, dialect, admissions)
+        if not await admissions.open(attempt, self._path.settlement):
             return None
+        self._opened.append(attempt)
+        await self._begin(attempt, call, answer, is_held=True)
         await self._unless_cut_short(answer, answer.keep())
         return answer
 
     async def show(self, answer: Answer) -> None:
-        """It goes to the client."""
+        """It goes to the client. Raises GatewayError where a guard does not let it."""
+        answer.outlet = self._outlet() if self._outlet is not None else None
         await self._unless_cut_short(answer, answer.show())
 
     async def accept(self, answer: Answer, shown: bytes) -> None:
-        """What was held goes to the client."""
+        """What was held goes to the client. Raises GatewayError where a guard does not let it."""
+        answer.outlet = self._outlet() if self._outlet is not None else None
         answer.cost_besides_nusd = self.cost_besides_nusd(answer)
         await self._unless_cut_short(answer, answer.accept(shown))
 

@@ -1,7 +1,8 @@
-"""The one path: Request + Caller -> Decision -> Attempt* -> Chunk* -> Charge.
+"""The one path: Request + Caller -> screened -> Decision -> Attempt* -> Chunk* -> Charge.
 
 Streaming and not is the same path: a whole answer is a stream of one block. What holds at every line:
 
+- guards see a prompt before anything else does, and every answer before its client;
 - a call is admitted by all limits and budgets at once, and holds the most that it can cost, before the upstream hears
   of it; its intent is durable then, and is itself a valid (orphaned) ledger entry;
 - every attempt ends in exactly one settled entry, whoever goes away;
@@ -49,6 +50,7 @@ from gateway.following import at_origin
 from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
+from gateway.screening.screening import Screening
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -80,10 +82,29 @@ class Pipeline:
 
     async def answer(self, request: Request, dialect: Dialect, caller: Caller) -> Answer | Given:
         """Begin an answer on the first deployment that gives one. Raises GatewayError while nothing was sent."""
+        guards = () if self._services.guards is None else self._services.guards.of(request, caller)
+        if not guards:
+            return await self._unscreened(request, dialect, caller, None)
+        screening = Screening(self._path, guards, request, dialect, caller)
+        try:
+            await screening.look_at_prompt()
+            answer = await self._unscreened(screening.request, screening.dialect, caller, screening)
+        except BaseException:  # a cancellation too: what a guard's call took is given back
+            if screening.has_place:
+                self._settlement.leave(request.id, caller.organization_id)
+            raise
+        answer.guards = screening.told
+        return answer
+
+    async def _unscreened(
+        self, request: Request, dialect: Dialect, caller: Caller, screening: Screening | None
+    ) -> Answer | Given:
+        """What follows the guards of the prompt. ``screening``: has those of the answer, if there are any."""
         services = self._services
         deflected = await self.deflections.find(request, dialect, caller)
         if deflected is not None:
-            given = await self.deflections.answer(deflected, request, dialect, caller)
+            screen = None if screening is None else screening.pass_whole
+            given = await self.deflections.answer(deflected, request, dialect, caller, screen)
             if given is not None:
                 return given
             if deflected.is_repeated:
@@ -92,7 +113,7 @@ class Pipeline:
         decided_s = services.clock.unix_s()
         try:
             decision = await self._of_use(request, caller, decision)
-            answer = await self._answer(request, dialect, caller, decision)
+            answer = await self._answer(request, dialect, caller, decision, screening)
         except BaseException as exc:  # whatever ends it, a cancellation too: it was decided, and that is recorded
             is_limited = isinstance(exc, RateLimited) and exc.details  # by us: whoever floods us fills no table
             if not is_limited:
@@ -137,13 +158,16 @@ class Pipeline:
         except Exception:  # noqa: BLE001 - whatever is wrong with a record, the answer must reach its client
             _log.exception("the decision of request %s is not recorded", request.id)
 
-    async def _answer(self, request: Request, dialect: Dialect, caller: Caller, decision: Decision) -> Answer | Given:
+    async def _answer(
+        self, request: Request, dialect: Dialect, caller: Caller, decision: Decision, screening: Screening | None
+    ) -> Answer | Given:
         """Begin an answer on the first candidate that gives one, or give a kept one again. Raises GatewayError."""
         services = self._services
         admissions = Admissions(services, request, caller, decision)
-        recall = self._recall(request, dialect, caller, decision, admissions)
+        recall = self._recall(request, dialect, caller, decision, admissions, screening)
         try:
-            attempts = Attempts(self._path, request, dialect, decision, admissions, recall)
+            outlet = None if screening is None else screening.outlet
+            attempts = Attempts(self._path, request, dialect, decision, admissions, recall, outlet)
             if decision.steps and decision.cascade is not None:
                 climb = Climb(self._path, request, dialect, caller, decision, attempts)
                 answer: Answer | Given = await climb.answer(decision.cascade)
@@ -163,7 +187,13 @@ class Pipeline:
         return answer
 
     def _recall(
-        self, request: Request, dialect: Dialect, caller: Caller, decision: Decision, admissions: Admissions
+        self,
+        request: Request,
+        dialect: Dialect,
+        caller: Caller,
+        decision: Decision,
+        admissions: Admissions,
+        screening: Screening | None,
     ) -> Recall | None:
         """What looks for a kept answer; ``None`` where the route keeps none. Raises NotCached."""
         rules = decision.exact_cache
@@ -183,6 +213,7 @@ class Pipeline:
             decision,
             rules,
             likeness,
+            None if screening is None else screening.pass_whole,
         )
 
     def _likeness(

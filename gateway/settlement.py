@@ -65,6 +65,15 @@ class Settlement:
         total_ms = self._elapsed_ms(attempt)
         await self._settle(attempt, recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content))
 
+    async def refuse(self, attempt: Attempt, entry: LedgerEntry) -> None:
+        """Settle a request that nobody is asked to answer. Raises what refuses it before."""
+        await self.admit(attempt)
+        try:
+            await self._settle(attempt, entry)
+        except BaseException:  # mostly a cancellation: it was refused all the same
+            self._services.background.spawn(self._settle(attempt, entry))
+            raise
+
     async def charge_own(self, attempt: Attempt, entry: LedgerEntry) -> None:
         """Charge work of our own that was done for a request beside its answer, if that can be."""
         try:
@@ -90,6 +99,11 @@ class Settlement:
     async def reject(self, attempt: Attempt, why: str, reader: ReplyReader, dialect: Dialect) -> None:
         """Charge a complete answer that nobody is shown; another one follows, so the request keeps its place."""
         await self._charge(attempt, Outcome.REJECTED, reader, dialect, None, error_code=why, is_last=False)
+        self._health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
+
+    async def stop(self, attempt: Attempt, why: str, reader: ReplyReader, dialect: Dialect) -> None:
+        """Charge what was generated of an answer that goes on to nobody, and nobody else is asked for."""
+        await self._charge(attempt, Outcome.REJECTED, reader, dialect, None, error_code=why)
         self._health.succeeded(attempt.deployment.name, self._services.clock.monotonic_s())
 
     async def interrupt(self, attempt: Attempt, error: GatewayError, reader: ReplyReader, dialect: Dialect) -> None:

@@ -14,7 +14,7 @@ import msgspec
 
 from gateway.admitting import Admissions
 from gateway.answers import telling_chat
-from gateway.answers.given import Given
+from gateway.answers.given import Given, Screen
 from gateway.domain import (
     BYTES_PER_TOKEN,
     Caller,
@@ -93,9 +93,14 @@ class Deflections:
         listed = await lists.find(caller.team_id, message.text, rules.faq_wrong_answers_max)
         return None if listed is None else Found(route, FAQ, listed.answer, message.is_repeated, listed.source)
 
-    async def answer(self, found: Found, request: Request, dialect: Dialect, caller: Caller) -> Given | None:
-        """The answer, settled at nothing; ``None`` leaves it to a model. Raises RateLimited."""
-        given = None if found.is_repeated else await self._give(found, request, dialect, caller)
+    async def answer(
+        self, found: Found, request: Request, dialect: Dialect, caller: Caller, screen: Screen | None = None
+    ) -> Given | None:
+        """The answer, settled at nothing; ``None`` leaves it to a model. Raises RateLimited.
+
+        ``screen``: what guards make of it, and may raise.
+        """
+        given = None if found.is_repeated else await self._give(found, request, dialect, caller, screen)
         if given is not None or found.is_repeated:
             self._services.telemetry.deflected(found.route.name, found.name, is_repeated=found.is_repeated)
         return given
@@ -108,7 +113,9 @@ class Deflections:
         named = (self._services.catalog().deployment(name) for name in route.deployments)
         return [one for one in named if one is not None]
 
-    async def _give(self, found: Found, request: Request, dialect: Dialect, caller: Caller) -> Given | None:
+    async def _give(
+        self, found: Found, request: Request, dialect: Dialect, caller: Caller, screen: Screen | None
+    ) -> Given | None:
         services = self._services
         deployment = Deployment(f"{_US.name}/{found.name}", _US, found.name, is_unpriced_allowed=True)
         whole = msgspec.json.encode(_completion(found, request, int(services.clock.unix_s())))
@@ -116,6 +123,8 @@ class Deflections:
             told = _told(whole, request, dialect, deployment)
         except BadRequest:  # a field is of a wrong form: an upstream says so in its own words
             return None
+        if screen is not None:
+            told = await screen(told)
         asked = dialect.input_text()
         usage = Usage(_tokens(asked), output_tokens=_tokens(found.answer))
         answer = KeptAnswer(whole, usage, is_estimated=True, model_answered=found.entry, finish_reason=_FINISH_REASON)

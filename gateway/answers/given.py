@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
 from gateway.domain import NO_ROOM_TOLD, CacheStatus, Endpoint, Outcome, Source
 from gateway.entries import Attempt
 from gateway.error_objects import ErrorShape, error_event
 from gateway.errors import GatewayError
+
+#: What its client gets of an answer that is all there. Raises GatewayError where guards do not let it.
+Screen = Callable[[bytes], Awaitable[bytes]]
 
 
 class Given:
@@ -34,6 +37,7 @@ class Given:
         self.age_s = age_s
         self.headers = headers
         self.room = NO_ROOM_TOLD
+        self.guards: Callable[[], str] | None = None  # what its client hears of those that looked
         self._attempt = attempt
         self._told = told
 

@@ -12,7 +12,7 @@ from functools import partial
 
 from gateway.admitting import Admissions
 from gateway.answers.flights import Flights, Landing
-from gateway.answers.given import Given
+from gateway.answers.given import Given, Screen
 from gateway.answers.likeness import Likeness, Look
 from gateway.answers.own_cost import charge_embedding
 from gateway.answers.recording import Recording
@@ -64,8 +64,9 @@ class Recall:
         decision: Decision,
         rules: ExactCache,
         likeness: Likeness | None = None,
+        screen: Screen | None = None,
     ) -> None:
-        """``likeness``: answers to similar questions may be given too."""
+        """``likeness``: answers to similar questions may be given too. ``screen``: what guards make of a given one."""
         self.status = CacheStatus.BYPASS
         self._services = services
         self._flights = flights
@@ -76,6 +77,7 @@ class Recall:
         self._caller = caller
         self._rules = rules
         self._likeness = likeness
+        self._screen = screen
         self._is_bypassed = decision.cascade is not None or is_bypassed(request, rules)
         self._looked_for: set[str] = set()
 
@@ -219,13 +221,15 @@ class Recall:
         if self._services.is_content_logged:
             said_again = said(self._request.endpoint, hit.answer.whole)
             content = {"request": self._dialect.input_text(), "answer": said_again}
+        told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
         try:
+            if self._screen is not None:
+                told = await self._screen(told)
             await self._settlement.recall(attempt, hit.answer, source, content)
         except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
             self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content))
             raise
         self.status = CacheStatus.HIT if similar is None else CacheStatus.HIT_SIMILAR
-        told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
         headers = {} if similar is None else {"x-obol-similarity": f"{similar.cosine:.3f}"}
         return Given(attempt, told, source=source, cache=self.status, age_s=hit.age_s, headers=headers)
 

@@ -4,16 +4,14 @@ from __future__ import annotations
 
 import math
 from array import array
-from dataclasses import replace
 
 import msgspec
 
 from gateway.admitting import Admissions
 from gateway.attempting import Attempts, Path
-from gateway.domain import AnswerForm, Body, Caller, Decision, Deployment, Endpoint, Purpose, Request
+from gateway.domain import Caller, Decision, Deployment, Endpoint, Purpose, Request
+from gateway.own_calls import own_request
 from gateway.ports import Dialect
-
-_encode = msgspec.json.encode
 
 
 class _Embedding(msgspec.Struct):
@@ -44,23 +42,7 @@ async def embedded(
 def embedding_request(request: Request, deployment: Deployment, text: str) -> Request:
     """What asks for the vector of the text, in the name of the request's client."""
     fields = {"model": deployment.name, "input": text, "encoding_format": "float"}
-    body = Body({name: msgspec.Raw(_encode(value)) for name, value in fields.items()})
-    return replace(
-        request,
-        endpoint=Endpoint.EMBEDDINGS,
-        body=body,
-        body_bytes=len(_encode(fields)),
-        is_stream=False,
-        wants_usage=False,
-        stream_options={},
-        output_tokens_max=None,
-        choices=1,
-        service_tier=None,
-        form=AnswerForm.OBJECT,
-        foreseen=None,
-        needs=frozenset(),
-        media_bytes=0,
-    )
+    return own_request(request, Endpoint.EMBEDDINGS, fields)
 
 
 def vector_in(whole: bytes) -> bytes | None:

@@ -9,7 +9,10 @@ from pathlib import Path
 
 from gateway.stores.embedded import EmbeddedStores
 
-HEAVY = ("litellm", "tiktoken", "openai", "alembic", "re2", "policies.screening")
+HEAVY = (
+    *("litellm", "tiktoken", "openai", "alembic", "re2"),
+    *(f"policies.screening.{kind}" for kind in ("patterns", "pii", "secrets", "injection", "folding")),
+)
 
 # In a process of its own: composes a worker, lets it answer (whole and streamed), and says what it loaded.
 SERVE_TWICE = """

@@ -1,0 +1,65 @@
+"""What guards ask of others in their request's name: admitted, held and charged like any call."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from gateway.admitting import Admissions
+from gateway.attempting import Attempts, Path
+from gateway.domain import Asker, Caller, Decision, Endpoint, Purpose, Request, StageName, Where
+from gateway.errors import GuardFailed, UpstreamError
+from gateway.own_calls import own_request
+from gateway.ports import Dialect
+
+_STAGES = {Where.INPUT: StageName.PROMPT_MODERATION, Where.OUTPUT: StageName.OUTPUT_MODERATION}
+
+
+class InItsName:
+    """Of one guard at one request, on one side of its answer."""
+
+    def __init__(
+        self, path: Path, request: Request, dialect: Dialect, caller: Caller, route: str | None, where: Where
+    ) -> None:
+        self.cost_nusd = 0
+        self.has_place = False  # the request counts among those under way
+        self._path = path
+        self._request = request
+        self._dialect = dialect
+        self._caller = caller
+        self._route = route
+        self._stage = _STAGES[where]
+        self.asker = Asker(
+            request_id=request.id,
+            organization_id=caller.organization_id,
+            team_id=caller.team_id,
+            key_id=caller.key_id,
+            where=where,
+            model=request.model,
+            end_user=request.end_user,
+            tags=request.tags,
+        )
+
+    async def ask(self, deployment: str, endpoint: Endpoint, fields: Mapping[str, object]) -> bytes:
+        """Raises GuardFailed, BudgetExceeded, BudgetsUnavailable and RateLimited."""
+        path = self._path
+        named = path.services.catalog().deployment(deployment)
+        if named is None:
+            raise GuardFailed(f"There is no deployment '{deployment}'.")
+        limit = fields.get("max_tokens")
+        request = own_request(
+            self._request, endpoint, fields, output_tokens_max=limit if isinstance(limit, int) else None
+        )
+        decision = Decision(self._route, (named,), None)
+        admissions = Admissions(path.services, request, self._caller, decision)
+        dialect = self._dialect.of(request)
+        attempts = Attempts(path, request, dialect, decision, admissions)
+        try:
+            answer = await attempts.asked_aside(named, admissions, dialect, Purpose.GUARD, self._stage)
+        except UpstreamError as exc:
+            raise GuardFailed(f"{deployment}: {exc.message}") from exc
+        finally:
+            self.has_place = self.has_place or admissions.has_place
+        if answer is None:
+            raise GuardFailed(f"{deployment}: no room within its provider's limits")
+        self.cost_nusd += answer.cost_nusd or 0
+        return answer.held

@@ -1,0 +1,82 @@
+"""One text of an answer on its way to the client: what came of it, what guards saw, what stands in its place."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+
+from policies.screening.modes import masked
+from policies.screening.redaction import Restorer, restore
+from policies.screening.spans import Span, without_overlaps
+
+#: So many characters that were looked at already are looked at again with what follows them.
+OVERLAP = 512
+
+
+class Channel:
+    """Positions are characters of the text as it came, from its beginning."""
+
+    def __init__(self, originals: Mapping[str, str], *, is_json: bool = False) -> None:
+        """``originals``: by their placeholders. ``is_json``: the text is the source of a JSON value."""
+        self._originals = {name: _escaped(text) for name, text in originals.items()} if is_json else originals
+        self._restorer = Restorer(self._originals)
+        self._pieces: list[str] = []
+        self._spans: list[Span] = []  # to be masked
+        self._let_out = 0
+        self._looked = 0
+        self.came = 0
+
+    def take(self, text: str) -> int:
+        """More of it has come. Where it begins."""
+        begin = self.came
+        self._pieces.append(text)
+        self.came += len(text)
+        return begin
+
+    @property
+    def text(self) -> str:
+        """All that came."""
+        if len(self._pieces) > 1:
+            self._pieces = ["".join(self._pieces)]
+        return self._pieces[0] if self._pieces else ""
+
+    def window(self) -> tuple[str, int, int] | None:
+        """What is to be looked at, where that begins, and from where on it is new; ``None`` when nothing is."""
+        if self._looked == self.came:
+            return None
+        begin = max(0, self._looked - OVERLAP)
+        seen = self._looked
+        self._looked = self.came
+        return self.text[begin:], begin, seen
+
+    def mask(self, spans: Iterable[Span]) -> None:
+        """Nothing of these goes out any more."""
+        still = [Span(max(one.start, self._let_out), one.end, one.kind) for one in spans if one.end > self._let_out]
+        self._spans = without_overlaps([*self._spans, *still])
+
+    def let_out(self, begin: int, text: str) -> str:
+        """The text that began there, as the client gets it: now, or together with what follows."""
+        end = begin + len(text)
+        self._let_out = max(self._let_out, end)
+        spans = [one for one in self._spans if one.start < end and one.end > begin] if self._spans else ()
+        if not spans:
+            return self._restorer.feed(text)
+        pieces: list[str] = []
+        position = begin
+        for span in spans:
+            if span.start >= begin:
+                pieces += (text[position - begin : span.start - begin], f"[{span.kind}]")
+            position = min(span.end, end)
+        return self._restorer.feed("".join(pieces) + text[position - begin :])
+
+    def rest(self) -> str:
+        """What was kept back because more might have followed."""
+        return self._restorer.finish()
+
+    def repeated(self) -> str:
+        """All of it, as the client got it."""
+        return restore(masked(self.text, self._spans), self._originals)
+
+
+def _escaped(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False)[1:-1]

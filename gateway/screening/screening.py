@@ -1,0 +1,185 @@
+"""What guards make of one request: its prompt before anything else sees it, and the way out of its answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import replace
+
+import msgspec
+
+from gateway.admitting import Admissions
+from gateway.attempting import Path
+from gateway.domain import (
+    Basis,
+    Caller,
+    Chain,
+    Decision,
+    Deployment,
+    GuardMode,
+    GuardRule,
+    GuardVerdict,
+    OnBlock,
+    Outcome,
+    Provider,
+    Request,
+    Source,
+    StageName,
+    Where,
+)
+from gateway.entries import recalled_intent
+from gateway.errors import ContentFiltered, GatewayError, GuardUnavailable, StoreUnavailable
+from gateway.ports import Dialect
+from gateway.screening.asking import InItsName
+from gateway.screening.looking import Looked, Standing, look
+from gateway.screening.outlet import Outlet, Stopped
+from policies.screening.modes import in_groups, spans_by_text
+from policies.screening.redaction import Redactor
+
+GUARDS_HEADER = "x-obol-guards"
+_LONG = 131_072  # bytes of a body: texts are taken out of longer ones off the loop
+
+
+class Screening:
+    """Of one request with guards before it or after it."""
+
+    def __init__(
+        self, path: Path, guards: Sequence[Standing], request: Request, dialect: Dialect, caller: Caller
+    ) -> None:
+        self.request = request
+        self.dialect = dialect
+        self._path = path
+        self._guards = guards
+        self._caller = caller
+        self._route = request.model if path.services.catalog().route(request.model) is not None else None
+        self._chain = request.chain or Chain(path.services.clock.monotonic_s())
+        self._redactor = Redactor()
+        self._asked: list[InItsName] = []
+
+    @property
+    def has_place(self) -> bool:
+        """Whether a call of a guard's made the request count among those under way."""
+        return any(one.has_place for one in self._asked)
+
+    @property
+    def cost_nusd(self) -> int:
+        """What its guards were paid so far."""
+        return sum(one.cost_nusd for one in self._asked)
+
+    def told(self) -> str:
+        """What the client hears of its guards so far."""
+        return told(self._chain.verdicts)
+
+    # The prompt.
+
+    async def look_at_prompt(self) -> None:
+        """``request`` and ``dialect`` are what may go on afterwards.
+
+        Raises ContentFiltered, GuardUnavailable, and what refuses a paid guard.
+        """
+        guards = [one for one in self._guards if one[0].looks_at(Where.INPUT)]
+        if not guards:
+            return
+        is_long = self.request.body_bytes > _LONG
+        texts = await asyncio.to_thread(self.dialect.texts) if is_long else self.dialect.texts()
+        before = texts
+        standing = {id(rule): guard for rule, guard in guards}
+        for group in in_groups(rule for rule, _ in guards):
+            looked = await self._looked([(rule, standing[id(rule)]) for rule in group], texts)
+            if places := [place for one in looked for place in one.places]:
+                if texts is before:
+                    for text in texts:
+                        self._redactor.avoid(text)
+                spans = spans_by_text(places, len(texts))
+                texts = [self._redactor.redact(text, found) for text, found in zip(texts, spans, strict=True)]
+        if texts is not before:
+            change = self.dialect.with_texts
+            self.request = await asyncio.to_thread(change, texts) if is_long else change(texts)
+            self.dialect = self.dialect.of(self.request)
+
+    async def _looked(self, guards: Sequence[Standing], texts: Sequence[str]) -> list[Looked]:
+        """What they say, noted down. Raises what keeps the request from going on."""
+        now_s = self._path.services.clock.monotonic_s
+        looked = await look(guards, texts, Where.INPUT, self._asking(Where.INPUT), now_s)
+        for one in looked:
+            self._chain.verdicts.append(one.verdict)
+            self._chain.add(StageName.PROMPT_MODERATION, one.began_s, one.ended_s, one.rule.name)
+            self._path.services.telemetry.guarded(one.verdict)
+        for one in looked:
+            if one.blocks:
+                await self._refuse(ContentFiltered(one.rule.name), one, Outcome.REJECTED)
+            if one.bars:
+                await self._refuse(GuardUnavailable(one.rule.name), one, Outcome.FAILED)
+        return looked
+
+    def _asking(self, where: Where) -> Callable[[GuardRule], InItsName]:
+        def make(rule: GuardRule) -> InItsName:
+            del rule
+            asked = InItsName(self._path, self.request, self.dialect, self._caller, self._route, where)
+            self._asked.append(asked)
+            return asked
+
+        return make
+
+    async def _refuse(self, error: GatewayError, looked: Looked, outcome: Outcome) -> None:
+        """Write down that nobody was asked, and why. Limits of requests count it like any other."""
+        services = self._path.services
+        error.headers = {GUARDS_HEADER: told(self._chain.verdicts)}
+        name = looked.rule.name
+        guard = Deployment(f"obol/{name}", _US, looked.rule.kind, is_unpriced_allowed=True)
+        admissions = Admissions(services, self.request, self._caller, Decision(self._route, (), None))
+        attempt = admissions.attempt(guard, 1)
+        attempt.intent = recalled_intent(attempt.intent, Source.GUARD)
+        attempt.admission = replace(attempt.admission, hold_nusd=0, input_tokens=0)
+        entry = msgspec.structs.replace(
+            attempt.intent,
+            basis=Basis.NONE,
+            status=outcome,
+            error_code=error.code,
+            guards=tuple(self._chain.verdicts),
+            stages=tuple(self._chain.stages),
+        )
+        with suppress(StoreUnavailable):  # what is blocked stays blocked
+            await self._path.settlement.refuse(attempt, entry)
+        raise error
+
+    # The answer.
+
+    def outlet(self) -> Outlet | None:
+        """The way out of an answer; ``None`` where nobody looks at it and nothing is put back."""
+        guards = [one for one in self._guards if one[0].looks_at(Where.OUTPUT)]
+        originals = self._redactor.originals
+        texts = self.dialect.answer_texts() if guards or originals else None
+        if texts is None:
+            return None
+        services = self._path.services
+        now_s = services.clock.monotonic_s
+        return Outlet(
+            texts, guards, originals, self._asking(Where.OUTPUT), self._chain, now_s, services.telemetry.guarded
+        )
+
+    async def pass_whole(self, told: bytes) -> bytes:
+        """An answer that is all there, as its client gets it. Raises ContentFiltered and GuardUnavailable."""
+        outlet = self.outlet()
+        if outlet is None:
+            return told
+        try:
+            return await outlet.pass_on(told) + await outlet.finish()
+        except Stopped as exc:
+            if exc.rule.on_block is OnBlock.ERROR:
+                raise ContentFiltered(exc.rule.name, is_answer=True) from exc
+            return outlet.stopped(None, 0)
+
+
+_US = Provider("obol", "guard")
+
+
+def told(verdicts: Sequence[GuardVerdict]) -> str:
+    """What a client hears of guards: their names and what each said, ``pii=redacted, judge/output=passed``."""
+    words = []
+    for one in verdicts:
+        if one.mode != GuardMode.SHADOW:
+            where = "/output" if one.where == Where.OUTPUT else ""
+            words.append(f"{one.guard}{where}={one.verdict}")
+    return ", ".join(words)
