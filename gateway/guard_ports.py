@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+import msgspec
 
 from gateway.domain import Asker, Caller, Endpoint, Finding, GuardRule, Request, Usage
 
@@ -40,11 +41,11 @@ class Guards(Protocol):
         """In their order: those of everybody, the route's, the team's, the key's. Empty for none."""
 
 
-@dataclass(frozen=True, slots=True)
-class Slot:
+class Slot(msgspec.Struct, frozen=True):
     """A text in an event of an answer. ``channel``: what it is a part of: a choice's content, a call's arguments.
 
-    ``is_whole``: it repeats what came on that channel. ``is_json``: it is the source of a JSON value.
+    ``is_whole``: it repeats all that came on that channel. ``is_json``: it is the source of a JSON value, or a piece
+    of it, so that what is put into it must be escaped as in a JSON string.
     """
 
     channel: str
@@ -61,10 +62,17 @@ class AnswerEvent(Protocol):
 
     @property
     def ends(self) -> Sequence[str]:
-        """The channels on which nothing comes after it."""
+        """The channels whose text must be out by then: in the event's own slot on it, else before the event.
+
+        Mostly nothing comes on them any more. Where something does, it goes on from what came before.
+        """
 
     def encoded(self, texts: Sequence[str] | None = None) -> bytes:
-        """The event with these texts in its slots; without any, the very bytes that came."""
+        """The event with these texts in its slots; without any, the very bytes that came.
+
+        Asked once for each event that is shown, in the order in which the client gets them: what stands in later ones
+        (their numbers, annotations of the text) follows from it. Empty where nothing of the event is left to tell.
+        """
 
 
 class AnswerTexts(Protocol):
@@ -74,11 +82,14 @@ class AnswerTexts(Protocol):
         """The events of the client's bytes, which hold whole events. Raises ValueError for what cannot be read."""
 
     def more(self, channel: str, text: str) -> bytes:
-        """An event that adds the text to a channel that was read before."""
+        """An event that adds the text to a channel that was read before, and was not ended before the latest event.
+
+        Its turn is as that of ``encoded``. Raises LookupError for any other channel, and for a whole answer.
+        """
 
     def stopped(self, usage: Usage | None, cost_nusd: int) -> bytes:
         """What ends the answer for its client with the finish reason of filtered content, end mark included.
 
-        Of a stream: what follows the events shown so far. Of a whole answer: all of it, without its texts.
-        ``usage``: for clients that asked for it, with its cost as elsewhere.
+        Of a stream: what follows the events shown so far. Of a whole answer: all of it, without its texts, and with
+        the usage that it came with. ``usage``: for clients that asked for it, with its cost as elsewhere.
         """

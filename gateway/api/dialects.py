@@ -122,7 +122,9 @@ class ClientDialect:
         return with_texts(self._request, texts)
 
     def answer_texts(self) -> AnswerTexts | None:
-        return None
+        from gateway.api.answer_texts.registry import answer_texts_of  # noqa: PLC0415 - only where there are guards
+
+        return answer_texts_of(self._request)
 
     def _towards(self, deployment: Deployment, output_tokens_max: int | None = None) -> NativeDialect:
         target = deployment.asked_as(self._request.endpoint)
