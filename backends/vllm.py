@@ -11,7 +11,7 @@ import aiohttp
 from yarl import URL
 
 from backends.openai_compatible import OpenAICompatible, Transport, credentials
-from gateway.domain import Deployment
+from gateway.domain import Call, Deployment, Endpoint
 
 _PROBE_S = 3.0
 
@@ -21,6 +21,12 @@ class VLLM(OpenAICompatible):
 
     def __init__(self, transport: Transport) -> None:
         super().__init__(transport)
+
+    def _address(self, call: Call) -> URL:
+        if call.endpoint is not Endpoint.CLASSIFY:
+            return super()._address(call)
+        # Like /health it stands beside /v1, not below it.
+        return URL(f"{call.deployment.provider.base_url.rstrip('/').removesuffix('/v1')}/classify", encoded=True)
 
     async def probe(self, deployment: Deployment) -> bool:
         """Whether the server's engine says that it is alive (``GET /health``), within three seconds."""

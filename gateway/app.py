@@ -123,7 +123,7 @@ async def _build(
         faq=stores.faq,
         semantic=stores.embedder,
         counts=RedisCounts(stores.link),
-        guards=GuardsInForce(lambda: catalog.current),
+        guards=GuardsInForce(lambda: catalog.current, backends.guard),
         cpu_nusd_per_hour=round(settings.cpu_usd_per_hour * NANO),
     )
     pipeline = Pipeline(services)

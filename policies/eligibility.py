@@ -32,6 +32,7 @@ _MODES: Mapping[Endpoint, frozenset[str]] = {
     Endpoint.IMAGE_EDITS: frozenset({"image_generation", "image_edit"}),
     Endpoint.IMAGE_VARIATIONS: frozenset({"image_generation", "image_edit"}),
     Endpoint.RERANK: frozenset({"rerank"}),
+    Endpoint.CLASSIFY: frozenset({"moderation", "chat"}),
 }
 # Whose body is one prompt, which the model reads as a whole; others take many, or are not counted in tokens.
 _OF_ONE_PROMPT = frozenset({Endpoint.CHAT, Endpoint.RESPONSES, Endpoint.COMPACT, Endpoint.MESSAGES})

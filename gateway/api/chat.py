@@ -1,4 +1,4 @@
-"""The OpenAI dialect: chat completions, completions, embeddings and moderations.
+"""The OpenAI dialect: chat completions, completions, embeddings, moderations, and what guards ask of classifiers.
 
 Parsing looks only at what the path needs; everything else stays the client's own bytes.
 """
@@ -24,6 +24,7 @@ _REQUIRED: Mapping[Endpoint, tuple[str, bytes, str]] = {
     Endpoint.COMPLETIONS: ("prompt", b'["', "a string or an array"),
     Endpoint.EMBEDDINGS: ("input", b'["', "a string or an array"),
     Endpoint.MODERATIONS: ("input", b'["', "a string or an array"),
+    Endpoint.CLASSIFY: ("input", b'["', "a string or an array"),
 }
 _STREAMING = frozenset({Endpoint.CHAT, Endpoint.COMPLETIONS})
 _NULL = msgspec.Raw(b"null")

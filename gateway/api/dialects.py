@@ -67,6 +67,7 @@ APIS: Mapping[Endpoint, Api] = {
     Endpoint.IMAGE_EDITS: _MEDIA,
     Endpoint.IMAGE_VARIATIONS: _MEDIA,
     Endpoint.RERANK: _MEDIA,
+    Endpoint.CLASSIFY: _OPENAI,
 }
 #: From the client's dialect to the upstream's, the client's end first.
 TRANSLATIONS: Mapping[tuple[Endpoint, Endpoint], Sequence[Translation]] = {

@@ -47,7 +47,7 @@ from gateway.ports import Catalog, Clock, Services
 Scope = MutableMapping[str, Any]
 Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 
-PATHS: Mapping[str, Endpoint] = {f"/v1/{endpoint}": endpoint for endpoint in APIS}
+PATHS: Mapping[str, Endpoint] = {f"/v1/{endpoint}": endpoint for endpoint in APIS if endpoint is not Endpoint.CLASSIFY}
 
 _log = logging.getLogger("obol.api")
 _JSON = (b"content-type", b"application/json")

@@ -42,6 +42,7 @@ class WholeReader(WholeAnswerReader):
         Endpoint.COMPLETIONS: "choices",
         Endpoint.EMBEDDINGS: "data",
         Endpoint.MODERATIONS: "results",
+        Endpoint.CLASSIFY: "data",
     }
 
     def __init__(self, endpoint: Endpoint) -> None:

@@ -159,7 +159,7 @@ class CatalogSecrets(InCatalog, SecretsPart):
 class CatalogInjection(InCatalog, InjectionPart):
     escalate_at: Score | None = None
     classifier: Name | None = None
-    asked_as: Literal["judge", "classify"] | None = None
+    asked_as: Literal["judge", "guard", "classify"] | None = None
     classifier_at: Score | None = None
 
     @model_validator(mode="after")
@@ -193,7 +193,7 @@ class CatalogModeration(InCatalog, GuardPart):
 class CatalogJudge(InCatalog, GuardPart):
     kind: Literal["judge"]
     deployment: Name
-    rubric: Annotated[str, StringConstraints(min_length=1, max_length=_RUBRIC_CHARACTERS_MAX)]
+    rubric: Annotated[str, StringConstraints(min_length=1, max_length=_RUBRIC_CHARACTERS_MAX)] = ""
     categories: _Categories = ()
     timeout_s: LookSeconds = 10.0
 

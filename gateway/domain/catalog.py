@@ -33,6 +33,7 @@ class Endpoint(StrEnum):
     IMAGE_EDITS = "images/edits"
     IMAGE_VARIATIONS = "images/variations"
     RERANK = "rerank"
+    CLASSIFY = "classify"  # asked by guards alone
 
 
 _DIALECT_OF: Mapping[Endpoint, Endpoint] = {

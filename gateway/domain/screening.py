@@ -86,7 +86,9 @@ class InjectionSettings:
     block_at: float | None = None
     escalate_at: float | None = None
     classifier: str | None = None
-    asked_as: str = "judge"  # or "classify": a classifier's own endpoint, POST /classify as vLLM serves it
+    # A chat model by a rubric of ours; or "guard": one that is given the text alone; or "classify": a classifier's own
+    # endpoint, POST /classify as vLLM serves it.
+    asked_as: str = "judge"
     classifier_at: float = 0.5  # the classifier's own score from which on a text is one
 
 
@@ -100,10 +102,14 @@ class ModerationSettings:
 
 @dataclass(frozen=True, slots=True)
 class JudgeSettings:
-    """``deployment``: a chat model. ``rubric``: what is adverse, in words; ``categories``: what it may name."""
+    """``deployment``: a chat model. ``rubric``: what is adverse, in words; ``categories``: what it may name.
+
+    Without a rubric it is a guard model (Llama Guard) that has its own, and what it names beside ``categories`` counts
+    for nothing.
+    """
 
     deployment: str
-    rubric: str
+    rubric: str = ""
     categories: tuple[str, ...] = ()
 
 
