@@ -15,7 +15,7 @@ from gateway.api import chat, media, messages, responses
 from gateway.api.arrival import Arrival
 from gateway.api.plain_message import plain_message
 from gateway.api.question import question
-from gateway.api.request_texts import texts_of, with_texts
+from gateway.api.request_texts import RequestTexts
 from gateway.api.translated import TranslatedReader
 from gateway.domain import Body, Call, Deployment, Endpoint, Message, Question, Request, Usage
 from gateway.guard_ports import AnswerTexts
@@ -92,6 +92,7 @@ class ClientDialect:
         self._native = APIS[request.endpoint].native(request, keeps_text)
         self._translated: dict[str, _Translated] = {}
         self._question: Question | None = None
+        self._texts: RequestTexts | None = None
 
     def call(self, deployment: Deployment, output_tokens_max: int | None = None) -> Call:
         return self._towards(deployment, output_tokens_max).call(deployment, output_tokens_max)
@@ -117,10 +118,15 @@ class ClientDialect:
         return plain_message(self._request)
 
     def texts(self) -> Sequence[str]:
-        return texts_of(self._request)
+        return self._read_texts().texts()
 
     def with_texts(self, texts: Sequence[str]) -> Request:
-        return with_texts(self._request, texts)
+        return self._read_texts().with_texts(texts)
+
+    def _read_texts(self) -> RequestTexts:
+        if self._texts is None:
+            self._texts = RequestTexts(self._request)
+        return self._texts
 
     def answer_texts(self) -> AnswerTexts | None:
         from gateway.api.answer_texts.registry import answer_texts_of  # noqa: PLC0415 - only where there are guards

@@ -66,6 +66,11 @@ class Form(Body):
         """How many parts have that name."""
         return sum(part.name == name for part in self._parts)
 
+    def with_fields(self, changes: Mapping[str, msgspec.Raw]) -> Form:
+        """Raises BadRequest for a text that no form of this boundary can hold."""
+        texts = {name: msgspec.json.decode(raw, type=str) for name, raw in changes.items()}
+        return parse_form(self.encoded_with(texts), self.content_type)
+
     def encoded_with(self, changes: Mapping[str, object]) -> bytes:
         """The body with the named text fields set anew and every other byte as it came. Fields must exist."""
         pieces: list[bytes | memoryview] = []

@@ -1,48 +1,61 @@
-"""The texts of a request that somebody may read at its upstream, taken out and put back by guards."""
+"""The texts of a request that somebody may read at its upstream, taken out and put back by guards.
+
+Taken are the strings of all its fields, also in JSON within strings, and what clients call their users; in objects
+that are nobody's API (arguments of tools, metadata) keys and long numbers too. Left out are words of the API: roles,
+types, ids, names that answers must match; and media.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import msgspec
 
-from gateway.api.prompt_text import decoded_or_text, texts
-from gateway.domain import Body, Request
+from gateway.api.json_texts import Kind, Source, texts_in
+from gateway.domain import Request
 
-# Top-level fields that say how to answer: words of the API's own, or of ours.
-_NOT_SAID = frozenset({"model", "stream", "stream_options", "service_tier", "encoding_format", "response_format"})
-
-
-def texts_of(request: Request) -> Sequence[str]:
-    """All of them, in the order of the body."""
-    return [text for name in _said(request) for text in texts(decoded_or_text(request.body.fields[name]))]
-
-
-def with_texts(request: Request, others: Sequence[str]) -> Request:
-    """The request with these in their places; fields in which none differs keep the client's bytes."""
-    waiting = iter(others)
-    fields = dict(request.body.fields)
-    for name in _said(request):
-        before = decoded_or_text(fields[name])
-        after = _placed(before, waiting)
-        if after != before:
-            fields[name] = msgspec.Raw(msgspec.json.encode(after))
-    body = Body(fields)
-    return replace(request, body=body, body_bytes=len(body.encoded_with({})))
+# Top-level fields that say how to answer, in words of the API's own; by numbers, or how it comes.
+_WORDS = frozenset(
+    {
+        *("model", "stream", "stream_options", "service_tier", "encoding_format", "reasoning_effort", "verbosity"),
+        *("tool_choice", "modalities", "logit_bias", "truncation", "include", "prompt_cache_retention"),
+        *("previous_response_id", "conversation", "voice", "size", "quality", "style", "seed", "stop"),
+        *("background", "output_format", "moderation", "thinking", "context_management", "inference_geo"),
+        *("max_tokens", "max_completion_tokens", "max_output_tokens"),
+    }
+)
+# Objects and lists of the API's; whatever else there is may be anything.
+_API = frozenset(
+    {
+        *("messages", "input", "system", "instructions", "prompt", "suffix", "tools", "functions", "function_call"),
+        *("response_format", "text", "output_config", "mcp_servers", "prediction", "audio", "reasoning", "documents"),
+    }
+)
 
 
-def _said(request: Request) -> Iterator[str]:
-    return (name for name in request.body.fields if name not in _NOT_SAID)
+class RequestTexts:
+    """The texts of one request, read once."""
 
+    def __init__(self, request: Request) -> None:
+        self._request = request
+        self._sources: Mapping[str, Source] = {
+            name: Source(bytes(raw), Kind.API if name in _API else Kind.FREE)
+            for name, raw in request.body.fields.items()
+            if name not in _WORDS
+        }
 
-def _placed(value: object, waiting: Iterator[str]) -> object:
-    match value:
-        case str() as text if not text.startswith("data:"):
-            return next(waiting)
-        case list() as items:
-            return [_placed(item, waiting) for item in items]
-        case dict() as named:
-            return {name: _placed(item, waiting) for name, item in named.items()}
-        case _:
-            return value
+    def texts(self) -> Sequence[str]:
+        """All of them, in the order of the body."""
+        return texts_in(list(self._sources.values()))
+
+    def with_texts(self, others: Sequence[str]) -> Request:
+        """The request with these in their places: as many, in the same order. Fields in which none differs stay."""
+        waiting, body = iter(others), self._request.body
+        changed: dict[str, msgspec.Raw] = {}
+        for name, source in self._sources.items():
+            raw = source.with_texts(waiting)
+            if raw != bytes(body.fields[name]):
+                changed[name] = msgspec.Raw(raw)
+        body = body.with_fields(changed)
+        return replace(self._request, body=body, body_bytes=len(body.encoded_with({})))

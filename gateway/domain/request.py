@@ -58,6 +58,10 @@ class Body:
     def __init__(self, fields: Mapping[str, msgspec.Raw]) -> None:
         self.fields = fields
 
+    def with_fields(self, changes: Mapping[str, msgspec.Raw]) -> Body:
+        """Another one with these fields set anew."""
+        return Body({**self.fields, **changes})
+
     def encoded_with(self, changes: Mapping[str, object]) -> bytes:
         """The object as JSON bytes, with the named top-level fields set anew and all others verbatim."""
         encode = msgspec.json.encode
