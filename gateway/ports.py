@@ -338,8 +338,8 @@ class Telemetry(Protocol):
     def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         """A route answered without a model; ``is_repeated``: it would have, but the question was asked again."""
 
-    def guarded(self, verdict: GuardVerdict) -> None:
-        """A guard looked at a prompt or at an answer."""
+    def guarded(self, kind: str, verdict: GuardVerdict) -> None:
+        """A guard of that kind looked at a prompt or at an answer."""
 
     def unpriced(self, organization_id: str, model: str) -> None:
         """A request asked for a model whose price nobody stated, whether it was refused or charged nothing."""

@@ -53,10 +53,10 @@ class Metrics:
             registry=registry,
         )
         self.guards = Counter(
-            "obol_guards", "Prompts and answers that guards looked at", ("guard", "where", "verdict"), registry=registry
+            "obol_guards", "Prompts and answers that guards looked at", ("kind", "where", "verdict"), registry=registry
         )
         self.guard_seconds = Histogram(
-            "obol_guard_seconds", "Duration", ("guard", "where"), buckets=_LOOK_SECONDS, registry=registry
+            "obol_guard_seconds", "Duration", ("kind", "where"), buckets=_LOOK_SECONDS, registry=registry
         )
         self.decisions_dropped = Counter(
             "obol_decisions_dropped", "Decisions of routes that were not written down", registry=registry
@@ -149,9 +149,9 @@ class RequestTelemetry:
         counter = self._metrics.deflections_missed if is_repeated else self._metrics.deflected
         counter.labels(route, deflector).inc()
 
-    def guarded(self, verdict: GuardVerdict) -> None:
-        self._metrics.guards.labels(verdict.guard, verdict.where, verdict.verdict).inc()
-        self._metrics.guard_seconds.labels(verdict.guard, verdict.where).observe(verdict.ms / 1000)
+    def guarded(self, kind: str, verdict: GuardVerdict) -> None:
+        self._metrics.guards.labels(kind, verdict.where, verdict.verdict).inc()
+        self._metrics.guard_seconds.labels(kind, verdict.where).observe(verdict.ms / 1000)
 
     def refused(self, request_id: str, error: GatewayError) -> None:
         # By class, which is bounded: codes come from upstreams too.

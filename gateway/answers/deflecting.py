@@ -123,10 +123,10 @@ class Deflections:
             told = _told(whole, request, dialect, deployment)
         except BadRequest:  # a field is of a wrong form: an upstream says so in its own words
             return None
-        if screen is not None:
-            told = await screen(told)
         asked = dialect.input_text()
         usage = Usage(_tokens(asked), output_tokens=_tokens(found.answer))
+        if screen is not None:
+            told = await screen(told, usage)
         answer = KeptAnswer(whole, usage, is_estimated=True, model_answered=found.entry, finish_reason=_FINISH_REASON)
         content = {"request": asked, "answer": found.answer} if services.is_content_logged else None
         entered = replace(request, deflector=found.name)

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 
-from gateway.domain import NO_ROOM_TOLD, CacheStatus, Endpoint, Outcome, Source
+from gateway.domain import NO_ROOM_TOLD, CacheStatus, Endpoint, Outcome, Source, Usage
 from gateway.entries import Attempt
 from gateway.error_objects import ErrorShape, error_event
 from gateway.errors import GatewayError
 
 #: What its client gets of an answer that is all there. Raises GatewayError where guards do not let it.
-Screen = Callable[[bytes], Awaitable[bytes]]
+Screen = Callable[[bytes, Usage], Awaitable[bytes]]
 
 
 class Given:

@@ -224,7 +224,7 @@ class Recall:
         told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
         try:
             if self._screen is not None:
-                told = await self._screen(told)
+                told = await self._screen(told, hit.answer.usage)
             await self._settlement.recall(attempt, hit.answer, source, content)
         except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
             self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content))

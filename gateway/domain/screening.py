@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -224,4 +224,3 @@ class Asker:
     model: str
     end_user: str | None = None
     tags: Sequence[str] = ()
-    headers: Mapping[str, str] | None = None

@@ -15,8 +15,12 @@ from gateway.domain import (
     GuardResult,
     GuardRule,
     GuardVerdict,
+    InjectionSettings,
     OnError,
+    PatternsSettings,
+    PiiSettings,
     Place,
+    SecretsSettings,
     Where,
 )
 from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError, GuardFailed, RateLimited
@@ -24,8 +28,7 @@ from gateway.guard_ports import Asking, Guard
 from policies.screening.modes import result_of
 
 _log = logging.getLogger("obol.guards")
-# What we do ourselves, in a millisecond or so: before anybody is paid.
-_OURS = frozenset({"patterns", "pii", "secrets"})
+_OURS = (PatternsSettings, PiiSettings, SecretsSettings)
 _REASON_LENGTH_MAX = 200
 
 Standing = tuple[GuardRule, Guard]
@@ -73,11 +76,12 @@ async def look(
 ) -> list[Looked]:
     """What each of them says; those that cost nothing first, so that what they block is not paid for.
 
-    Raises BudgetExceeded, BudgetsUnavailable and RateLimited: a guard that may not be paid for refuses its request.
+    Raises BudgetExceeded, BudgetsUnavailable and RateLimited: a guard that may not be paid for refuses its request,
+    unless it is a shadow.
     """
     looked: list[Looked] = []
     for is_ours in (True, False):
-        group = [one for one in guards if (one[0].kind in _OURS) is is_ours]
+        group = [one for one in guards if _is_ours(one[0]) is is_ours]
         if len(group) == 1 or is_ours:
             looked += [await _look(rule, guard, texts, where, asking(rule), now_s) for rule, guard in group]
         elif group:
@@ -86,6 +90,12 @@ async def look(
             break
     order = {id(rule): place for place, (rule, _) in enumerate(guards)}
     return sorted(looked, key=lambda one: order[id(one.rule)])
+
+
+def _is_ours(rule: GuardRule) -> bool:
+    """Whether we look ourselves, in a millisecond or so."""
+    settings = rule.settings
+    return isinstance(settings, _OURS) or (isinstance(settings, InjectionSettings) and settings.classifier is None)
 
 
 async def _together(looks: Sequence[Coroutine[object, object, Looked]]) -> list[Looked]:
@@ -111,8 +121,10 @@ async def _look(
         async with asyncio.timeout(rule.timeout_s):
             finding = _checked(await guard.look(texts, asking), texts)
         result = result_of(rule, finding)
-    except (BudgetExceeded, BudgetsUnavailable, RateLimited):
-        raise
+    except (BudgetExceeded, BudgetsUnavailable, RateLimited) as exc:
+        if rule.mode is not GuardMode.SHADOW:
+            raise
+        result, error = GuardResult.FAILED, exc.message[:_REASON_LENGTH_MAX]
     except TimeoutError:
         result, error = GuardResult.FAILED, f"no answer within {rule.timeout_s:g} s"
     except GatewayError as exc:

@@ -54,9 +54,9 @@ class Outlet:
         asking: MakeAsking,
         chain: Chain,
         now_s: Callable[[], float],
-        told: Callable[[GuardVerdict], None],
+        told: Callable[[str, GuardVerdict], None],
     ) -> None:
-        """``originals``: what stands for placeholders. ``told``: hears of each verdict when it is final."""
+        """``originals``: what stands for placeholders. ``told``: hears of final verdicts, with the guard's kind."""
         self.cost_nusd = 0  # of its guards
         self._texts = texts
         self._acting = [one for one in guards if one[0].mode in _ACTING]
@@ -72,6 +72,7 @@ class Outlet:
         self._tokens = self._tokens_looked = 0
         self._verdicts: dict[str, int] = {}  # where in the chain, by the guard's name
         self._began: dict[str, float] = {}
+        self._kinds = {rule.name: rule.kind for rule, _ in guards}
 
     async def pass_on(self, shown: bytes) -> bytes:
         """Take these events; what the client gets now, perhaps of earlier ones. Raises Stopped and GatewayError."""
@@ -109,6 +110,8 @@ class Outlet:
     # What comes in.
 
     def _take(self, shown: bytes) -> None:
+        if not shown:
+            return
         try:
             events = self._texts.read(shown)
         except ValueError as exc:
@@ -193,7 +196,7 @@ class Outlet:
         for name, place in self._verdicts.items():
             verdict, began_s = self._chain.verdicts[place], self._began[name]
             self._chain.add(StageName.OUTPUT_MODERATION, began_s, began_s + verdict.ms / 1000, name)
-            self._told(verdict)
+            self._told(self._kinds[name], verdict)
         self._verdicts.clear()
 
     # What goes out.

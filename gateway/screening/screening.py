@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from hashlib import blake2b
 
 import msgspec
 
@@ -26,6 +27,7 @@ from gateway.domain import (
     Request,
     Source,
     StageName,
+    Usage,
     Where,
 )
 from gateway.entries import recalled_intent
@@ -54,7 +56,7 @@ class Screening:
         self._caller = caller
         self._route = request.model if path.services.catalog().route(request.model) is not None else None
         self._chain = request.chain or Chain(path.services.clock.monotonic_s())
-        self._redactor = Redactor()
+        self._redactor = Redactor(self._name_of if _goes_on(request) else None)
         self._asked: list[InItsName] = []
 
     @property
@@ -66,6 +68,12 @@ class Screening:
     def cost_nusd(self) -> int:
         """What its guards were paid so far."""
         return sum(one.cost_nusd for one in self._asked)
+
+    def _name_of(self, original: str) -> str:
+        """The same in every request of the organization, and to nobody else a way to the original."""
+        key = self._path.services.answer_secret + self._caller.organization_id.encode()
+        digest = blake2b(original.encode(errors="replace"), digest_size=4, key=key[:64], person=b"obol hidden")
+        return digest.hexdigest().upper()
 
     def told(self) -> str:
         """What the client hears of its guards so far."""
@@ -105,7 +113,7 @@ class Screening:
         for one in looked:
             self._chain.verdicts.append(one.verdict)
             self._chain.add(StageName.PROMPT_MODERATION, one.began_s, one.ended_s, one.rule.name)
-            self._path.services.telemetry.guarded(one.verdict)
+            self._path.services.telemetry.guarded(one.rule.kind, one.verdict)
         for one in looked:
             if one.blocks:
                 await self._refuse(ContentFiltered(one.rule.name), one, Outcome.REJECTED)
@@ -137,6 +145,7 @@ class Screening:
             basis=Basis.NONE,
             status=outcome,
             error_code=error.code,
+            total_ms=(services.clock.monotonic_s() - self._chain.arrived_s) * 1000,
             guards=tuple(self._chain.verdicts),
             stages=tuple(self._chain.stages),
         )
@@ -159,7 +168,7 @@ class Screening:
             texts, guards, originals, self._asking(Where.OUTPUT), self._chain, now_s, services.telemetry.guarded
         )
 
-    async def pass_whole(self, told: bytes) -> bytes:
+    async def pass_whole(self, told: bytes, usage: Usage | None = None) -> bytes:
         """An answer that is all there, as its client gets it. Raises ContentFiltered and GuardUnavailable."""
         outlet = self.outlet()
         if outlet is None:
@@ -169,10 +178,15 @@ class Screening:
         except Stopped as exc:
             if exc.rule.on_block is OnBlock.ERROR:
                 raise ContentFiltered(exc.rule.name, is_answer=True) from exc
-            return outlet.stopped(None, 0)
+            return outlet.stopped(usage, 0)
 
 
 _US = Provider("obol", "guard")
+
+
+def _goes_on(request: Request) -> bool:
+    """Whether its upstream keeps what was said before: placeholders in that, which this request does not hold."""
+    return request.continues is not None or "conversation" in request.body.fields
 
 
 def told(verdicts: Sequence[GuardVerdict]) -> str:

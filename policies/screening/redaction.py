@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import lru_cache
 
 from policies.screening.spans import Span, without_overlaps
@@ -39,7 +39,9 @@ def _name(found: re.Match[str]) -> str:
 class Redactor:
     """Gives each value its placeholder: the same throughout a conversation, whichever of its texts it stands in."""
 
-    def __init__(self) -> None:
+    def __init__(self, named: Callable[[str], str] | None = None) -> None:
+        """``named``: what tells values apart, in letters and digits; None: they are numbered as they come."""
+        self._named = named
         self.originals: dict[str, str] = {}  # by placeholder
         self._placeholders: dict[str, str] = {}
         self._counts: dict[str, int] = {}
@@ -63,10 +65,12 @@ class Redactor:
         known = self._placeholders.get(original)
         if known:
             return known
-        name = ""
+        name = "" if self._named is None else f"{kind}_{self._named(original)}"
         while not name or name in self._taken:
             self._counts[kind] = self._counts.get(kind, 0) + 1
             name = f"{kind}_{self._counts[kind]}"
+        if self._named is not None:
+            self._taken.add(name)
         placeholder = self._placeholders[original] = f"[{name}]"
         self.originals[placeholder] = original
         return placeholder

@@ -44,9 +44,16 @@ class BrokenGuard(WordGuard):
         raise ValueError("of no use")
 
 
-def rule(name: str = "words", *, mode: GuardMode = GuardMode.BLOCK, kind: str = "secrets", **changes) -> GuardRule:
-    stated = {"where": Where.BOTH, "on_error": OnError.CLOSED, "timeout_s": 60.0, **changes}
-    return GuardRule(name, kind, SecretsSettings(), mode=mode, **stated)
+def rule(name: str = "words", *, mode: GuardMode = GuardMode.BLOCK, **changes) -> GuardRule:
+    stated = {
+        "kind": "secrets",
+        "settings": SecretsSettings(),
+        "where": Where.BOTH,
+        "on_error": OnError.CLOSED,
+        "timeout_s": 60.0,
+        **changes,
+    }
+    return GuardRule(name, mode=mode, **stated)
 
 
 class NoAsking:
@@ -81,4 +88,4 @@ class PlainTexts:
 
 def outlet(*guards, originals=None, chain=None) -> Outlet:
     """The way out of an answer that these pairs of a rule and a guard look at."""
-    return Outlet(PlainTexts(), guards, originals or {}, NoAsking, chain or Chain(0.0), lambda: 0.0, lambda _: None)
+    return Outlet(PlainTexts(), guards, originals or {}, NoAsking, chain or Chain(0.0), lambda: 0.0, lambda *_: None)
