@@ -13,7 +13,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -89,6 +89,17 @@ class Gateway:
         self._already_said = 0
         self._process: subprocess.Popen[bytes] | None = None
         self._admin = httpx.Client(headers={"authorization": f"Bearer {ADMIN_KEY}"}, timeout=30)
+
+    @classmethod
+    @contextlib.contextmanager
+    def running(cls, folder: Path, catalog: str, **settings: str) -> Iterator[Self]:
+        """Ready when the block begins, stopped when it ends, whatever became of its start."""
+        gateway = cls(folder, catalog, **settings)
+        try:
+            gateway.start()
+            yield gateway
+        finally:
+            gateway.stop()
 
     def start(self) -> None:
         """Returns when it is ready."""

@@ -38,12 +38,8 @@ def upstream() -> Iterator[UpstreamProcess]:
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers with embedded stores of their own."""
     catalog = CATALOG.format(upstream=upstream.base_url)
-    running = Gateway(tmp_path_factory.mktemp("kill"), catalog, OBOL_WORKERS=str(WORKERS))
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("kill"), catalog, OBOL_WORKERS=str(WORKERS)) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

@@ -26,12 +26,8 @@ def upstream() -> Iterator[UpstreamProcess]:
 
 @pytest.fixture(scope="session")
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    running = Gateway(tmp_path_factory.mktemp("spec"), CATALOG.replace("UPSTREAM", upstream.base_url))
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("spec"), CATALOG.replace("UPSTREAM", upstream.base_url)) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -40,12 +36,8 @@ def second_gateway(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -
     choices = {"OBOL_CORS_ORIGINS": "https://chat.example", "OBOL_LOG_CONTENT": "1", "OBOL_BODY_BYTES_MAX": "4096"}
     choices["OBOL_TRUSTED_PROXIES"] = "127.0.0.0/8"
     catalog = gateway.catalog.read_text()
-    running = Gateway(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls, **choices)
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls, **choices) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="session")
@@ -118,14 +110,10 @@ def purse(make_purse: Callable[..., Purse]) -> Purse:
 def caching(gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers on the stores of the first gateway."""
     folder = tmp_path_factory.mktemp("caching")
-    running = Gateway(
+    with Gateway.running(
         folder, CACHING_CATALOG.replace("UPSTREAM", upstream.base_url), OBOL_WORKERS="2", **gateway.store_urls
-    )
-    try:
-        running.start()
+    ) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture
@@ -151,12 +139,10 @@ def deflecting(
 ) -> Iterator[Gateway]:
     """A gateway with routes that deflect, on the stores of the first one."""
     folder = tmp_path_factory.mktemp("deflecting")
-    running = Gateway(folder, DEFLECTING_CATALOG.replace("UPSTREAM", upstream.base_url), **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(
+        folder, DEFLECTING_CATALOG.replace("UPSTREAM", upstream.base_url), **gateway.store_urls
+    ) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

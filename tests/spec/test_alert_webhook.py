@@ -27,10 +27,9 @@ async def receiver():
 async def alerting(upstream, tmp_path_factory, receiver):
     """A gateway with stores of its own: another one on them could take its alerts."""
     settings = {"OBOL_ALERT_WEBHOOK_URL": receiver.url, "OBOL_ALERT_WEBHOOK_SECRET": SECRET}
-    running = Gateway(tmp_path_factory.mktemp("alerts"), CATALOG.replace("UPSTREAM", upstream.base_url), **settings)
-    running.start()
-    yield running
-    running.stop()
+    catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
+    with Gateway.running(tmp_path_factory.mktemp("alerts"), catalog, **settings) as running:
+        yield running
 
 
 @pytest.fixture

@@ -58,14 +58,10 @@ def serving(
 ) -> Iterator[Gateway]:
     """A gateway of its own on the stores of the first."""
     folder = tmp_path_factory.mktemp("calibrated")
-    running = Gateway(
+    with Gateway.running(
         folder, CATALOG.replace("UPSTREAM", tried.base_url), OBOL_ROUTER=str(router), **gateway.store_urls
-    )
-    try:
-        running.start()
+    ) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

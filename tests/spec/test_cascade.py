@@ -63,12 +63,8 @@ def cascading(
     """A gateway of its own on the stores of the first."""
     judged = "".join(VERIFIED.replace("NAME", name) for name in JUDGES)
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url).replace("VERIFIED", judged)
-    running = Gateway(tmp_path_factory.mktemp("cascading"), catalog, **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("cascading"), catalog, **gateway.store_urls) as running:
         yield running
-    finally:
-        running.stop()
 
 
 class Client:

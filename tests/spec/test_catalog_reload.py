@@ -27,12 +27,8 @@ def changing(
 ) -> Iterator[Gateway]:
     """A gateway of its own on the stores of the first, whose catalog these tests write."""
     catalog = CATALOG.format(base_url=upstream.base_url, price=1, more="")
-    running = Gateway(tmp_path_factory.mktemp("changing"), catalog, **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("changing"), catalog, **gateway.store_urls) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

@@ -75,12 +75,8 @@ def routing(
         lines.append(f"  - {{name: {name}, provider: up, model: {model}, price: {{input: {price}, output: {price}}}}}")
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url).replace("DEPLOYMENTS", "\n".join(lines))
     folder = tmp_path_factory.mktemp("routing")
-    running = Gateway(folder, catalog, OBOL_ROUTER=str(router), **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(folder, catalog, OBOL_ROUTER=str(router), **gateway.store_urls) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

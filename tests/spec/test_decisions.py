@@ -100,12 +100,10 @@ def test_a_route_that_keeps_prompts_keeps_what_the_user_asked_and_forgets_it_wit
 @contextmanager
 def serving(folder: Path, upstream: UpstreamProcess, days: int) -> Iterator[Gateway]:
     """One gateway after the other in the same folder, on the same stores."""
-    running = Gateway(folder, CATALOG.replace("UPSTREAM", upstream.base_url), OBOL_DECISIONS_DAYS=str(days))
-    try:
-        running.start()
+    with Gateway.running(
+        folder, CATALOG.replace("UPSTREAM", upstream.base_url), OBOL_DECISIONS_DAYS=str(days)
+    ) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def asked(gateway: Gateway) -> str:

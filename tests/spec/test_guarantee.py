@@ -57,12 +57,10 @@ def promising(
 ) -> Iterator[Gateway]:
     """A gateway of its own on the stores of the first."""
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
-    running = Gateway(tmp_path_factory.mktemp("promising"), catalog, OBOL_ROUTER=str(router), **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(
+        tmp_path_factory.mktemp("promising"), catalog, OBOL_ROUTER=str(router), **gateway.store_urls
+    ) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

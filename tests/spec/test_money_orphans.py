@@ -18,12 +18,8 @@ from spec_parts import CATALOG, INPUT_NUSD, OUTPUT_NUSD, question
 
 @pytest.fixture(scope="module")
 def at_seen(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    running = Gateway(tmp_path_factory.mktemp("seen"), CATALOG.replace("UPSTREAM", upstream.base_url))
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("seen"), CATALOG.replace("UPSTREAM", upstream.base_url)) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture(scope="module")
@@ -31,12 +27,8 @@ def at_hold(at_seen: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytes
     """A replica that charges orphans at their hold."""
     catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
     settings = {"OBOL_ORPHANED_CHARGE": "hold", **at_seen.store_urls}
-    running = Gateway(tmp_path_factory.mktemp("hold"), catalog, **settings)
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("hold"), catalog, **settings) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def intent_of(gateway: Gateway, purse: Purse) -> dict[str, Any]:

@@ -19,12 +19,8 @@ _EXAMPLES = 3
 @pytest.fixture(scope="module")
 def tried_gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """One of its own: whoever tries everything revokes keys and deletes teams."""
-    running = Gateway(tmp_path_factory.mktemp("openapi"), CATALOG.replace("UPSTREAM", upstream.base_url))
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("openapi"), CATALOG.replace("UPSTREAM", upstream.base_url)) as running:
         yield running
-    finally:
-        running.stop()
 
 
 def run_schemathesis(gateway: Gateway, folder: Path, secret: str, paths: str) -> None:

@@ -77,12 +77,8 @@ def replaying(
     provider = {"kind": "openai_compatible", "base_url": upstream.base_url, "api_key": "sk-up"}
     catalog = {"providers": {"up": provider}, "deployments": deployments, "routes": POLICIES}
     router = str(folder / "router.obol")
-    running = Gateway(folder, json.dumps(catalog), OBOL_ROUTER=router, **gateway.store_urls)
-    try:
-        running.start()
+    with Gateway.running(folder, json.dumps(catalog), OBOL_ROUTER=router, **gateway.store_urls) as running:
         yield running
-    finally:
-        running.stop()
 
 
 class Day:

@@ -46,11 +46,9 @@ OTHERS = (
 
 @pytest.fixture(scope="module")
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    folder = tmp_path_factory.mktemp("similar")
-    gateway = Gateway(folder, CATALOG.replace("UPSTREAM", upstream.base_url))
-    gateway.start()
-    yield gateway
-    gateway.stop()
+    catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
+    with Gateway.running(tmp_path_factory.mktemp("similar"), catalog) as running:
+        yield running
 
 
 class Asker:

@@ -20,12 +20,8 @@ CALLS = 24
 
 @pytest.fixture(scope="module")
 def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    running = Gateway(tmp_path_factory.mktemp("workers"), CATALOG, OBOL_WORKERS="2")
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("workers"), CATALOG, OBOL_WORKERS="2") as running:
         yield running
-    finally:
-        running.stop()
 
 
 def ask(gateway: Gateway, key: str) -> httpx.Response:

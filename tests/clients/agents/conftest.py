@@ -36,12 +36,8 @@ def upstream() -> Iterator[UpstreamProcess]:
 
 @pytest.fixture(scope="session")
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    running = Gateway(tmp_path_factory.mktemp("agents"), CATALOG.replace("UPSTREAM", upstream.base_url))
-    try:
-        running.start()
+    with Gateway.running(tmp_path_factory.mktemp("agents"), CATALOG.replace("UPSTREAM", upstream.base_url)) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

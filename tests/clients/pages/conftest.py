@@ -47,10 +47,8 @@ def gateway_to(
                 kind, dialects = UPSTREAMS[name]
                 catalog = CATALOG.format(kind=kind, dialects=dialects, url=answering_upstream.base_url)
                 stores = next(iter(started.values())).store_urls if started else {}
-                gateway = Gateway(tmp_path_factory.mktemp("gateway"), catalog, **stores)
-                stack.callback(gateway.stop)
-                gateway.start()
-                started[name] = gateway
+                folder = tmp_path_factory.mktemp("gateway")
+                started[name] = stack.enter_context(Gateway.running(folder, catalog, **stores))
             return started[name]
 
         yield start
