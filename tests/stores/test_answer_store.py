@@ -186,7 +186,7 @@ async def test_a_tenant_holds_so_many_bytes_and_what_ends_first_makes_room(link,
     keys = [replace(key, digest=f"{key.digest}-{number}") for number in range(12)]
     whole = uuid4().hex.encode() * 10
     for number, one in enumerate(keys):
-        await kept(store, one, replace_whole(whole), ttl_s=1000 + 500 * number)
+        await kept(store, one, replace_whole(whole), ttl_s=1000 * 2**number)
     held = [isinstance(await store.look(one, may_lead=False), Hit) for one in keys]
     assert held == sorted(held)
     assert 4 <= sum(held) <= 8
