@@ -17,12 +17,19 @@ class AnswerStore(Protocol):
     """Answers that are given again, the same for all replicas. They may be lost, and are while the store is away."""
 
     async def look(
-        self, key: AnswerKey, *, age_s_max: float | None = None, may_read: bool = True, may_lead: bool = True
+        self,
+        key: AnswerKey,
+        *,
+        age_s_max: float | None = None,
+        may_read: bool = True,
+        may_lead: bool = True,
+        since: str = "",
     ) -> Found | None:
         """The answer, or whether somebody asks for it; ``None`` while the store is away.
 
         Where it is not there and nobody asks, the caller leads if it may: others wait until it keeps, drops or
-        releases what it asks for.
+        releases what it asks for. ``since``: the epoch that the request was looked up under at first, if this is not
+        that look; where that has been purged, nothing is kept for the request, and it does not lead.
         """
 
     async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool = True) -> bool:

@@ -74,8 +74,8 @@ class Pipeline:
         store = services.answers
         self.flights = None if store is None else Flights(store, services.background, services.clock)
         self.similarities = None
-        if store is not None and services.semantic is not None and services.counts is not None:
-            self.similarities = Similarities(services.semantic, store, ErrorBudgets(services.counts))
+        if self.flights is not None and services.semantic is not None and services.counts is not None:
+            self.similarities = Similarities(services.semantic, self.flights, ErrorBudgets(services.counts))
         self._settlement = Settlement(services, self.health, self.first_tokens)
         self.deflections = Deflections(services, self._settlement)
         self._path = Path(services, self._settlement, self.progress, self.health, self.acceptance)

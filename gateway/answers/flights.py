@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from dataclasses import replace
 from enum import Enum
 
 from gateway.answer_ports import AnswerStore
@@ -24,12 +25,13 @@ class Landing(Enum):
 
 
 class _Flight:
-    __slots__ = ("followers", "key", "landed", "until_s")
+    __slots__ = ("asked", "followers", "key", "landed", "until_s")
 
     def __init__(self, key: AnswerKey, until_s: float) -> None:
         self.key = key
         self.until_s = until_s
         self.followers = 0
+        self.asked = 0  # how often the store was asked for what may end it
         self.landed: asyncio.Future[Hit | Landing] = asyncio.get_running_loop().create_future()
 
     def land(self, how: Hit | Landing) -> None:
@@ -47,33 +49,55 @@ class Flights:
         self._led: dict[str, _Flight] = {}
         self._followed: dict[tuple[str, int | None], _Flight] = {}
 
-    async def look(self, key: AnswerKey, control: CacheControl, total_s: float, *, may_lead: bool) -> Found | None:
+    async def look(
+        self, key: AnswerKey, control: CacheControl, total_s: float, *, may_lead: bool, since: str = ""
+    ) -> Found | None:
         """The answer, or whether somebody is at it; who is told to lead must ``keep``, ``drop`` or ``release``.
 
-        ``total_s``: how long an answer may take. ``None`` while the store is away.
+        ``total_s``: how long an answer may take. ``since``: as AnswerStore has it. ``None`` while the store is away.
         """
-        if may_lead and key.digest in self._led:
-            return UnderWay()
-        found = await self._store.look(key, age_s_max=control.age_s_max, may_read=control.may_read, may_lead=may_lead)
-        if isinstance(found, Miss) and found.is_leader:
-            self._led[key.digest] = _Flight(key, self._clock.monotonic_s() + total_s)
-        return found
+        while True:
+            is_led_here = may_lead and key.digest in self._led
+            found = await self._store.look(
+                key,
+                age_s_max=control.age_s_max,
+                may_read=control.may_read,
+                may_lead=may_lead and not is_led_here,
+                since=since,
+            )
+            if isinstance(found, Miss) and found.is_leader:
+                self._led[key.digest] = _Flight(key, self._clock.monotonic_s() + total_s)
+            if not is_led_here or not (found is None or (isinstance(found, Miss) and not found.is_alone)):
+                return found
+            if key.digest in self._led:  # though the store does not know it, or is away
+                return UnderWay(found.epoch if found else "")
+
+    async def look_beside(self, key: AnswerKey, digest: str, age_s_max: int | None) -> Found | None:
+        """What is kept under another digest, for a leader and those who wait for it; ``None`` as above."""
+        if (flight := self._led.get(key.digest)) is not None:
+            flight.asked += 1
+        return await self._store.look(replace(key, digest=digest), age_s_max=age_s_max, may_lead=False)
 
     async def follow(self, key: AnswerKey, control: CacheControl, total_s: float) -> Hit | Landing:
-        """Wait for what the leader is given, wherever it is."""
+        """Wait for what the leader is given, wherever it is.
+
+        Who came when the store had been asked already looks again: what it said may have been purged before they came.
+        """
         age_s_max = control.age_s_max
         flight = self._led.get(key.digest) or self._followed.get((key.digest, age_s_max))
         if flight is None:
             flight = self._followed[key.digest, age_s_max] = _Flight(key, self._clock.monotonic_s() + total_s)
             self._background.spawn_lasting(self._watch(flight, age_s_max))
         flight.followers += 1
+        asked_before = flight.asked
         try:
             async with asyncio.timeout(total_s):
-                return await asyncio.shield(flight.landed)
+                landed = await asyncio.shield(flight.landed)
         except TimeoutError:
             return Landing.ALONE
         finally:
             flight.followers -= 1
+        return Landing.AGAIN if isinstance(landed, Hit) and flight.asked == asked_before else landed
 
     async def _watch(self, flight: _Flight, age_s_max: int | None) -> None:
         """Ask the store how a leader elsewhere fares, while anybody waits for it.
@@ -88,6 +112,7 @@ class Flights:
                 await self._clock.sleep(pause_s)
                 pause_s = min(pause_s * _POLL_GROWTH, _POLL_S_MAX)
                 oldest_s = None if age_s_max is None else age_s_max + self._clock.monotonic_s() - since_s
+                flight.asked += 1
                 match await self._store.look(flight.key, age_s_max=oldest_s, may_lead=False):
                     case UnderWay():
                         continue
@@ -104,6 +129,8 @@ class Flights:
 
     async def keep(self, key: AnswerKey, epoch: str, answer: KeptAnswer, ttl_s: int, *, is_leader: bool) -> bool:
         """Keep an answer, and give it to those who wait for it; false where it may not be kept."""
+        if is_leader and (flight := self._led.get(key.digest)) is not None:
+            flight.asked += 1
         is_kept = await self._store.keep(key, epoch, answer, ttl_s, is_leader=is_leader)
         if is_leader:
             self._land(key, Hit(answer, 0) if is_kept else Landing.AGAIN)

@@ -12,8 +12,9 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 
-from gateway.answer_ports import AnswerStore, IndexAway, SemanticIndex
+from gateway.answer_ports import IndexAway, SemanticIndex
 from gateway.answers.error_budget import ErrorBudgets, tenant_of
+from gateway.answers.flights import Flights
 from gateway.answers.said import said
 from gateway.domain import (
     AnswerKey,
@@ -70,7 +71,7 @@ class Similarities:
     """What all requests of a process share in looking for similar questions."""
 
     index: SemanticIndex
-    store: AnswerStore
+    flights: Flights
     budgets: ErrorBudgets
 
 
@@ -167,7 +168,7 @@ class Likeness:
         ``None`` while the store is away.
         """
         age_s_max = self._request.cache_control.age_s_max
-        found = await self._shared.store.look(replace(key, digest=chosen.digest), age_s_max=age_s_max, may_lead=False)
+        found = await self._shared.flights.look_beside(key, chosen.digest, age_s_max)
         if not isinstance(found, Hit | None) and age_s_max is None:
             self._services.background.spawn(self._forget(key, look, chosen))
         return found

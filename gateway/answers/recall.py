@@ -38,6 +38,7 @@ from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
 
+_NO_EPOCH = "-"  # that nothing is kept under
 _LONG = 131_072  # bytes of a body: many small objects of so many take 4 ms
 
 
@@ -80,6 +81,7 @@ class Recall:
         self._screen = screen
         self._is_bypassed = decision.cascade is not None or is_bypassed(request, rules)
         self._looked_for: set[str] = set()
+        self._epoch = ""  # of the first look: what is purged later takes with it what becomes of this request
 
     async def key_of(self, deployment: Deployment) -> AnswerKey | None:
         """Where the answer of that deployment would be; ``None`` where none is looked for, or was already."""
@@ -113,6 +115,8 @@ class Recall:
             found, is_admitted = await self._looked(key, attempt, total_s, may_lead=may_lead)
             if found is not None and control.may_read:
                 self.status = CacheStatus.MISS
+            if not isinstance(found, Hit):
+                self._epoch = self._epoch or (found.epoch if found else "") or _NO_EPOCH
             match found:
                 case Hit():
                     return await self._give(found, deployment, number, attempt if is_admitted else None)
@@ -161,7 +165,7 @@ class Recall:
         recording = None
         if isinstance(found, Miss | UnderWay):
             miss = found if isinstance(found, Miss) else Miss(found.epoch)
-            if miss.epoch:
+            if miss.epoch == self._epoch:
                 background = self._services.background
                 learn = None
                 if look is not None and self._likeness is not None:
@@ -182,7 +186,8 @@ class Recall:
     ) -> tuple[Found | None, bool]:
         """Look and be admitted at once. Raises what refuses it, but for budgets: they refuse no kept answer."""
         control = self._request.cache_control
-        looking = asyncio.ensure_future(self._flights.look(key, control, total_s, may_lead=may_lead))
+        look = self._flights.look(key, control, total_s, may_lead=may_lead, since=self._epoch)
+        looking = asyncio.ensure_future(look)
         is_admitted = False
         try:
             is_admitted = await self._is_admitted(attempt)

@@ -162,7 +162,7 @@ class Miss:
 
 @dataclass(frozen=True, slots=True)
 class UnderWay:
-    """Somebody else asks just now."""
+    """Somebody else asks just now. ``epoch``: what an answer may be kept under; empty where the store is away."""
 
     epoch: str = ""
 

@@ -63,18 +63,24 @@ class RedisAnswers:
         self._tenant_bytes_max = tenant_bytes_max
 
     async def look(
-        self, key: AnswerKey, *, age_s_max: float | None = None, may_read: bool = True, may_lead: bool = True
+        self,
+        key: AnswerKey,
+        *,
+        age_s_max: float | None = None,
+        may_read: bool = True,
+        may_lead: bool = True,
+        since: str = "",
     ) -> Found | None:
         """The answer, or who asks for it; ``None`` while Redis is away."""
+        age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else int(age_s_max * 1000)
         try:
-            return await self._look(key, age_s_max, may_read=may_read, may_lead=may_lead)
+            return await self._look(key, age_ms_max, LEASE_MS if may_lead else 0, since)
         except (RedisError, msgspec.MsgspecError, zlib.error) as exc:  # ... or another version kept it
             _log.debug("no answer is looked for: %s", exc)
             return None
 
-    async def _look(self, key: AnswerKey, age_s_max: float | None, *, may_read: bool, may_lead: bool) -> Found:
-        age_ms_max = _UNREAD if not may_read else _ANY_AGE if age_s_max is None else int(age_s_max * 1000)
-        args = (*writer_of(key), self._instance, LEASE_MS if may_lead else 0, age_ms_max)
+    async def _look(self, key: AnswerKey, age_ms_max: int, lease_ms: int, since: str) -> Found:
+        args = (*writer_of(key), self._instance, lease_ms, age_ms_max, since)
         match await self._link.script(_LOOK, keys_of(key)[:3], args):
             case [b"hit", int(age_ms), bytes(packed)]:
                 return Hit(_unpacked(packed), age_ms // 1000)
@@ -82,8 +88,6 @@ class RedisAnswers:
                 return Miss(epoch.decode(), is_leader=True)
             case [b"wait", bytes(epoch)]:
                 return UnderWay(epoch.decode())
-            case [b"wait"]:
-                return UnderWay()
             case [kind, bytes(epoch)]:
                 return Miss(epoch.decode(), is_alone=kind == b"alone")
             case other:

@@ -15,9 +15,11 @@ import msgspec
 
 from gateway.answer_ports import SemanticIndex
 from gateway.answers.error_budget import ErrorBudgets
+from gateway.answers.flights import Flights
 from gateway.answers.likeness import Likeness, Similarities
 from gateway.api.arrival import Arrival
 from gateway.api.dialects import APIS
+from gateway.background import Tasks
 from gateway.domain import (
     Caller,
     Deployment,
@@ -31,7 +33,7 @@ from gateway.domain import (
     Usage,
 )
 from gateway.domain.similar import Nearest, Neighbour
-from gateway.ports import Services, SharedCounts
+from gateway.ports import Clock, Services, SharedCounts
 from gateway.stores.answers import RedisAnswers
 from gateway.stores.embedded import EmbeddedStores
 from gateway.stores.redis_open import open_link
@@ -135,6 +137,7 @@ async def _looks(store: RedisAnswers) -> dict[str, Taken]:
     assert isinstance(found, Miss)
     await store.keep(kept, found.epoch, KeptAnswer(msgspec.json.encode("x" * 500), Usage(9)), 600)
     others = tuple(Neighbour(0.97, _ASKED.format(10 + at), "gone") for at in range(8))
+    flights = Flights(store, Tasks(), cast(Clock, None))
     taken: dict[str, Taken] = {}
     for what, near, is_hit in (
         ("a similar question is looked for, nothing is near", (), False),
@@ -142,7 +145,7 @@ async def _looks(store: RedisAnswers) -> dict[str, Taken]:
         ("    an answer is found", (Neighbour(0.99, _ASKED.format("5") + " Thanks!", kept.digest), *others[1:]), True),
     ):
         index.found = near
-        taken[what] = await _look(Similarities(cast(SemanticIndex, index), store, _budgets()), is_hit=is_hit)
+        taken[what] = await _look(Similarities(cast(SemanticIndex, index), flights, _budgets()), is_hit=is_hit)
     return taken
 
 

@@ -46,7 +46,7 @@ async def test_who_looks_first_leads_and_the_others_wait_until_the_answer_is_the
     leads = await store.look(key)
     assert isinstance(leads, Miss)
     assert leads.is_leader
-    assert await other.look(key) == await store.look(key) == UnderWay()
+    assert await other.look(key) == await store.look(key) == UnderWay(leads.epoch)
     assert await store.keep(key, leads.epoch, ANSWER, 60)
     found = await other.look(key)
     assert isinstance(found, Hit)
@@ -79,12 +79,12 @@ async def test_everything_ends_by_itself_about_when_it_was_said_to(store, link, 
 
 
 async def test_when_the_leader_gives_up_one_of_the_others_leads(store, other, key):
-    await store.look(key)
+    leads = await store.look(key)
     await other.drop(key)  # it is not its own
-    assert await other.look(key) == UnderWay()
+    assert await other.look(key) == UnderWay(leads.epoch)
     await store.drop(key)
-    assert (await other.look(key)).is_leader
-    assert await store.look(key) == UnderWay()
+    assert await other.look(key) == leads
+    assert await store.look(key) == UnderWay(leads.epoch)
 
 
 async def test_when_an_answer_cannot_be_kept_nobody_waits_for_the_next_one(store, other, link, key):
@@ -162,6 +162,19 @@ async def test_a_purge_of_a_key_or_a_member_ends_what_it_asked_and_nothing_else(
     assert isinstance(await store.look(key, may_lead=False), Hit)
     assert await kept(store, its)
     assert isinstance(await store.look(its, may_lead=False), Hit)
+
+
+async def test_what_was_asked_before_a_purge_does_not_lead_after_it_and_may_wait(store, other, key):
+    key = replace(key, organization_id=key.tenant)
+    before = await store.look(key)
+    await store.drop(key)
+    assert await store.look(key, since=before.epoch) == before
+    await store.drop(key)
+    await other.purge(Writer(WriterKind.TEAM, key.team_id, key.organization_id, key.team_id))
+    found = await store.look(key, since=before.epoch)
+    assert (found.is_leader, found.epoch == before.epoch) == (False, False)
+    assert (await other.look(key)).is_leader
+    assert await store.look(key, since=before.epoch) == UnderWay(found.epoch)
 
 
 async def test_room_that_a_purge_makes_is_counted(store, link, key):

@@ -22,7 +22,7 @@ class Answers:
         self.looks = 0
         self.age_s, self.ages = AGE_S, {}  # of what is kept from now on, of each that is kept
 
-    async def look(self, key, *, age_s_max=None, may_read=True, may_lead=True):
+    async def look(self, key, *, age_s_max=None, may_read=True, may_lead=True, since=""):
         await asyncio.sleep(0)
         self.looks += 1
         if self.is_away:
@@ -34,9 +34,10 @@ class Answers:
             return Miss(self.epoch, is_alone=True)
         if key.digest in self.leads:
             return UnderWay(self.epoch)
-        if may_lead:
+        is_leader = may_lead and since in {"", self.epoch}
+        if is_leader:
             self.leads.add(key.digest)
-        return Miss(self.epoch, is_leader=may_lead)
+        return Miss(self.epoch, is_leader=is_leader)
 
     async def keep(self, key, epoch, answer, _ttl_s, **_):
         await asyncio.sleep(0)
@@ -45,6 +46,11 @@ class Answers:
             return False
         self.kept[key.digest], self.ages[key.digest] = answer, self.age_s
         return True
+
+    def purge(self):
+        self.epoch = f"{self.epoch}1"
+        self.kept.clear()
+        self.ages.clear()
 
     async def renew(self, keys):
         self.renewed = list(keys)
@@ -72,3 +78,9 @@ def asked(control=None, **fields):
     if control is not None:
         parsed = replace(parsed, cache_control=control)
     return parsed, dialect, caller
+
+
+async def others_turn():
+    """Until all that can go on has gone as far as it can, however busy the machine is."""
+    for _ in range(100):
+        await asyncio.sleep(0)

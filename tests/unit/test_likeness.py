@@ -12,7 +12,7 @@ from answer_parts import AGE_S, Answers, asked, caching
 from pipeline_parts import ANSWER, STREAM, WHOLE, Backend, read, walk
 
 from gateway.answer_ports import IndexAway
-from gateway.domain import CacheControl, CacheStatus, Purpose, SemanticCache, Source
+from gateway.domain import CacheControl, CacheStatus, Hit, Purpose, SemanticCache, Source
 from gateway.domain.similar import Nearest, Neighbour
 from gateway.errors import BudgetExceeded
 
@@ -342,6 +342,31 @@ async def test_all_who_are_given_it_count_for_the_error_budget():
     await pipeline.similarities.budgets.share()
     route = counts.of["auto"]
     assert (route["requests"], sum(count for name, count in route.items() if ":would:" in name)) == (22, 21)
+
+
+async def test_who_comes_after_a_purge_is_not_given_what_was_found_before_it_for_those_who_ask_the_same():
+    anew = [json.dumps({**ANSWER, "id": "anew"}).encode()]
+    pipeline, _, tasks, store, *_ = similar(Backend(WHOLE, anew))
+    await walk(pipeline, *question(CACHED))
+    await tasks.drain()
+    is_found, may_arrive, look = asyncio.Event(), asyncio.Event(), store.look
+
+    async def slow(*args, **more):
+        found = await look(*args, **more)
+        if isinstance(found, Hit):
+            is_found.set()
+            await may_arrive.wait()
+        return found
+
+    store.look = slow
+    leader = asyncio.create_task(walk(pipeline, *question(SIMILAR)))
+    await is_found.wait()
+    store.purge()
+    after = asyncio.create_task(walk(pipeline, *question(SIMILAR)))
+    await asyncio.sleep(0.01)
+    may_arrive.set()
+    assert (await leader, await after) == (WHOLE[0], anew[0])
+    await tasks.drain()
 
 
 async def test_while_the_answers_are_away_the_next_like_it_is_not_tried():

@@ -7,7 +7,7 @@ import json
 from typing import ClassVar
 
 import pytest
-from answer_parts import AGE_S, Answers, asked, caching
+from answer_parts import AGE_S, Answers, asked, caching, others_turn
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pipeline_parts import ANSWER, CALLER, CUT, DELTA, STREAM, WHOLE, Backend, event, read, walk
@@ -20,12 +20,6 @@ from gateway.domain import (
     Source,
 )
 from gateway.errors import BudgetExceeded, NotCached, RateLimited, UpstreamRefused, UpstreamUnreachable
-
-
-async def others_turn():
-    """Until all that can go on has gone as far as it can, however busy the machine is."""
-    for _ in range(100):
-        await asyncio.sleep(0)
 
 
 async def test_the_second_is_given_what_the_first_got_and_holds_nothing_for_it():

@@ -1,7 +1,8 @@
 -- Look for an answer, and take the lead in asking for it where it is not there and nobody else has.
 -- KEYS: answer, lease, epochs. ARGV: organization, team, key and member that ask, who leads, lease in ms (0: take none),
--- the most age in ms (-1: any; -2: do not read).
--- Returns {'hit', age in ms, answer} | {'lead', epoch} | {'miss', epoch} (nobody leads) | {'wait'}
+-- the most age in ms (-1: any; -2: do not read), the epoch that it was asked under ('': the one of now). What was asked
+-- under one that has been purged is not kept, so that nobody is to wait for it.
+-- Returns {'hit', age in ms, answer} | {'lead', epoch} | {'wait', epoch} | {'miss', epoch} (nobody leads)
 --      or {'alone', epoch}: answers to this cannot be kept, so that nobody waits for one.
 local most_ms, lease_ms = tonumber(ARGV[7]), tonumber(ARGV[6])
 if most_ms ~= -2 then
@@ -20,11 +21,11 @@ local leader = redis.call('GET', KEYS[2])
 if leader == 'alone' then
   return { 'alone', epoch }
 end
-if lease_ms == 0 then
-  return { leader and 'wait' or 'miss', epoch }
-end
 if leader then
-  return { 'wait' }
+  return { 'wait', epoch }
+end
+if lease_ms == 0 or (ARGV[8] ~= '' and ARGV[8] ~= epoch) then
+  return { 'miss', epoch }
 end
 redis.call('SET', KEYS[2], ARGV[5], 'PX', lease_ms)
 return { 'lead', epoch }
