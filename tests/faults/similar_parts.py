@@ -90,12 +90,23 @@ class Asking:
     _urls: Iterator[str] | None = None
 
     async def ask(
-        self, number: int, text: str, *, wording: str = WORDINGS[0], url: str | None = None, **told: Any
+        self,
+        number: int,
+        text: str,
+        *,
+        wording: str = WORDINGS[0],
+        is_same: bool = False,
+        url: str | None = None,
+        **told: Any,
     ) -> Answer:
-        """Raises aiohttp.ClientError where no answer began, TimeoutError where none came."""
+        """Raises aiohttp.ClientError where no answer began, TimeoutError where none came.
+
+        ``is_same``: in these very words, as others may have asked.
+        """
         if self._urls is None:
             self._urls = itertools.cycle([gateway.url for gateway in self.house.replicas.gateways])
-        body = body_of(like(wording, number), text, route=self.route, **told)
+        question = wording.format(number) if is_same else like(wording, number)
+        body = body_of(question, text, route=self.route, **told)
         answer = await ask(self.session, url or next(self._urls), self.key, body)
         self.statuses[answer.headers.get("x-obol-cache", "none")] += 1
         return answer
