@@ -220,7 +220,7 @@ class MessageStreamReader(TypedStreamReader):
         try:
             usage = decoded(decode_fields, self._delta.get("usage", ABSENT))
         except UNREADABLE:
-            usage = _usage_fields(self.usage or Usage())
+            usage = usage_fields(self.usage or Usage())
         usage["cost"] = msgspec.Raw(dollars(cost_nusd).encode())
         return b"event: message_delta\ndata: " + _encode({**self._delta, "usage": usage}) + b"\n\n" + end
 
@@ -239,7 +239,7 @@ class MessageStreamReader(TypedStreamReader):
         return "".join(self._text[self._counted_texts :])
 
 
-def _usage_fields(used: Usage) -> dict[str, msgspec.Raw]:
+def usage_fields(used: Usage) -> dict[str, msgspec.Raw]:
     """Counted usage, as the API reports it: what the cache took is no input."""
     cached = used.cached_input_tokens + used.cache_write_tokens + used.cache_write_long_tokens
     counts = {"input_tokens": used.input_tokens - cached, "output_tokens": used.output_tokens}

@@ -194,7 +194,7 @@ class ResponseStreamReader(TypedStreamReader):
         if self._end is None:
             return b""
         raw = self._response.get("usage", ABSENT)
-        reported = decoded(decode_fields, raw) if bytes(raw)[:1] == b"{" else _usage_fields(self.usage or Usage())
+        reported = decoded(decode_fields, raw) if bytes(raw)[:1] == b"{" else usage_fields(self.usage or Usage())
         usage = {**reported, "cost": msgspec.Raw(dollars(cost_nusd).encode())}
         response = {**self._response, "usage": usage}
         return _event(self._kind, {**self._end, "response": response})
@@ -238,11 +238,14 @@ def _id(response: Mapping[str, msgspec.Raw]) -> str | None:
         return None
 
 
-def _usage_fields(used: Usage) -> Mapping[str, object]:
+def usage_fields(used: Usage) -> Mapping[str, object]:
     """Counted usage, as the API reports it."""
     return {
         "input_tokens": used.input_tokens,
-        "input_tokens_details": {"cached_tokens": used.cached_input_tokens},
+        "input_tokens_details": {
+            "cached_tokens": used.cached_input_tokens,
+            "cache_write_tokens": used.cache_write_tokens + used.cache_write_long_tokens,
+        },
         "output_tokens": used.output_tokens,
         "output_tokens_details": {"reasoning_tokens": used.reasoning_tokens},
         "total_tokens": used.input_tokens + used.output_tokens,

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import string
 
+import anthropic
 import httpx
+import httpx2
 import openai
 from telling_parts import asked
 
 from gateway.api.answer_texts.registry import answer_texts_of
+
+_LOUDER = {ord(letter): letter.upper() for letter in string.ascii_lowercase}
+
+
+def louder(text):
+    """What a guard might make of a text, bit by bit or at once."""
+    return text.translate(_LOUDER)
 
 
 def reading(endpoint, *, is_stream=True, **more):
@@ -59,24 +69,37 @@ def told_with(texts, shown, change, *, kept_back=0):
     return b"".join(out)
 
 
-class _Served(httpx.BaseTransport):
-    """Answers with what was put there last."""
-
-    answer, kind = b"", ""
-
-    def handle_request(self, request):
-        return httpx.Response(200, content=self.answer, headers={"content-type": self.kind}, request=request)
+_SERVED = {"answer": b"", "kind": ""}
 
 
-_SERVED = _Served()
-_HTTP = httpx.Client(transport=_SERVED, trust_env=False)
-_OPENAI = openai.OpenAI(api_key="k", base_url="http://of.test/v1", http_client=_HTTP)
+def _client(of):
+    """What one of the SDKs speaks HTTP by: it answers with what was put there last."""
+
+    def respond(request):
+        headers = {"content-type": _SERVED["kind"]}
+        return of.Response(200, content=_SERVED["answer"], headers=headers, request=request)
+
+    return of.Client(transport=of.MockTransport(respond), trust_env=False)
+
+
+def _serve(answer, *, is_stream):
+    _SERVED.update(answer=answer, kind="text/event-stream" if is_stream else "application/json")
+
+
+_ANTHROPIC = anthropic.Anthropic(api_key="k", base_url="http://of.test", http_client=_client(httpx2))
+_OPENAI = openai.OpenAI(api_key="k", base_url="http://of.test/v1", http_client=_client(httpx))
 
 
 def openai_client(answer, *, is_stream=True):
     """The official SDK's client, whose next answer is that."""
-    _SERVED.answer, _SERVED.kind = answer, "text/event-stream" if is_stream else "application/json"
+    _serve(answer, is_stream=is_stream)
     return _OPENAI
+
+
+def anthropic_client(answer, *, is_stream=True):
+    """The same of the other official SDK."""
+    _serve(answer, is_stream=is_stream)
+    return _ANTHROPIC
 
 
 def payloads(shown):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from answer_texts_parts import as_it_is, openai_client, payloads, reading, said, told_with
+from answer_texts_parts import as_it_is, louder, openai_client, payloads, reading, said, told_with
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openai.lib.streaming.chat import ChatCompletionStreamState
@@ -92,13 +92,13 @@ def test_a_stream_that_nobody_changes_stays_as_it_is(stream):
 @given(streams(), st.integers(0, 9))
 def test_the_official_sdk_reads_the_changed_texts_and_nothing_else(stream, kept_back):
     before = said(reading(CHAT).read(stream))
-    answer = told_with(reading(CHAT), stream, str.swapcase, kept_back=kept_back)
+    answer = told_with(reading(CHAT), stream, louder, kept_back=kept_back)
     snapshot = read_by_sdk(answer)
     after = {}
     for choice in snapshot.choices:
         assert choice.finish_reason == "stop"
         after |= {f"{choice.index}.{name}": text for name, text in spoken(choice.message).items()}
-    assert after == {channel: text.swapcase() for channel, text in before.items()}
+    assert after == {channel: louder(text) for channel, text in before.items()}
 
 
 @settings(deadline=None, max_examples=30)

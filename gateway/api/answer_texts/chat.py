@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from itertools import chain
 
-import msgspec
-
 from gateway.answers.telling_chat import usage_fields
-from gateway.api.answer_texts.events import AnswerReading, Event, Json, Leaf, Path, is_said, leaves
+from gateway.api.answer_texts.events import AnswerReading, Event, Json, Leaf, Path, is_said, leaves, priced
 from gateway.api.answers import items
-from gateway.api.wire import DONE_EVENT, dollars
+from gateway.api.wire import DONE_EVENT
 from gateway.domain import Request, Usage
 from gateway.guard_ports import Slot
 
@@ -182,11 +180,6 @@ class CompletionTexts(ChatTexts):
 
     def _empty_choice(self, index: int) -> Json:
         return {"index": index, "text": "", "logprobs": None, "finish_reason": _FILTERED}
-
-
-def priced(usage: Json, cost_nusd: int) -> Json:
-    """The usage with its cost in US dollars."""
-    return {**usage, "cost": msgspec.Raw(dollars(cost_nusd).encode())}
 
 
 def _index_of(choice: object, position: int) -> int:

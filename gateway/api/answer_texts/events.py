@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
 
+from gateway.api.wire import dollars
 from gateway.domain import Usage
 from gateway.guard_ports import AnswerEvent, Slot
 
@@ -37,9 +38,10 @@ _NOT_SAID = frozenset(
         ),
         *("approval_request_id", "created_by", "expires_at", "page_age", "mime_type", "media_type", "stop_reason"),
         *("signature", "thought_signature", "encrypted_content", "encrypted_index", "encrypted_stdout", "data"),
-        *("b64_json", "obfuscation", "cache_control"),
+        *("b64_json", "partial_image_b64", "obfuscation", "cache_control", "model"),
     }
 )
+_TOKENS = frozenset({"logprobs", "top_logprobs"})  # which a text is made of
 _ADDRESSES = frozenset({"url", "image_url", "file_url"})  # which may be all of what they lead to
 _FIRST_HALF, _HALVES = 0xD800, 0x800
 _FIRST_MARK = 0x10F000  # the last private plane of Unicode, which nobody uses up there
@@ -174,7 +176,8 @@ class AnswerReading(ABC):
 
     def is_changed(self, channel: str) -> bool:
         """Whether the client has another text on that channel than came."""
-        return not "".join(self._came[channel]).startswith("".join(self.told[channel]))
+        came, told = self._came.get(channel, ()), self.told.get(channel, ())
+        return not "".join(came).startswith("".join(told))
 
     @abstractmethod
     def look(self, event: Event) -> None:
@@ -207,7 +210,7 @@ def leaves(value: object, path: Path = ()) -> Iterator[Leaf]:
             if isinstance(inner, str):
                 if inner and name not in _NOT_SAID and not (name in _ADDRESSES and inner.startswith("data:")):
                     yield (value, name), (*path, name), inner
-            elif isinstance(inner, (dict, list)):
+            elif isinstance(inner, (dict, list)) and name not in _TOKENS:
                 yield from leaves(inner, (*path, name))
     elif isinstance(value, list):
         for number, inner in enumerate(value):
@@ -217,6 +220,11 @@ def leaves(value: object, path: Path = ()) -> Iterator[Leaf]:
             elif isinstance(inner, (dict, list)):
                 index = inner.get("index") if isinstance(inner, dict) else None
                 yield from leaves(inner, (*path, index if isinstance(index, int) else number))
+
+
+def priced(usage: Mapping[str, object], cost_nusd: int) -> Json:
+    """The usage with its cost in US dollars."""
+    return {**usage, "cost": msgspec.Raw(dollars(cost_nusd).encode())}
 
 
 def is_said(name: str) -> bool:

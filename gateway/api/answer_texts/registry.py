@@ -5,6 +5,8 @@ from __future__ import annotations
 import msgspec
 
 from gateway.api.answer_texts.chat import ChatTexts, CompletionTexts
+from gateway.api.answer_texts.messages import MessageTexts
+from gateway.api.answer_texts.responses import ResponseTexts
 from gateway.api.prompt_text import decoded_or_text
 from gateway.domain import Endpoint, Request
 from gateway.guard_ports import AnswerTexts
@@ -25,6 +27,10 @@ def answer_texts_of(request: Request) -> AnswerTexts | None:
             return ChatTexts(request, is_json=_wants_json(request))
         case Endpoint.COMPLETIONS:
             return CompletionTexts(request)
+        case Endpoint.RESPONSES | Endpoint.COMPACT:
+            return ResponseTexts(request, is_json=_wants_json(request))
+        case Endpoint.MESSAGES:
+            return MessageTexts(request, is_json=_wants_json(request))
         case _:
             return None
 
