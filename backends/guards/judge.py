@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from backends.guards.looking import version_of
-from backends.guards.verdicts import Said, said_in
+from backends.guards.verdicts import Said, names, said_in
 from gateway.domain import NOTHING_FOUND, Endpoint, Finding, GuardRule, JudgeSettings, Where
 from gateway.errors import GatewayError, GuardFailed
 from gateway.guard_ports import Asking, Guard
@@ -99,8 +99,8 @@ class Judge:
     def _messages(self, texts: Sequence[str], where: Where) -> Sequence[object]:
         if not self._rubric:
             return [{"role": "user", "content": without_marks("\n\n".join(texts))}]
-        names = _NAMED.format(names=", ".join(self._categories)) if self._categories else ""
-        told = _INSTRUCTIONS.format(what=_WHAT.get(where, "texts"), rubric=self._rubric, categories=names)
+        named = _NAMED.format(names=", ".join(self._categories)) if self._categories else ""
+        told = _INSTRUCTIONS.format(what=_WHAT.get(where, "texts"), rubric=self._rubric, categories=named)
         return [
             {"role": "system", "content": told},
             {"role": "user", "content": fenced(texts) + _REMINDER},
@@ -125,7 +125,7 @@ class JudgeGuard:
     def __init__(self, settings: JudgeSettings) -> None:
         self.version = version_of(VERSION, settings)
         self._judge = Judge(settings.deployment, settings.rubric, settings.categories)
-        self._categories = frozenset(settings.categories)
+        self._categories = frozenset(names(settings.categories))
         self._has_rubric = bool(settings.rubric.strip())
 
     async def look(self, texts: Sequence[str], asking: Asking) -> Finding:

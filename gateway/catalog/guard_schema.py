@@ -7,7 +7,16 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Discriminator, Field, StrictBool, StringConstraints, Tag, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Discriminator,
+    Field,
+    StrictBool,
+    StringConstraints,
+    Tag,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from gateway.catalog.schema_fields import Address, Name, Part, no_bool
@@ -29,6 +38,7 @@ from gateway.domain import (
     Where,
     WordList,
 )
+from gateway.signing import key_of
 
 WORDS_MAX = 10_000
 EXPRESSIONS_MAX = 200
@@ -43,6 +53,14 @@ def _is_number(value: object) -> object:
     if isinstance(value, bool) or not isinstance(value, int | float | Decimal):
         raise PydanticCustomError("no_number", "expected a number")
     return value
+
+
+def _can_sign(secret: str) -> str:
+    try:
+        key_of(secret)
+    except ValueError as exc:
+        raise PydanticCustomError("bad_secret", "not a secret of Standard Webhooks: {why}", {"why": str(exc)}) from exc
+    return secret
 
 
 # It stands in headers, in lists: no commas, no spaces.
@@ -204,7 +222,7 @@ class CatalogJudge(InCatalog, GuardPart):
 class CatalogWebhook(InCatalog, GuardPart):
     kind: Literal["webhook"]
     url: Address
-    secret: Annotated[str, StringConstraints(min_length=1)]
+    secret: Annotated[str, StringConstraints(min_length=1), AfterValidator(_can_sign)]
     retries: Annotated[int, BeforeValidator(no_bool), Field(ge=0, le=5)] = 1
 
     def as_settings(self) -> WebhookSettings:

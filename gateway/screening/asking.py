@@ -45,7 +45,7 @@ class InItsName:
         named = path.services.catalog().deployment(deployment)
         if named is None:
             raise GuardFailed(f"There is no deployment '{deployment}'.")
-        limit = fields.get("max_tokens")
+        limit = fields.get("max_tokens", fields.get("max_completion_tokens"))
         request = own_request(
             self._request, endpoint, fields, output_tokens_max=limit if isinstance(limit, int) else None
         )

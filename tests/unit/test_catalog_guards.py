@@ -83,6 +83,7 @@ def test_a_guard_may_look_at_answers_in_its_own_way():
             "{kind: injection, block_at: 0.9, escalate_at: 0.3, classifier: m, asked_as: classify, classifier_at: 0.7",
             InjectionSettings(0.9, 0.3, "m", "classify", 0.7),
         ),
+        ("{kind: injection, classifier: m, asked_as: guard", InjectionSettings(classifier="m", asked_as="guard")),
         (
             "{kind: moderation_api, deployment: mod, thresholds: {hate: 0.4, hate/threatening: 1}",
             ModerationSettings("mod", (("hate", 0.4), ("hate/threatening", 1.0))),
@@ -91,6 +92,7 @@ def test_a_guard_may_look_at_answers_in_its_own_way():
             "{kind: judge, deployment: m, rubric: No insults., categories: [S1]",
             JudgeSettings("m", "No insults.", ("S1",)),
         ),
+        ("{kind: judge, deployment: m", JudgeSettings("m")),
         (
             "{kind: webhook, url: 'https://guard.example/look', secret: '${GUARD_SECRET}', retries: 2",
             WebhookSettings("https://guard.example/look", "shh", 2),
@@ -179,6 +181,7 @@ def test_a_catalog_is_shown_without_the_secrets_of_its_guards():
         ("{kind: judge, mode: redact, on_error: open, deployment: m, rubric: x}", "which judge does not"),
         ("{kind: webhook, mode: flag, on_error: open, url: 'ftp://x', secret: s}", "expected an address"),
         ("{kind: webhook, mode: flag, on_error: open, url: 'https://x'}", "guards.g.secret: is missing"),
+        ("{kind: webhook, mode: flag, on_error: open, url: 'https://x', secret: 'whsec_?'}", "is not base64"),
         ("{kind: pii, mode: flag, on_error: open, kinds: [EMAIL]}", "no kind EMAIL of personal data"),
         ("{kind: pii, mode: flag, on_error: open, kinds: [IBAN_COD]}", "(did you mean IBAN_CODE?)"),
         ("{kind: patterns, mode: flag, on_error: open, deny: {}}", "at least 1 item"),
