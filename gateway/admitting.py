@@ -16,6 +16,7 @@ from gateway.domain import (
     OnExhausted,
     Purpose,
     Request,
+    StageName,
 )
 from gateway.entries import Attempt, estimated_input_tokens, intent
 from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError
@@ -84,7 +85,7 @@ class Admissions:
             input_tokens=self._input_tokens,
             ladder_pct=ladder_pct,
         )
-        attempt = Attempt(deployment, decision.baseline, entry, services.clock.monotonic_s())
+        attempt = Attempt(deployment, decision.baseline, entry, services.clock.monotonic_s(), self._request.chain)
         attempt.admission, attempt.created_ms = admission, created_ms
         return attempt
 
@@ -116,6 +117,10 @@ class Admissions:
             if isinstance(exc, (BudgetExceeded, BudgetsUnavailable)):
                 self._refusals.append((exc, admission.hold_nusd))
             raise
+        finally:
+            if attempt.chain is not None:
+                now_s = self._services.clock.monotonic_s()
+                attempt.chain.add(StageName.LIMITS, attempt.started_s, now_s, attempt.deployment.name)
         if self._is_first:
             self._is_first, self.room = False, room
 

@@ -131,6 +131,7 @@ class Answer:
                 break
         if reader.error is not None:
             raise reader.error
+        self._attempt.whole_at(self._settlement.now_s())
         self._progress.begin(self._seen, len(self._ready))  # it may be judged for a while
 
     @property
@@ -140,6 +141,8 @@ class Answer:
 
     async def show(self) -> None:
         """It goes to its client. A whole answer is charged now. Raises GatewayError where a guard does not let it."""
+        if self.outlet is not None and self._reader.is_ended:
+            self._attempt.whole_at(self._settlement.now_s())
         self._ready = await self._out(self._ready)
         if self._reader.is_ended and not self._is_over:
             await self.settle()
@@ -237,6 +240,7 @@ class Answer:
         self._is_over = True
         self._progress.end(self._seen)
         if self.outlet is not None:
+            self._attempt.whole_at(self._settlement.now_s())
             self._ready += await self._last_out()
             if self._attempt.settled is not None:
                 return

@@ -253,6 +253,7 @@ class Attempts:
         """Call, and wait until there is something to show, or for all of it. Raises UpstreamError."""
         path, deployment = self._path, attempt.deployment
         path.health.started(deployment.name, attempt.started_s)
+        attempt.called_s = path.services.clock.monotonic_s()
         try:
             try:
                 reply = await path.services.backends[deployment.provider.kind].open(call)

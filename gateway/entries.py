@@ -9,8 +9,10 @@ from gateway.domain import (
     Admission,
     Basis,
     Caller,
+    Chain,
     Charge,
     Deployment,
+    GuardVerdict,
     KeptAnswer,
     LedgerEntry,
     Meter,
@@ -19,10 +21,12 @@ from gateway.domain import (
     Purpose,
     Request,
     Source,
+    Stage,
     Usage,
 )
 from gateway.errors import GatewayError, UpstreamError
 from policies.pricing import charge
+from policies.stages import stage_of
 
 _NO_CHARGE = Charge(0)
 _NO_USAGE = Usage()
@@ -35,8 +39,11 @@ class Attempt:
     __slots__ = (
         "admission",
         "baseline",
+        "called_s",
+        "chain",
         "created_ms",
         "deployment",
+        "ended_s",
         "first_token_ms",
         "http_status",
         "intent",
@@ -45,11 +52,22 @@ class Attempt:
         "settled",
         "started_s",
         "upstream_request_id",
+        "whole_s",
     )
 
     def __init__(
-        self, deployment: Deployment, baseline: Deployment | None, intent: LedgerEntry, started_s: float
+        self,
+        deployment: Deployment,
+        baseline: Deployment | None,
+        intent: LedgerEntry,
+        started_s: float,
+        chain: Chain | None = None,
     ) -> None:
+        """``chain``: what its request goes through; the call becomes a stage of it."""
+        self.chain = chain
+        self.called_s: float | None = None  # when its upstream was, by the monotonic clock
+        self.whole_s: float | None = None  # ... and when it had said all, of what others look at before it ends
+        self.ended_s: float | None = None
         self.deployment = deployment
         self.baseline = baseline
         self.intent = intent
@@ -68,6 +86,20 @@ class Attempt:
         self.http_status = http_status
         self.upstream_request_id = upstream_request_id
         self.first_token_ms = (now_s - self.started_s) * 1000
+
+    def whole_at(self, now_s: float) -> None:
+        """Its upstream has said all: what comes until the end is our own work."""
+        if self.whole_s is None:
+            self.whole_s = now_s
+
+    def end(self, now_s: float) -> float:
+        """The call is over, if it was not before; returns the milliseconds that the attempt took."""
+        if self.ended_s is None:
+            self.ended_s = now_s
+            if self.chain is not None and self.called_s is not None:
+                stage = stage_of(self.intent.stage, self.intent.source, self.intent.purpose)
+                self.chain.add(stage, self.called_s, self.whole_s or now_s, self.deployment.name, self.id)
+        return (self.ended_s - self.started_s) * 1000
 
     @property
     def id(self) -> str:
@@ -223,6 +255,8 @@ def charged_entry(
         total_ms=total_ms,
         upstream_request_id=attempt.upstream_request_id,
         content=content,
+        guards=_verdicts(attempt),
+        stages=_stages(attempt),
     )
 
 
@@ -267,6 +301,8 @@ def recalled_entry(
         is_baseline_estimated=answer.is_estimated,
         total_ms=total_ms,
         content=content,
+        guards=_verdicts(attempt),
+        stages=_stages(attempt),
     )
 
 
@@ -276,6 +312,17 @@ def unbilled_entry(attempt: Attempt, error: UpstreamError, *, total_ms: float) -
     return msgspec.structs.replace(
         entry, http_status=error.http_status or attempt.http_status, is_baseline_estimated=False
     )
+
+
+def _verdicts(attempt: Attempt) -> tuple[GuardVerdict, ...]:
+    chain = attempt.chain
+    return () if chain is None or attempt.intent.purpose != Purpose.ANSWER else tuple(chain.verdicts)
+
+
+def _stages(attempt: Attempt) -> tuple[Stage, ...]:
+    """What the request went through until now: only answers tell it, what is asked beside them is a part of it."""
+    chain = attempt.chain
+    return () if chain is None or attempt.intent.purpose != Purpose.ANSWER else tuple(chain.stages)
 
 
 def _readings(charged: Charge) -> tuple[MeterReading, ...]:

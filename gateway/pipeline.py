@@ -39,6 +39,7 @@ from gateway.domain import (
     Forecast,
     Request,
     Route,
+    StageName,
     Turn,
 )
 from gateway.errors import (
@@ -109,10 +110,13 @@ class Pipeline:
                 return given
             if deflected.is_repeated:
                 request = replace(request, deflector=deflected.name)
+        began_s = services.clock.monotonic_s()
         decision = await self.weigh(request, dialect, caller)
         decided_s = services.clock.unix_s()
         try:
             decision = await self._of_use(request, caller, decision)
+            if request.chain is not None:
+                request.chain.add(StageName.ROUTING, began_s, services.clock.monotonic_s())
             answer = await self._answer(request, dialect, caller, decision, screening)
         except BaseException as exc:  # whatever ends it, a cancellation too: it was decided, and that is recorded
             is_limited = isinstance(exc, RateLimited) and exc.details  # by us: whoever floods us fills no table

@@ -6,7 +6,7 @@ import logging
 
 import msgspec
 
-from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Source, Usage
+from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Source, StageName, Usage
 from gateway.entries import Attempt, charged_entry, recalled_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
@@ -42,8 +42,11 @@ class Settlement:
         Where those are used up, nothing stands and ``attempt.is_open`` stays false; likewise if it is cancelled.
         """
         services, deployment = self._services, attempt.deployment
+        asked_s = self.now_s()
         try:
             attempt.is_open = await services.admission.acquire(deployment, attempt.id, attempt.admission.input_tokens)
+            if attempt.chain is not None and deployment.limits.is_limited:
+                attempt.chain.add(StageName.LIMITS, asked_s, self.now_s(), deployment.name)
         except BaseException:  # as above
             self.take_back(attempt)
             raise
@@ -62,7 +65,7 @@ class Settlement:
         content: dict[str, str] | None = None,
     ) -> None:
         """Settle an answer that no upstream was asked for. May be repeated. ``content``: for content logging."""
-        total_ms = self._elapsed_ms(attempt)
+        total_ms = self._ended_ms(attempt)
         await self._settle(attempt, recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content))
 
     async def refuse(self, attempt: Attempt, entry: LedgerEntry) -> None:
@@ -123,7 +126,7 @@ class Settlement:
         if reader.usage is not None or reader.output_text():
             await self._charge(attempt, Outcome.FAILED, reader, dialect, error, is_last=is_last)
         else:
-            entry = unbilled_entry(attempt, error, total_ms=self._elapsed_ms(attempt))
+            entry = unbilled_entry(attempt, error, total_ms=self._ended_ms(attempt))
             await self._settle(attempt, entry, is_last=is_last)
 
     def began(self, attempt: Attempt) -> None:
@@ -184,7 +187,7 @@ class Settlement:
             usage,
             basis,
             outcome,
-            total_ms=self._elapsed_ms(attempt),
+            total_ms=self._ended_ms(attempt),
             service_tier=reader.service_tier,
             model_answered=reader.model_answered,
             finish_reason=reader.finish_reason,
@@ -219,8 +222,9 @@ class Settlement:
         facts = ErrorFacts(error.blames_deployment, error.retry_after_s)
         self._health.failed(attempt.deployment.name, self._services.clock.monotonic_s(), facts)
 
-    def _elapsed_ms(self, attempt: Attempt) -> float:
-        return (self.now_s() - attempt.started_s) * 1000
+    def _ended_ms(self, attempt: Attempt) -> float:
+        """How long it took: it is over now, and a stage of its request."""
+        return attempt.end(self.now_s())
 
     def now_s(self) -> float:
         return self._services.clock.monotonic_s()

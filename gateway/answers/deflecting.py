@@ -28,6 +28,7 @@ from gateway.domain import (
     Request,
     Route,
     Source,
+    StageName,
     Usage,
 )
 from gateway.entries import Attempt, recalled_intent
@@ -75,15 +76,23 @@ class Deflections:
         route = self._services.catalog().route(request.model)
         if route is None or route.deflection is None or not request.may_deflect or not may_call(caller, request.model):
             return None
+        began_s = self._services.clock.monotonic_s()
+        found = await self._found(route, route.deflection, dialect, caller)
+        if found is not None and not _has_room(request, found.answer):
+            found = None
+        if request.chain is not None:
+            name = None if found is None else found.name
+            request.chain.add(StageName.DEFLECTION, began_s, self._services.clock.monotonic_s(), name)
+        return found
+
+    async def _found(self, route: Route, rules: Deflection, dialect: Dialect, caller: Caller) -> Found | None:
         message = dialect.message()
         if message is None or (message.is_stored and self._is_stored_by(route)):
             return None
-        deflected = answer_to(message, route.deflection, datetime.fromtimestamp(self._services.clock.unix_s(), UTC))
+        deflected = answer_to(message, rules, datetime.fromtimestamp(self._services.clock.unix_s(), UTC))
         if deflected is not None:
-            found: Found | None = Found(route, deflected.name, deflected.answer, message.is_repeated)
-        else:
-            found = await self._listed(route, route.deflection, message, caller)
-        return None if found is None or not _has_room(request, found.answer) else found
+            return Found(route, deflected.name, deflected.answer, message.is_repeated)
+        return await self._listed(route, rules, message, caller)
 
     async def _listed(self, route: Route, rules: Deflection, message: Message, caller: Caller) -> Found | None:
         """What stands on the team's own list."""

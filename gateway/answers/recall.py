@@ -30,6 +30,7 @@ from gateway.domain import (
     Miss,
     Request,
     Source,
+    StageName,
     UnderWay,
 )
 from gateway.entries import Attempt, recalled_intent
@@ -123,7 +124,9 @@ class Recall:
                 case UnderWay() if may_lead:
                     if is_admitted:
                         self._settlement.take_back(attempt)  # who waits holds no money
+                    began_s = self._services.clock.monotonic_s()
                     landed = await self._flights.follow(key, control, total_s)
+                    self._passed("waiting", began_s)
                     if isinstance(landed, Hit) and self._takes(landed):
                         return await self._give(landed, deployment, number, None)
                     may_lead = landed is not Landing.ALONE
@@ -140,9 +143,10 @@ class Recall:
         likeness, background = self._likeness, self._services.background
         if likeness is None:
             return None
-        look = None
+        look, began_s = None, self._services.clock.monotonic_s()
         try:
             look = await likeness.find(key, attempt.deployment, self._admissions.output_tokens_max(attempt.deployment))
+            self._passed("semantic", began_s)
         except BaseException:  # the client is gone
             if is_admitted:
                 self._settlement.take_back(attempt)
@@ -185,9 +189,7 @@ class Recall:
         self, key: AnswerKey, attempt: Attempt, total_s: float, *, may_lead: bool
     ) -> tuple[Found | None, bool]:
         """Look and be admitted at once. Raises what refuses it, but for budgets: they refuse no kept answer."""
-        control = self._request.cache_control
-        look = self._flights.look(key, control, total_s, may_lead=may_lead, since=self._epoch)
-        looking = asyncio.ensure_future(look)
+        looking = asyncio.ensure_future(self._exact(key, total_s, may_lead=may_lead))
         is_admitted = False
         try:
             is_admitted = await self._is_admitted(attempt)
@@ -197,6 +199,18 @@ class Recall:
                 self._settlement.take_back(attempt)
             self._services.background.spawn(self._give_up(key, looking))
             raise
+
+    async def _exact(self, key: AnswerKey, total_s: float, *, may_lead: bool) -> Found | None:
+        began_s = self._services.clock.monotonic_s()
+        control = self._request.cache_control
+        found = await self._flights.look(key, control, total_s, may_lead=may_lead, since=self._epoch)
+        self._passed("exact", began_s)
+        return found
+
+    def _passed(self, name: str, began_s: float) -> None:
+        """That look is over."""
+        if self._request.chain is not None:
+            self._request.chain.add(StageName.CACHE, began_s, self._services.clock.monotonic_s(), name)
 
     async def _give_up(self, key: AnswerKey, looking: asyncio.Future[Found | None]) -> None:
         found = await looking

@@ -17,6 +17,7 @@ from gateway.domain import (
     LABEL,
     NANO,
     CacheControl,
+    Chain,
     Endpoint,
     Placement,
 )
@@ -70,6 +71,7 @@ class Arrival:
     tags: tuple[str, ...] = ()
     placement: Placement = ANYWHERE
     is_route: Callable[[str], bool] = _any_name
+    chain: Chain | None = None
 
     @property
     def kept_tags(self) -> tuple[str, ...]:

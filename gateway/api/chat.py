@@ -68,6 +68,7 @@ def parse(arrival: Arrival) -> Request:
         needs=needed.capabilities,
         media_bytes=needed.media_bytes,
         placement=arrival.placement,
+        chain=arrival.chain,
     )
 
 

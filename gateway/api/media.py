@@ -58,6 +58,7 @@ def parse(arrival: Arrival) -> Request:
         headers=arrival.headers,
         query=arrival.query,
         placement=arrival.placement,
+        chain=arrival.chain,
         form=asked.form,
         foreseen=asked.foreseen,
     )

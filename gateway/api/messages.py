@@ -51,6 +51,7 @@ def parse(arrival: Arrival) -> Request:
         needs=needed.capabilities,
         media_bytes=needed.media_bytes,
         placement=arrival.placement,
+        chain=arrival.chain,
         foreseen=Usage() if endpoint is Endpoint.COUNT_TOKENS else None,  # it costs nothing
     )
 

@@ -37,7 +37,7 @@ from gateway.api.count_tokens import COUNTING, Counted, can_upstream_count, coun
 from gateway.api.dialects import APIS, ClientDialect
 from gateway.api.limit_headers import room_headers
 from gateway.api.wire import Headers, dollars, error_headers, request_id_headers, shape_for
-from gateway.domain import NO_ROOM_TOLD, Caller, Endpoint, Outcome, Request, Room, Source
+from gateway.domain import NO_ROOM_TOLD, Caller, Chain, Endpoint, Outcome, Request, Room, Source, StageName
 from gateway.error_objects import ErrorShape, error_bytes, error_status
 from gateway.errors import ClientGone, GatewayError, Internal, RateLimited, ShuttingDown
 from gateway.ids import new_request_id
@@ -91,10 +91,14 @@ class ModelCalls:
         """Answer one request; every error leaves as an error object of the client's dialect."""
         exchange = _Exchange(scope, send, self._services.clock)
         try:
+            now_s, chain = self._services.clock.monotonic_s, exchange.chain
             caller = await authenticate(scope, self._services.keys, self._services.trusted_proxies)
+            known_s = now_s()
+            chain.add(StageName.AUTH, chain.arrived_s, known_s)
             data = await read_body(scope["headers"], receive, self._body_bytes_max)
             exchange.is_body_read = True
-            request = read_request(self._services.catalog(), endpoint, exchange.request_id, scope, data)
+            request = read_request(self._services.catalog(), endpoint, exchange.request_id, scope, data, chain)
+            chain.add(StageName.PARSING, known_s, now_s())
             serve = self._count if endpoint in COUNTING else self._answer_while_listening
             await serve(request, caller, exchange, receive)
         except ClientGone:
@@ -164,19 +168,19 @@ class ModelCalls:
 class _Exchange:
     """The answering side of one HTTP request."""
 
-    __slots__ = ("_answer", "_clock", "_scope", "_started_s", "is_body_read", "request_id", "send")
+    __slots__ = ("_answer", "_clock", "_scope", "chain", "is_body_read", "request_id", "send")
 
     def __init__(self, scope: Scope, send: Send, clock: Clock) -> None:
         self.request_id = new_request_id()
         self._scope = scope
         self.send = send
         self._clock = clock
-        self._started_s = clock.monotonic_s()
+        self.chain = Chain(clock.monotonic_s())
         self._answer: Answer | Given | None = None  # once it has begun
         self.is_body_read = False
 
     def _common(self) -> Headers:
-        elapsed_ms = int((self._clock.monotonic_s() - self._started_s) * 1000)
+        elapsed_ms = int((self._clock.monotonic_s() - self.chain.arrived_s) * 1000)
         return [*request_id_headers(self.request_id.encode()), (b"openai-processing-ms", b"%d" % elapsed_ms)]
 
     def _shape(self) -> ErrorShape:
@@ -245,7 +249,9 @@ class _Exchange:
         await self.send({"type": "http.response.body", "body": body, "more_body": False})
 
 
-def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes) -> Request:
+def read_request(
+    catalog: Catalog, endpoint: Endpoint, request_id: str, scope: Scope, data: bytes, chain: Chain | None = None
+) -> Request:
     """The request of a body and of the headers that mean something to us. Raises BadRequest."""
     travelling: dict[str, str] = {}
     lists: dict[bytes, tuple[str, ...]] = {}
@@ -270,6 +276,7 @@ def read_request(catalog: Catalog, endpoint: Endpoint, request_id: str, scope: S
         tags=lists.get(_TAGS_HEADER, ()),
         placement=asked_placement(lists.get(_REGIONS_HEADER), lists.get(_REQUIRED_TAGS_HEADER)),
         is_route=lambda model: catalog.route(model) is not None,
+        chain=chain,
     )
     request = APIS[endpoint].parse(arrival)
     wished = {

@@ -48,6 +48,7 @@ def parse(arrival: Arrival) -> Request:
         needs=needed.capabilities,
         media_bytes=needed.media_bytes,
         placement=arrival.placement,
+        chain=arrival.chain,
         continues=field(fields, "previous_response_id", str, "a string"),
         foreseen=Usage() if arrival.endpoint is Endpoint.INPUT_TOKENS else None,  # it costs nothing
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from dataclasses import replace
 
@@ -24,9 +25,11 @@ from pipeline_parts import (
     walk,
 )
 
+from gateway.api.dialects import ClientDialect
 from gateway.decide import Moment, weigh
 from gateway.domain import (
     Cascade,
+    Chain,
     Claims,
     Conversation,
     Conversations,
@@ -35,6 +38,7 @@ from gateway.domain import (
     Outcome,
     Purpose,
     Scope,
+    StageName,
     Turn,
 )
 from gateway.errors import (
@@ -435,3 +439,17 @@ def test_a_cheap_one_that_answered_before_does_not_answer_unjudged_where_a_casca
     moment = Moment(turn=conversation, accepted_share=lambda *_: 0.0)
     decision = weigh(catalog, request()[0], CALLER, moment)
     assert ([one.name for one in decision.candidates], decision.steps) == (["big", "small"], 0)
+
+
+async def test_what_is_judged_is_whole_before_and_its_judge_is_a_stage_of_routing_with_its_own_entry():
+    count = itertools.count()
+    pipeline, journal, _, _ = cascading(
+        VERIFIED, whole("cheap"), whole('{"score": 0.9}'), clock=lambda: next(count) / 1000
+    )
+    parsed = replace(request()[0], chain=Chain(0.0))
+    await walk(pipeline, parsed, ClientDialect(parsed), CALLER)
+    answer, judge = entries(journal)
+    calls = {one.entry: one for one in answer.stages if one.entry}
+    assert (calls[judge.id].stage, calls[judge.id].name) == (StageName.ROUTING, "judge")
+    assert calls[answer.id].started_ms + calls[answer.id].ms < calls[judge.id].started_ms
+    assert judge.stages == ()
