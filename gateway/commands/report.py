@@ -22,7 +22,7 @@ _COSTS = {
     "from": "a date or an RFC 3339 time, inclusive (30 days ago)",
     "to": "... exclusive (the end of today)",
     "bucket": "hour, day or month (one sum for all)",
-    "group-by": "what to tell apart, separated by commas: team, key, member, end_user, model, route, deployment, ...",
+    "group-by": "what to tell apart, separated by commas: team, key, member, end_user, model, route, stage, ...",
     "time-zone": "of dates and buckets, as in Europe/Berlin (UTC)",
     "organization": "only this one (id)",
     "team": "only this one (id)",

@@ -16,10 +16,22 @@ from gateway.domain import Window
 from gateway.errors import BadRequest
 from gateway.stores.entry_filter import COLUMNS, EntryFilter
 from gateway.stores.report_snapshots import ReportSnapshots
+from policies import stages
 from policies.report_buckets import bucket_starts, buckets_max
 
 ROWS_MAX = 10_000
 _UTC = ZoneInfo("UTC")
+
+
+def _cases(of: str, words: Mapping[str, str]) -> str:
+    return f"CASE {of} " + " ".join(f"WHEN '{word}' THEN '{stage}'" for word, stage in words.items()) + " END"
+
+
+# As policies.stages.stage_of has it.
+_STAGE = (
+    f"coalesce(stage, {_cases('source', stages.BY_SOURCE)}, {_cases('purpose', stages.BY_PURPOSE)},"
+    f" '{stages.OTHERWISE}')"
+)
 
 # What a report can be grouped by, and its column. An entry with two tags is in the groups of both.
 GROUPS: Mapping[str, str] = {
@@ -28,7 +40,7 @@ GROUPS: Mapping[str, str] = {
         *("organization", "team", "member", "key", "end_user"),
         *("route", "deployment", "model", "provider", "purpose", "source", "deflector"),
     )
-} | {"tag": "tag"}
+} | {"stage": _STAGE, "tag": "tag"}
 
 # Those whose values are ids: the table that has their names.
 NAMED: Mapping[str, str] = {"organization": "organizations", "team": "teams", "member": "members", "key": "keys"}

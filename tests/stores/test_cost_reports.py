@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from postgres_parts import encoded, make_entry, orphan_of
 from sqlalchemy import event, text
 
-from gateway.domain import Window
+from gateway.domain import Purpose, Source, Window
 from gateway.errors import BadRequest, StoreUnavailable
 from gateway.ids import rfc3339
 from gateway.stores import database, reports
@@ -22,6 +22,7 @@ from gateway.stores.entry_filter import EntryFilter
 from gateway.stores.report_snapshots import ReportSnapshots
 from gateway.stores.reports import GROUPS, CostQuestion, ReportStore, Sums, labels_of
 from policies.reconciliation import reconcile
+from policies.stages import stage_of
 
 FROM, TO = datetime(2026, 10, 20, tzinfo=UTC), datetime(2026, 12, 5, tzinfo=UTC)
 ADDED = (
@@ -48,8 +49,9 @@ charges = st.fixed_dictionaries(
         "deployment": few,
         "model": few,
         "provider": few,
-        "purpose": st.sampled_from(["answer", "judge"]),
-        "source": st.sampled_from(["upstream", "cache_exact"]),
+        "purpose": st.sampled_from([*map(str, Purpose), "of a newer version"]),
+        "source": st.sampled_from([*map(str, Source), "of a newer version"]),
+        "stage": st.sampled_from([None, None, "output_moderation", "post_processing"]),
         "deflector": st.one_of(st.none(), few),
         "status": st.sampled_from(["succeeded", "failed", "interrupted", "cancelled"]),
         "is_baseline_estimated": st.booleans(),
@@ -75,7 +77,13 @@ def sums_of(entries):
 
 
 def values_of(entry, group):
-    return sorted(set(entry.tags)) or [None] if group == "tag" else [getattr(entry, GROUPS[group])]
+    match group:
+        case "tag":
+            return sorted(set(entry.tags)) or [None]
+        case "stage":
+            return [stage_of(entry.stage, entry.source, entry.purpose)]
+        case _:
+            return [getattr(entry, GROUPS[group])]
 
 
 def bucket_of(entry, bucket, zone):

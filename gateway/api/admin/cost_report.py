@@ -79,6 +79,8 @@ class CostGroup(CostSums):
     provider: str | None = None
     purpose: str | None = None
     source: str | None = None
+    deflector: str | None = None
+    stage: str | None = None
     tag: str | None = None
 
 
