@@ -19,6 +19,7 @@ from gateway.commands.faq import add_faq
 from gateway.commands.purge import add_purges
 from gateway.commands.replay import add_replay
 from gateway.commands.report import add_reports
+from gateway.commands.request import add_request
 from gateway.commands.router import add_routers
 from gateway.networks import parse_network, written
 from gateway.settings import Settings, WrongSetting
@@ -82,20 +83,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--json", action="store_true", help="as JSON")
     explain.add_argument("--url", help="the gateway's address (that of the data folder)")
 
-    ledger = commands.add_parser("ledger", help="what was spent").add_subparsers(required=True, metavar="COMMAND")
-    tail = add_command(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
-    tail.add_argument("--limit", type=_count, default=10, help="how many old entries to begin with (10)")
-    tail.add_argument("--url", help="the gateway's address (that of the data folder)")
-
-    check = add_command(
-        ledger, "verify", "compare balances, ledger and journals, print differences", _ledger_verify, STORE_FLAGS
-    )
-    mend = add_command(
-        ledger, "rebuild", "rebuild all balances from ledger, journals and holds", _ledger_rebuild, STORE_FLAGS
-    )
-    for one in (check, mend):
-        one.add_argument("--organization", metavar="ID", help="one organization (all)")
-
+    _add_ledger(commands)
+    add_request(commands)
     add_purges(commands)
     add_faq(commands)
     add_reports(commands)
@@ -117,6 +106,22 @@ def _parser() -> argparse.ArgumentParser:
     update.add_argument("file", type=Path)
     update.add_argument("--yes", action="store_true", help="apply without asking")
     return parser
+
+
+def _add_ledger(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    ledger = commands.add_parser("ledger", help="what was spent").add_subparsers(required=True, metavar="COMMAND")
+    tail = add_command(ledger, "tail", "print the newest entries and follow", _ledger_tail, CLIENT_FLAGS)
+    tail.add_argument("--limit", type=_count, default=10, help="how many old entries to begin with (10)")
+    tail.add_argument("--url", help="the gateway's address (that of the data folder)")
+
+    check = add_command(
+        ledger, "verify", "compare balances, ledger and journals, print differences", _ledger_verify, STORE_FLAGS
+    )
+    mend = add_command(
+        ledger, "rebuild", "rebuild all balances from ledger, journals and holds", _ledger_rebuild, STORE_FLAGS
+    )
+    for one in (check, mend):
+        one.add_argument("--organization", metavar="ID", help="one organization (all)")
 
 
 def _count(text: str) -> int:

@@ -25,6 +25,7 @@ from gateway.api.admin.operator import operator_key
 from gateway.api.admin.organizations import add_organizations
 from gateway.api.admin.purges import add_purges
 from gateway.api.admin.replay import add_replay
+from gateway.api.admin.requests import add_requests
 from gateway.api.admin.routes import add_routes
 from gateway.api.admin.similar import add_similar
 from gateway.api.admin.teams import add_teams
@@ -65,6 +66,7 @@ def admin_surface(settings: Settings, stores: Stores, flush: Callable[[], Awaita
     add_faq(router, stores.tenants, stores.faq_lists, stores.faq)
     add_audit(router, AuditLog(stores.engine))
     add_ledger(router, stores.ledger, flush)
+    add_requests(router, stores.ledger, flush)
     add_feedback(router, FeedbackStore(stores.engine))
     snapshots, now_s = ReportSnapshots(stores.engine), stores.journal.clock.unix_s
     add_cost_report(router, ReportStore(snapshots), flush, now_s)

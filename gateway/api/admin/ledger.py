@@ -17,7 +17,7 @@ from gateway.stores.ledger import LedgerStore
 
 _HEX = "[0-9a-f]"
 _CURSOR = f"^([0-9]{{1,17}}\\.{_HEX}{{8}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{4}}-{_HEX}{{12}})?$"
-_CONTENT = {"description": "Null, or with content logging prompt and answer."}
+CONTENT = {"description": "Null, or with content logging prompt and answer."}
 
 
 class LedgerQuery(EntryQuery, PageQuery):
@@ -32,14 +32,18 @@ class LedgerQuery(EntryQuery, PageQuery):
     status: Annotated[Outcome | None, BeforeValidator(none_if_empty), or_empty(Outcome)] = None
 
 
-def _page_schema() -> dict[str, Any]:
-    """A page as OpenAPI says it: entries are no Pydantic models, because the path writes them too."""
+def entry_schema() -> dict[str, Any]:
+    """An entry as OpenAPI says it: entries are no Pydantic models, because the path writes them too."""
     kinds = {"meters": MeterReading, "guards": GuardVerdict, "stages": Stage}
-    _, parts = msgspec.json.schema_components([LedgerEntry, *kinds.values()], schema_hook=lambda _: _CONTENT)
-    entry = parts["LedgerEntry"]
+    _, parts = msgspec.json.schema_components([LedgerEntry, *kinds.values()], schema_hook=lambda _: CONTENT)
+    entry: dict[str, Any] = parts["LedgerEntry"]
     for name, kind in kinds.items():
         entry["properties"][name]["items"] = parts[kind.__name__]
-    properties = {"data": {"type": "array", "items": entry}, "next_cursor": {"type": ["string", "null"]}}
+    return entry
+
+
+def _page_schema() -> dict[str, Any]:
+    properties = {"data": {"type": "array", "items": entry_schema()}, "next_cursor": {"type": ["string", "null"]}}
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
