@@ -11,6 +11,7 @@ import aiohttp
 from policies.breaker import HealthBoard
 
 _CONNECTIONS_PER_HOST_MAX = 100
+_KEEPALIVE_S = 2.0  # idle connections are closed by us, before most servers close them on a look
 
 
 class Hooks:
@@ -33,7 +34,9 @@ class Hooks:
         """Made on first use in the running loop."""
         if self._session is None or self._session.closed:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, limit_per_host=_CONNECTIONS_PER_HOST_MAX),
+                connector=aiohttp.TCPConnector(
+                    limit=0, limit_per_host=_CONNECTIONS_PER_HOST_MAX, keepalive_timeout=_KEEPALIVE_S
+                ),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(total=None),  # each look has its own
                 auto_decompress=False,  # a small answer that grows

@@ -94,5 +94,9 @@ class PluginGuard:
             if not loop.is_closed():
                 loop.call_soon_threadsafe(tell, said, error)
 
-        threading.Thread(target=run, name="obol-guard", daemon=True).start()
+        try:
+            threading.Thread(target=run, name="obol-guard", daemon=True).start()
+        except BaseException:  # the system has no more threads for us
+            self._threads.release()
+            raise
         return await ended
