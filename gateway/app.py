@@ -130,7 +130,7 @@ async def _build(
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
     framework.include_router(models_router(services))
     framework.include_router(explain_router(services, pipeline, settings.body_bytes_max))
-    framework.include_router(stored_responses_router(services))
+    framework.include_router(stored_responses_router(services, pipeline))
     flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))

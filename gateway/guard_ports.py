@@ -40,6 +40,9 @@ class Guards(Protocol):
     def of(self, request: Request, caller: Caller) -> Sequence[tuple[GuardRule, Guard]]:
         """In their order: those of everybody, the route's, the team's, the key's. Empty for none."""
 
+    def of_kept(self, deployment: str, caller: Caller) -> Sequence[tuple[GuardRule, Guard]]:
+        """Of an answer that its upstream kept, by whichever route it was asked: all that may have stood before it."""
+
 
 class Slot(msgspec.Struct, frozen=True):
     """A text in an event of an answer. ``channel``: what it is a part of: a choice's content, a call's arguments.

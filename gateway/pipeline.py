@@ -41,6 +41,7 @@ from gateway.domain import (
     Route,
     StageName,
     Turn,
+    Where,
 )
 from gateway.errors import (
     NotCached,
@@ -96,6 +97,26 @@ class Pipeline:
             raise
         answer.guards = screening.told
         return answer
+
+    async def screened_again(self, kept: bytes, request: Request, dialect: Dialect, caller: Caller) -> bytes:
+        """An answer that its upstream kept, as guards let its client have it. Raises GatewayError.
+
+        ``request``: for the deployment that gave it.
+        """
+        guards = () if self._services.guards is None else self._services.guards.of_kept(request.model, caller)
+        if not guards:
+            return kept
+        screening = Screening(self._path, guards, request, dialect, caller)
+        try:
+            return await screening.pass_whole(kept)
+        finally:
+            if screening.has_place:
+                self._settlement.leave(request.id, caller.organization_id)
+
+    def is_screened(self, deployment: str, caller: Caller) -> bool:
+        """Whether guards look at what that deployment keeps."""
+        guards = self._services.guards
+        return guards is not None and any(rule.looks_at(Where.OUTPUT) for rule, _ in guards.of_kept(deployment, caller))
 
     async def _unscreened(
         self, request: Request, dialect: Dialect, caller: Caller, screening: Screening | None

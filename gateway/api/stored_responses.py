@@ -1,6 +1,6 @@
 """Responses that an upstream keeps: fetched, listed, cancelled and deleted by the team that asked for them.
 
-Each goes to the deployment that made it; the upstream's answer comes back as it is.
+Each goes to the deployment that made it; the upstream's answer comes back as it is, or as guards let it.
 """
 
 from __future__ import annotations
@@ -15,11 +15,15 @@ from fastapi.responses import Response, StreamingResponse
 
 from gateway.answering import hide_secrets
 from gateway.api.auth import authenticate
+from gateway.api.dialects import ClientDialect
 from gateway.api.framing import EventFrames
 from gateway.api.refusals import KEY_REFUSALS, NEEDS_KEY, refusals
 from gateway.api.response_objects import next_number
-from gateway.domain import Call, Deployment, Endpoint
-from gateway.errors import GatewayError, NotFound, StoreUnavailable, UpstreamError
+from gateway.domain import Body, Call, Caller, Deployment, Endpoint
+from gateway.domain import Request as ModelRequest
+from gateway.errors import BadRequest, GatewayError, NotFound, StoreUnavailable, UpstreamError
+from gateway.ids import new_request_id
+from gateway.pipeline import Pipeline
 from gateway.ports import Reply, Services
 
 _PARAMETERS = frozenset(
@@ -30,10 +34,10 @@ _NOT_FOUND = 404
 _REFUSED_ABOVE = refusals({"5XX": "The upstream that keeps the response fails."})
 
 
-def stored_responses_router(services: Services) -> APIRouter:
+def stored_responses_router(services: Services, pipeline: Pipeline) -> APIRouter:
     """The four routes, for one process's services."""
     router = APIRouter(responses=KEY_REFUSALS | _REFUSED_ABOVE, dependencies=[NEEDS_KEY])
-    stored = _StoredResponses(services)
+    stored = _StoredResponses(services, pipeline)
 
     @router.get("/v1/responses/{response_id}")
     async def fetch(response_id: str, request: Request) -> Response:
@@ -60,8 +64,9 @@ def stored_responses_router(services: Services) -> APIRouter:
 class _StoredResponses:
     """Finds the upstream of a response and asks it."""
 
-    def __init__(self, services: Services) -> None:
+    def __init__(self, services: Services, pipeline: Pipeline) -> None:
         self._services = services
+        self._pipeline = pipeline
 
     async def forward(self, request: Request, response_id: str, *rest: str) -> Response:
         """The upstream's own answer. Raises NotFound for what this team has not, else the upstream's error."""
@@ -86,11 +91,20 @@ class _StoredResponses:
             method=request.method,
             item=(response_id, *rest),
         )
+        if call.is_stream and self._pipeline.is_screened(deployment.name, caller):
+            raise BadRequest("Guards look at this response whole: fetch it without 'stream'.", param="stream")
         reply = await self._open(call, response_id)
         headers = {"x-obol-deployment": deployment.name.encode("latin-1", "replace").decode("latin-1")}
         if call.is_stream:
             return StreamingResponse(_events(reply, deployment), headers=headers, media_type="text/event-stream")
-        return Response(await _whole(reply), headers=headers, media_type=_JSON)
+        answer = await _whole(reply)
+        if request.method != "DELETE" and rest != ("input_items",):
+            answer = await self._screened(answer, deployment, caller)
+        return Response(answer, headers=headers, media_type=_JSON)
+
+    async def _screened(self, answer: bytes, deployment: Deployment, caller: Caller) -> bytes:
+        asked = ModelRequest(new_request_id(), Endpoint.RESPONSES, deployment.name, Body({}), 0)
+        return await self._pipeline.screened_again(answer, asked, ClientDialect(asked), caller)
 
     async def _open(self, call: Call, response_id: str) -> Reply:
         deployment = call.deployment

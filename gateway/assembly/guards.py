@@ -61,6 +61,15 @@ class GuardsInForce:
             return ()
         return self._standing(catalog, request.model, caller.guards)
 
+    def of_kept(self, deployment: str, caller: Caller) -> Standing:
+        """Those of every route with that deployment. Empty for none."""
+        catalog = self._catalog()
+        if not caller.guards and not catalog.guards:
+            return ()
+        routes = [name for name, route in catalog.routes.items() if deployment in route.deployments]
+        found = dict(one for name in (None, *routes) for one in self._standing(catalog, name, caller.guards))
+        return tuple(found.items())
+
     def standing(self, route: str | None, added: str) -> Standing:
         """Those before a route (None: before a deployment) for whom adds these, a JSON list as ``Caller.guards``."""
         return self._standing(self._catalog(), route, added)
