@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Sequence
 from functools import cache, cached_property
+from itertools import accumulate, islice
 
 from policies.screening.spans import Span
 
@@ -29,6 +30,9 @@ _LOOK_ALIKES = str.maketrans(
 )
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]+")
 _MIXED = re.compile("[0-9A-Za-z](?=[\u0370-\u052f])|[\u0370-\u052f](?=[0-9A-Za-z])")
+_MIXED_MAX = 2_000
+_PAIR = r"u([dD][89abAB][0-9A-Fa-f]{2})\\++u([dD][c-fC-F][0-9A-Fa-f]{2})"  # of one character beyond 16 bits
+_ESCAPE = re.compile(rf"(?<!\\)\\++(?:{_PAIR}|u([0-9A-Fa-f]{{4}})|/)")
 # Classes with characters beyond 16 bits are slow: what has none of those is read by others.
 _BEYOND = re.compile("[\U00010000-\U0001ffff]+")
 _HIDDEN_WITHIN = re.compile(f"[{_INVISIBLE}]+")
@@ -47,7 +51,9 @@ def fold(text: str) -> tuple[str, Callable[[int], int] | None]:
     for special in (_special(), _BEYOND) if is_beyond else (_special(),):
         folded = special.sub(lambda found: found[0].translate(_plain()), folded)
     if _GREEK_OR_CYRILLIC.search(folded) and _MIXED.search(folded):
-        folded = _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
+        # Where so many words are mixed, telling words apart is no use.
+        is_all_mixed = next(islice(_MIXED.finditer(folded), _MIXED_MAX, None), None) is not None
+        folded = folded.translate(_LOOK_ALIKES) if is_all_mixed else _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
     return folded, offsets
 
 
@@ -67,23 +73,61 @@ class Folded:
         return self.plain.encode("ascii", "replace")
 
     def as_given(self, found: Sequence[Span]) -> Sequence[Span]:
-        """Spans of the plain text, as spans of the text as it was given."""
-        offsets = self._folding[1]
-        if offsets is None:
-            return found
-        return [Span(offsets(span.start), offsets(span.end - 1) + 1, span.kind) for span in found]
+        """Spans of the plain text, as spans of the text as it was given: with all of an escape, not part of it."""
+        _, offsets, escapes = self._folding
+        if offsets:
+            found = [Span(offsets(span.start), offsets(span.end - 1) + 1, span.kind) for span in found]
+        if escapes:
+            found = [Span(escapes(span.start), escapes(span.end), span.kind) for span in found]
+        return found
 
     @cached_property
-    def _folding(self) -> tuple[str, Callable[[int], int] | None]:
-        return fold(self.text)
+    def _folding(self) -> tuple[str, Callable[[int], int] | None, Callable[[int], int] | None]:
+        if "\\u" not in self.text and "\\/" not in self.text:
+            return *fold(self.text), None
+        plain, offsets = fold(unescaped(self.text))
+        return plain, offsets, _Escapes(self.text)
 
 
 class AsGiven(Folded):
     """A text that is read as it stands."""
 
     @cached_property
-    def _folding(self) -> tuple[str, None]:
-        return self.text, None
+    def _folding(self) -> tuple[str, None, None]:
+        return self.text, None, None
+
+
+def unescaped(text: str) -> str:
+    """The text with the characters that JSON in it writes as escapes, also in JSON within JSON.
+
+    Line ends and quotes are left to detectors, for they are written so in code, too.
+    """
+    return _ESCAPE.sub(_unescape, text)
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    high, low, code = escape.groups()
+    if low:
+        return chr(0x10000 + (int(high, 16) - 0xD800 << 10) + int(low, 16) - 0xDC00)
+    return chr(int(code, 16)) if code else "/"
+
+
+class _Escapes:
+    """Where characters stood before escapes were read. Looked up only where something was found."""
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def __call__(self, position: int) -> int:
+        positions, added = self._read
+        return position + added[bisect_left(positions, position)]
+
+    @cached_property
+    def _read(self) -> tuple[Sequence[int], Sequence[int]]:
+        """Where the escapes' characters stand, and how many characters the first so many of them took more."""
+        escapes = [escape.span() for escape in _ESCAPE.finditer(self._text)]
+        added = list(accumulate((end - start - 1 for start, end in escapes), initial=0))
+        return [start - before for (start, _), before in zip(escapes, added, strict=False)], added
 
 
 class _Offsets:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 
@@ -29,3 +29,12 @@ def without_overlaps(spans: Iterable[Span]) -> list[Span]:
         kept[-1] = Span(joined.start, max(joined.end, span.end), span.kind if size > longest else joined.kind)
         longest = max(longest, size)
     return kept
+
+
+def bounded(spans: Iterable[Span], text_length: int, found_max: int) -> Iterator[Span]:
+    """The first of them; what is beyond their maximum is one span to the end of the text."""
+    for number, span in enumerate(spans):
+        if number == found_max:
+            yield Span(span.start, text_length, span.kind)
+            return
+        yield span

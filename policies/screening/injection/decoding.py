@@ -8,7 +8,10 @@ import html
 import re
 from collections.abc import Callable
 from collections.abc import Set as AbstractSet
+from functools import cache
 from itertools import islice
+
+import re2
 
 RUNS_MAX = 8
 RUN_LENGTH_MAX = 4096
@@ -39,13 +42,25 @@ _MORSE_LETTERS = dict(
 
 def decoded(text: str, signals: AbstractSet[str]) -> str:
     """The texts found of the kinds that signals (marks.py) tell of, each on a line of its own; empty where none is."""
+    runs = _long_runs(text) if "long" in signals else ""
+    others = signals - {"long"}
     found = (
         read(run[0][:RUN_LENGTH_MAX])
         for kind, (told_by, read) in KINDS.items()
         if told_by & signals
-        for run in islice(_PATTERNS[kind].finditer(text), RUNS_MAX)
+        for run in islice(_PATTERNS[kind].finditer(text if told_by & others else runs), RUNS_MAX)
     )
     return "\n".join(one for one in found if _is_text(one))
+
+
+def _long_runs(text: str) -> str:
+    """All that a run without spaces can be of, each on a line of its own, found at less cost than what it may hold."""
+    return b"\n".join(run[0] for run in _long_run().finditer(text.encode("ascii", "replace"))).decode("ascii")
+
+
+@cache
+def _long_run() -> re2._Regexp:
+    return re2.compile(rb"[A-Za-z0-9+/=_\\-]{16,}")
 
 
 def _from_hex(run: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from itertools import repeat
 
 from policies.screening.injection import rules
 from policies.screening.injection.lexicon import CIPHERED, LINE_END, NOTHING, OWN, concepts
@@ -34,5 +35,5 @@ def examine(text: str) -> frozenset[str]:
 def sequence_of(words: list[str]) -> str:
     """One letter for each word, behind a line end."""
     table = concepts()
-    sequence = LINE_END + "".join([table.get(word, NOTHING) for word in words])
+    sequence = LINE_END + "".join(map(table.get, words, repeat(NOTHING)))
     return _OWN.sub(lambda found: found[1] + OWN[found[2]], sequence)

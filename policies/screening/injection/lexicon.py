@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from functools import cache
 
 NOTHING, SENTENCE_END, LINE_END = ".", ";", "/"
+LINE = "\0"  # stands for the end of a line among words
 
 # name: letter, words. A word has one meaning; the first that names it keeps it. Diacritics are not read.
 _CONCEPTS = {
@@ -285,7 +286,7 @@ def concepts() -> dict[str, str]:
     rot13 = str.maketrans("abcdefghijklmnopqrstuvwxyz", "nopqrstuvwxyzabcdefghijklm")
     for word in STRONG:
         table |= {word[::-1]: CIPHERED, word.translate(rot13): CIPHERED}
-    table |= {"\n": LINE_END, SENTENCE_END: SENTENCE_END}
+    table |= {LINE: LINE_END, SENTENCE_END: SENTENCE_END}
     return table
 
 

@@ -99,5 +99,11 @@ SIGNALS = {
 
 @cache
 def marks() -> Matcher:
-    """For both, over lower-case text."""
-    return Matcher({name: "|".join(expressions) for name, expressions in {**MARKS, **SIGNALS}.items()})
+    """Over lower-case text."""
+    return Matcher({name: "|".join(expressions) for name, expressions in MARKS.items()}, walks=2)
+
+
+@cache
+def signals() -> Matcher:
+    """Over lower-case text."""
+    return Matcher({name: "|".join(expressions) for name, expressions in SIGNALS.items()})

@@ -8,20 +8,26 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 
+from policies.screening.folding import unescaped
 from policies.screening.injection.decoding import decoded
 from policies.screening.injection.lexicon import (
+    LINE,
     STRONG,
     concepts,
     joined_words,
     unspaced_words,
     without_accents,
 )
-from policies.screening.injection.marks import SIGNALS, marks
+from policies.screening.injection.marks import marks, signals
 
 _HIDDEN = re.compile(
     "[\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u2069\ufe00-\ufe0f\ufeff]+"
 )
+_ESCAPES = re.compile(r"(?:\\u[0-9A-Fa-f]{4}){4}")
+# Each written as two characters.
+_LINE_ENDS = re.compile(r"(?<!\\)(?:\\++[rn])+")
 _TAGS = re.compile("[\U000e0020-\U000e007e]+")
+_TYPOGRAPHY = (("’", "'"), ("“", '"'), ("”", '"'), ("—", " "), ("–", " "), ("…", "..."), ("•", " "), ("\u00a0", " "))
 # Letters of other alphabets that look Latin, in this order; read so only within a Latin word.
 _LOOK_ALIKES = str.maketrans(
     "абвгезкмнорстухіјѕԁһԛԝցոսьαβγεηικνορτυχωϲєɑɡıʀɪɴᴀᴇᴏѵɩɛʏꜱℓ€",
@@ -32,7 +38,7 @@ _FOREIGN = "€\u0250-\u02af\u1d00-\u1d7f\u0370-\u058f"
 _MIXED = re.compile(f"(?<![a-z0-9@$!|+])[a-z0-9@$!|+]*+[{_FOREIGN}][a-z0-9@$!|+{_FOREIGN}]*+")
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SIGN = re.compile(r"[^\w\s;]")
+_SIGNS = re.compile(r"[^\w\s;]+")
 
 # Single letters with marks or spaces between them: i g n o r e, i-g-n-o-r-e.
 _SPACED = re.compile(r"(?<![a-z0-9])[a-z0-9](?:[ \-._*|\\]{1,4}[a-z0-9](?![a-z0-9'])){4,}")
@@ -64,22 +70,40 @@ class Reading:
 
 def read(text: str) -> Reading:
     """The words of a text, and behind them those that it hides."""
-    plain, disguises, hidden = text, 0, ""
-    if not text.isascii():
-        plain, disguises = _at_ends(text, _unmasked)
+    plain, disguises, hidden = without_typography(_as_json(text)), 0, ""
+    if not plain.isascii():
+        plain, disguises = _at_ends(plain, _unmasked)
     lower = plain.lower()
-    found = marks().match(lower.encode(errors="replace"))
-    signals = found.intersection(SIGNALS)
-    if signals:
-        hidden = decoded("\n".join(_ends(plain)), signals).lower()
+    seen = lower.encode(errors="replace")
+    found, told = marks().match(seen), signals().match(seen)
+    if told:
+        hidden = decoded("\n".join(_ends(plain)), told).lower()
         as_written = lower
-        lower, respelt = _at_ends(lower, lambda end: _respelt(end, signals))
+        lower, respelt = _at_ends(lower, lambda end: _respelt(end, told))
+        disguises += respelt
+        if hidden or lower != as_written:
+            otherwise = "\n".join((*_ends(lower), hidden))  # what lies between is as it was
+            found |= marks().match(otherwise.encode(errors="replace"))
         if hidden:
             lower = f"{lower}\n{hidden}"
-        disguises += respelt
-        if lower != as_written:
-            found |= marks().match(lower.encode(errors="replace"))
-    return Reading(_words(lower), found.difference(SIGNALS), disguises, bool(hidden))
+    return Reading(_words(lower), found, disguises, bool(hidden))
+
+
+def _as_json(text: str) -> str:
+    """The text that JSON in it stands for, as far as that changes words. Escapes in a row are for decoding.py."""
+    if "\\u" in text and not _ESCAPES.search(text):
+        text = unescaped(text)
+    if "\\n" in text and '"' in text:
+        text = _LINE_ENDS.sub("\n", text)
+    return text
+
+
+def without_typography(text: str) -> str:
+    """Marks that word processors put in, as plain ones: most texts that are not ASCII have no others."""
+    if not text.isascii():
+        for typographic, plain in _TYPOGRAPHY:
+            text = text.replace(typographic, plain)
+    return text
 
 
 def _ends(text: str) -> tuple[str, ...]:
@@ -104,12 +128,11 @@ def _words(lower: str) -> list[str]:
         lower = lower.replace(lone, " ")
     for end, mark in _SENTENCE_ENDS:
         lower = lower.replace(end, mark)
-    if not lower.isascii():
-        lower = _SIGN.sub(" ", lower)
-    return [word for word in lower.translate(_PUNCTUATION).split(" ") if word]
+    lower = lower.translate(_PUNCTUATION) if lower.isascii() else _SIGNS.sub(" ", lower).replace("_", " ")
+    return lower.replace("\n", LINE).split()
 
 
-def _respelt(plain: str, signals: set[str]) -> tuple[str, int]:
+def _respelt(plain: str, told: set[str]) -> tuple[str, int]:
     """Lower-case text with letters for the signs that stand for them, and words where they were run together."""
     disguises = 0
     strong = _strong()
@@ -129,11 +152,11 @@ def _respelt(plain: str, signals: set[str]) -> tuple[str, int]:
         disguises += 1
         return joined_words().sub(lambda word: f" {word[0]} ", run)
 
-    if "leet" in signals:
+    if "leet" in told:
         plain = _LEET_WORD.sub(letters, plain)
-    if "spaced" in signals:
+    if "spaced" in told:
         plain = _SPACED.sub(joined, plain)
-    if "long" in signals:
+    if "long" in told:
         plain = _LONG.sub(joined, plain)
     return plain, disguises
 

@@ -227,7 +227,8 @@ _SAME = f"[^{LINE_END}{SENTENCE_END}]"
 @cache
 def forms() -> Matcher:
     """Over the letters of a text, which begins with a line end."""
-    return Matcher({name: "|".join(map(_expression, patterns)) for name, patterns in {**_FORMS, **CONTEXTS}.items()})
+    expressions = {name: "|".join(map(_expression, patterns)) for name, patterns in {**_FORMS, **CONTEXTS}.items()}
+    return Matcher(expressions, walks=3)
 
 
 def dense(sequence: str) -> Iterator[str]:

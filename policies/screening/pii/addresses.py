@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Iterator
-from functools import lru_cache
 
 # Letters of alphabets that separate words: in Chinese or Japanese what stands beside an address is no part of it.
 _LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f"
@@ -35,6 +33,8 @@ _ANY_LETTER = re.compile("[A-Za-z<>=~^]")
 _V6_AT = re.compile(":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*")
 _V6_HEAD_REVERSED = re.compile("[0-9A-Fa-f]{1,4}")
 _V6_LONGEST = 39
+_V6_GROUPS = 8
+_V6_NO_GROUP = re.compile("[0-9A-Fa-f]{5}")
 _V6_TAIL = re.compile(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}")
 _NAME = re.compile("[0-9A-Za-z_]")
 
@@ -102,12 +102,14 @@ def v6(text: str) -> Iterator[tuple[int, int]]:
     if text.count(":") < 2:
         return
     for colons in _V6_AT.finditer(text):
+        if "::" not in colons[0] and colons[0].count(":") < 6:
+            continue
         head = _V6_HEAD_REVERSED.match(text[max(0, colons.start() - 4) : colons.start()][::-1])
         start = colons.start() - (head.end() if head else 0)
         end = colons.end()
-        body = text[start:end]
-        if end - start > _V6_LONGEST or not ("::" in body or body.count(":") >= 6):
+        if end - start > _V6_LONGEST:
             continue
+        body = text[start:end]
         tail = _V6_TAIL.match(text, text.rfind(":", start, end) + 1)
         end = tail.end() if tail else end - (body.endswith(":") and not body.endswith("::"))
         if not _NAME.match(text, end) and not _goes_on_before(text, start) and _is_v6(text[start:end]):
@@ -122,10 +124,20 @@ def _goes_on_before(text: str, start: int) -> bool:
     return start > 0 and (text[start - 1] == ":" or bool(_NAME.match(text, start - 1)))
 
 
-@lru_cache(maxsize=256)
 def _is_v6(address: str) -> bool:
-    """With a digit: words of hexadecimal letters stand before two colons in code."""
-    try:
-        return bool(ipaddress.IPv6Address(address)) and any(map(str.isdigit, address))
-    except ValueError:
+    """Groups of four digits at most, eight or fewer and two colons. With a digit: words of hexadecimal letters stand
+
+    before two colons in code.
+    """
+    head, colons, tail = address.partition("::")
+    if "::" in tail or tail.startswith(":") or _V6_NO_GROUP.search(address):
         return False
+    ends_in_v4 = "." in address
+    if ends_in_v4 and not _V4_AT.fullmatch(address, address.rindex(":") + 1):
+        return False
+    count = (head.count(":") + bool(head)) + (tail.count(":") + bool(tail)) + ends_in_v4
+    if not (count < _V6_GROUPS if colons else count == _V6_GROUPS):
+        return False
+    return not (head.startswith(":") or (address.endswith(":") and address[-2:] != "::")) and any(
+        map(str.isdigit, address)
+    )

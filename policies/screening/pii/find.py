@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from policies.screening.folding import Folded
 from policies.screening.pii import addresses
-from policies.screening.pii.banking import iban_end
-from policies.screening.pii.numbers import find_bare, find_lettered, find_numbers, find_spaced
+from policies.screening.pii.banking import iban_end, is_card
+from policies.screening.pii.calling_codes import is_international
+from policies.screening.pii.ids import STRONG_BY_LENGTH
+from policies.screening.pii.numbers import SEPARATORS, find_bare, find_cards, find_lettered, find_numbers, find_spaced
 from policies.screening.pii.wallets import LONGEST, SHORTEST, Wallets
-from policies.screening.spans import Span, without_overlaps
+from policies.screening.spans import Span, bounded, without_overlaps
 
 # Runs of digits, and of letters after digits, with what people put between groups; shorter ones only after the two
 # letters of a country. It starts at a digit, so most text is passed over, and no text makes it go back.
@@ -41,6 +43,14 @@ _NUMBER_MIN = 6
 _Seen = tuple[tuple[tuple[int, int, str], ...], int]  # spans, and where they are done with, from the run's start
 _LONG_TEXT = 8_000
 _AROUND, _REMEMBERED_MAX, _SEEN_MAX = 128, 128, 2_000  # no rule looks further around a run
+# A text with more of one sort is a dump of personal data: from there on all of it is taken for it.
+FOUND_MAX = 1_000
+# Work that a text may cause, in units of about 2 us on an idle core. Beyond it, only what is proved at little cost is
+# looked for, unless so many of the numbers up to there were somebody's that the rest must be a list of the same.
+WORK_MAX = 30_000
+_BARE_WORK, _TOKEN_WORK, _WALLET_WORK, _LOOK_WORK, _GROUPS_WORK = 3, 5, 8, 10, 25
+_LOOKS_FOR_EACH_FOUND = 50
+_CARD_LENGTHS = range(12, 20)
 _DOTS_OF_V4 = 3
 
 
@@ -59,11 +69,20 @@ class _Search:
     wallets: Wallets = field(default_factory=Wallets)
     seen: dict[tuple[int, int, str], _Seen] = field(default_factory=dict)
     done: int = 0  # what stands before it belongs to what was found
+    work: int = 0
+    runs: int = 0
 
     def spans(self) -> list[Span]:
+        text, end = self.text, len(self.text)
+        addressed = [
+            *bounded((Span(first, last, "EMAIL_ADDRESS") for first, last in addresses.emails(text)), end, FOUND_MAX),
+            *bounded((Span(first, last, "IP_ADDRESS") for first, last in addresses.v6(text)), end, FOUND_MAX),
+        ]
+        self._look_at_runs()
+        return addressed + self.found
+
+    def _look_at_runs(self) -> None:
         text = self.text
-        self.found += (Span(start, end, "EMAIL_ADDRESS") for start, end in addresses.emails(text))
-        self.found += (Span(start, end, "IP_ADDRESS") for start, end in addresses.v6(text))
         is_long = len(text) > _LONG_TEXT
         for run in _RUN.finditer(text):
             start, end = run.span()
@@ -72,11 +91,44 @@ class _Search:
                 if not rest:
                     continue
                 start = rest.start()
+            if len(self.found) > FOUND_MAX:
+                self.found.append(Span(start, len(text), self.found[-1].kind))
+                return
+            if self.work > WORK_MAX:
+                if len(self.found) * _LOOKS_FOR_EACH_FOUND > self.runs:
+                    self.found.append(Span(start, len(text), self.found[-1].kind))
+                    return
+                self._look_for_little(start, end)
+                continue
+            self.runs += 1
             if is_long and len(self.seen) < _SEEN_MAX and end - start <= _REMEMBERED_MAX:
                 self._look_or_remember(start, end)
             else:
                 self._look(start, end)
-        return self.found
+
+    def _look_for_little(self, start: int, end: int) -> None:
+        """Cards, IBANs, international phones and IPv4 addresses alone, each in its plainest form."""
+        text = self.text
+        run = text[start:end]
+        if end - start < _CARD_LENGTHS[0] and "." not in run and text[start - 1 : start] != "+":
+            return
+        first = start - 2
+        if text[max(0, first) : start].isalpha() and not text[first - 1 : first].isalnum() and first >= 0:
+            last = iban_end(text, first)
+            if last:
+                self.found.append(Span(first, last, "IBAN_CODE"))
+                self.done = last
+            return
+        if run.count(".") >= _DOTS_OF_V4 and self._v4(start, end):
+            return
+        digits = run if run.isdigit() else run.translate(SEPARATORS)
+        if text[start - 1 : start] == "+" and is_international(digits):
+            self.found.append(Span(start - 1, end, "PHONE_NUMBER"))
+        elif len(digits) in _CARD_LENGTHS:
+            if is_card(digits):
+                self.found.append(Span(start, end, "CREDIT_CARD"))
+        elif len(digits) > _CARD_LENGTHS[-1]:
+            self.found += find_cards(text, start, end)
 
     def _look_or_remember(self, start: int, end: int) -> None:
         """In a long text lines come again: what was found once with the same around it is found again.
@@ -109,6 +161,7 @@ class _Search:
             if letters or not run.isdigit():
                 self._token(start - letters, end)
             elif end - start >= _NUMBER_MIN and before not in _NOT_BEFORE:
+                self.work += _LOOK_WORK if end - start in STRONG_BY_LENGTH else _BARE_WORK
                 self._bare(start, end)
         elif run.count(".") < _DOTS_OF_V4 or not self._v4(start, end):
             self._groups(start, end, letters, before)
@@ -118,6 +171,7 @@ class _Search:
     def _groups(self, start: int, end: int, letters: int, before: str) -> None:
         """What of a run of several groups has letters, and what has none."""
         text = self.text
+        self.work += _LOOK_WORK if end - start < _CARD_LENGTHS[0] else _GROUPS_WORK
         if letters or _ASCII_LETTERS.search(text, start, end):
             for token in _TOKENS.finditer(text, start - letters, end):
                 if not token[0].isdigit():
@@ -131,6 +185,7 @@ class _Search:
     def _token(self, start: int, end: int) -> None:
         """A run of letters and digits."""
         size = end - start
+        self.work += _WALLET_WORK if size >= SHORTEST else _TOKEN_WORK
         if size >= SHORTEST:
             if size <= LONGEST and self.wallets.is_wallet(self.text[start:end]):
                 self.found.append(Span(start, end, "CRYPTO"))
@@ -178,6 +233,9 @@ class _Search:
         known = len(self.found)
         for head in _V4.finditer(self.text, start, end):
             last = addresses.v4(self.text, head.start())
+            if len(self.found) > FOUND_MAX:
+                self.found.append(Span(head.start(), end, "IP_ADDRESS"))
+                break
             if last:
                 self.found.append(Span(head.start(), last, "IP_ADDRESS"))
         return len(self.found) > known
@@ -191,4 +249,5 @@ class _Search:
             or (text[end : end + 1] in _GAPS and _LETTER_APART_AFTER.match(text, end))
             or (text[start - 1 : start] in _GAPS and _LETTER_APART_BEFORE.search(text, max(0, start - 9), start))
         ):
+            self.work += _TOKEN_WORK
             self.found += find_spaced(text, start, last)

@@ -15,7 +15,7 @@ from policies.screening.spans import Span
 
 _DIGITS_MIN, _DIGITS_MAX = 6, 19
 _CARD_MIN = 11  # characters: nothing shorter is two things
-_SEPARATORS = str.maketrans("", "", " ./_()-")
+SEPARATORS = str.maketrans("", "", " ./_()-")
 _GROUPS = re.compile("[0-9]+")
 _DIGITS = frozenset("0123456789")
 _CARD = re.compile(
@@ -25,6 +25,7 @@ _CARD = re.compile(
 Meanings = list[frozenset[str]]
 _OF_PHONES = frozenset("-()./")
 _TABLE = 120  # characters: a longer run of numbers is a table, in which only what stands on its own is looked at
+_PIECES_MAX = 4_000  # characters of a run within which numbers that stand on their own are looked for
 _PIECE = re.compile(r"[0-9][0-9./()_-]{5,}")
 _LONE = re.compile(r"[\W_]*")
 _LETTERED_WINDOW = 14  # the most letters and gaps that stand before the first digit, or after the last
@@ -60,11 +61,7 @@ def find_numbers(text: str, start: int, end: int) -> Iterator[Span]:
         return
     if end - start <= _CARD_MIN:
         return
-    spans = [
-        Span(card.start(), card.end(), "CREDIT_CARD")
-        for card in _CARD.finditer(text, start, end)
-        if is_card(card[0].translate(_SEPARATORS))
-    ]
+    spans = list(find_cards(text, start, end))
     if not spans and text.find(" ", start, end) > 0:
         spans = list(_pieces(text, start, end))
         if not spans and end - start <= _TABLE:
@@ -72,8 +69,15 @@ def find_numbers(text: str, start: int, end: int) -> Iterator[Span]:
     yield from spans
 
 
+def find_cards(text: str, start: int, end: int) -> Iterator[Span]:
+    """Cards among other numbers."""
+    for card in _CARD.finditer(text, start, end):
+        if is_card(card[0].translate(SEPARATORS)):
+            yield Span(card.start(), card.end(), "CREDIT_CARD")
+
+
 def _pieces(text: str, start: int, end: int) -> Iterator[Span]:
-    for piece in _PIECE.finditer(text, start, end):
+    for piece in _PIECE.finditer(text, start, min(end, start + _PIECES_MAX)):
         last = piece.start() + len(piece[0].rstrip("./()_-"))
         look = find_bare if piece[0].isdigit() else judge
         found = look(text, piece.start(), last)
@@ -95,7 +99,7 @@ def _without_neighbours(text: str, start: int, end: int) -> Iterator[Span]:
 def judge(text: str, start: int, end: int, *, is_part: bool = False) -> Span | None:
     """The one thing that the whole number is. ``is_part``: other numbers stand beside it, so its form must tell."""
     written = text[start:end]
-    digits = written.translate(_SEPARATORS)
+    digits = written.translate(SEPARATORS)
     count = len(digits)
     if not _DIGITS_MIN <= count <= _DIGITS_MAX:
         return None

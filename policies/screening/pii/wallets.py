@@ -30,18 +30,23 @@ _STELLAR = re.compile("G[A-Z2-7]{55}")
 _BASE58_LONGEST = 36
 SHORTEST, LONGEST = 25, 120  # characters
 _CASES_MAX = 4  # each costs 0.4 ms: the hash is computed in Python
+_SEGWIT_MAX = 500
 
 
 @dataclass(slots=True)
 class Wallets:
-    """Tells addresses of one text. Of its Ethereum addresses only the first few have their case checked."""
+    """Tells addresses of one text. Only the first few Ethereum addresses have their case checked, and only the first
+
+    hundreds of segregated-witness ones their check digits.
+    """
 
     cases_left: int = _CASES_MAX
+    segwit_left: int = _SEGWIT_MAX
 
     def is_wallet(self, token: str) -> bool:
         """Whether a whole run of letters and digits is an address."""
         if token[:2] not in ("0x", "0X"):
-            return _is_other(token)
+            return self._is_segwit(token) if _SEGWIT.fullmatch(token) else _is_other(token)
         if not _ETHER.fullmatch(token):
             return False
         digits = token[2:]
@@ -50,10 +55,14 @@ class Wallets:
         self.cases_left -= 1
         return _has_ether_case(digits)
 
+    def _is_segwit(self, token: str) -> bool:
+        if token not in (token.lower(), token.upper()):
+            return False
+        self.segwit_left -= 1
+        return self.segwit_left < 0 or _is_bech32(token.lower())
+
 
 def _is_other(token: str) -> bool:
-    if _SEGWIT.fullmatch(token):
-        return token in (token.lower(), token.upper()) and _is_bech32(token.lower())
     if len(token) <= _BASE58_LONGEST and _BASE58_FORM.fullmatch(token):
         return _is_base58_check(token.translate(_FROM_RIPPLE) if token[0] == "r" else token)
     if _STELLAR.fullmatch(token):

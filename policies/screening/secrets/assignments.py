@@ -45,6 +45,8 @@ _NAME_LENGTH_MAX = 40
 _LENGTH_MIN = 6
 _LENGTH_MIN_UNTOLD = 16
 _KEY_LENGTH_MIN = 10
+# Names with values that are looked at closer: what comes after is taken for a secret.
+LOOKS_MAX = 20_000
 
 _PASSWORDS = ("password", "passwd", "pwd", "passphrase", "passcode", "pass", "pw")
 _KEYS = frozenset(
@@ -93,7 +95,10 @@ def find_assignments(text: str, seen: bytes) -> Iterator[Span]:
     """Values with a secret's name; ``seen`` is the text, one byte for each character."""
     # Of this text alone: names come again, and a text made to be slow repeats its values too.
     kind_of, is_secret = cache(_kind), cache(_is_secret)
-    for found in _finder().finditer(seen):
+    for number, found in enumerate(_finder().finditer(seen)):
+        if number == LOOKS_MAX:
+            yield Span(found.start(), len(text), "assigned_secret")
+            return
         assigned = _assigned(text, found.start())
         if assigned is None:
             continue
