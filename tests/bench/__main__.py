@@ -15,7 +15,7 @@ from pathlib import Path
 
 from tests.bench import processes
 from tests.bench.bench import Bench
-from tests.bench.measures import meaning, per_request, pieces, streams, worker
+from tests.bench.measures import guards, meaning, per_request, pieces, streams, worker
 from tests.bench.processes import Gateway, NotPossible, Server
 
 PARTS: dict[str, Callable[[Bench], None]] = {
@@ -30,6 +30,7 @@ PARTS: dict[str, Callable[[Bench], None]] = {
     "embedding": meaning.measure_embedding,
     "semantic": meaning.measure_semantic,
     "similar": meaning.measure_similar,
+    "guards": guards.measure_guards,
     "money": per_request.measure_money,
     "routing": per_request.measure_routing,
     "shipping": pieces.measure_shipping,
