@@ -11,6 +11,8 @@ from policies.screening.spans import Span, without_overlaps
 
 #: So many characters that were looked at already are looked at again with what follows them.
 OVERLAP = 512
+# Of something found that has no end yet.
+_GOES_ON_MAX = 32_768
 
 
 class Channel:
@@ -44,8 +46,10 @@ class Channel:
         """What is to be looked at, where that begins, and from where on it is new; ``None`` when nothing is."""
         if self._looked == self.came:
             return None
-        begin = max(0, self._looked - OVERLAP)
         seen = self._looked
+        begin = max(0, seen - OVERLAP)
+        if self._spans and self._spans[-1].end == seen:  # it may go on: a private key is longer than any window
+            begin = max(0, seen - _GOES_ON_MAX, min(begin, self._spans[-1].start))
         self._looked = self.came
         return self.text[begin:], begin, seen
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import Chain, GuardMode, OnError, Release
@@ -30,6 +30,7 @@ async def passed(way: Outlet, parts: list[str]) -> list[str]:
     return [*shown, (await way.finish()).decode()]
 
 
+@settings(deadline=None)
 @given(chunks)
 async def test_what_is_masked_does_not_depend_on_how_the_answer_is_cut(parts: list[str]) -> None:
     whole = "".join(parts)
@@ -37,6 +38,7 @@ async def test_what_is_masked_does_not_depend_on_how_the_answer_is_cut(parts: li
     assert "".join(shown) == whole.replace(WORD, "[WORD]")
 
 
+@settings(deadline=None)
 @given(chunks)
 async def test_an_answer_in_which_nothing_is_found_goes_out_as_it_came_and_never_far_behind(parts: list[str]) -> None:
     way = outlet((rule(), WordGuard("never")))
@@ -60,6 +62,7 @@ async def out_before_a_block(way: Outlet, parts: list[str]) -> tuple[str, Stoppe
     return out, None
 
 
+@settings(deadline=None)
 @given(chunks)
 async def test_an_answer_is_blocked_wherever_chunks_cut_what_is_found(parts: list[str]) -> None:
     out, stopped = await out_before_a_block(outlet((rule(), WordGuard(WORD))), parts)
@@ -80,6 +83,15 @@ async def test_what_came_out_before_a_block_has_nothing_of_what_was_found() -> N
     assert 0 < len(out) <= 500
 
 
+@settings(deadline=None)
+@given(st.integers(0, 3000), st.integers(1, 40))
+async def test_what_is_longer_than_a_window_is_masked_to_its_end(length: int, size: int) -> None:
+    whole = f"{'word ' * 30}<{'x' * length}> and {'word ' * 30}"
+    parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+    shown = await passed(outlet((rule(**REDACTING), WordGuard("<x*>?"))), parts)
+    assert "".join(shown) == f"{'word ' * 30}[WORD] and {'word ' * 30}"
+
+
 async def test_a_guard_that_wants_all_of_an_answer_sees_it_once_and_its_client_nothing_before() -> None:
     guard = WordGuard(WORD)
     way = outlet((rule(release=Release.WHOLE), guard))
@@ -90,6 +102,7 @@ async def test_a_guard_that_wants_all_of_an_answer_sees_it_once_and_its_client_n
     assert guard.seen == [["".join(parts)]]
 
 
+@settings(deadline=None)
 @given(chunks)
 async def test_originals_are_put_back_whatever_the_chunks(parts: list[str]) -> None:
     parts = [part.replace(WORD, "[NAME_1]").replace(WORD[:7], "[NA").replace(WORD[7:], "ME_1]") for part in parts]

@@ -6,7 +6,7 @@ import json
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.api.multipart import parse_form
@@ -125,6 +125,7 @@ json_values = st.recursive(
 )
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(["messages", "input", "metadata", "tools", "vendor", "user"]), json_values))
 def test_texts_that_are_put_back_as_they_were_leave_every_byte_as_it_came(fields: dict[str, object]) -> None:
     request = asked(json.dumps({"model": "m", **fields}).encode())
@@ -132,6 +133,7 @@ def test_texts_that_are_put_back_as_they_were_leave_every_byte_as_it_came(fields
     assert sent(read.with_texts(read.texts())) == sent(request)
 
 
+@settings(deadline=None)
 @given(json_values, st.booleans())
 def test_the_texts_of_json_in_a_string_are_found_without_their_escapes(value: object, is_ascii: bool) -> None:
     arguments = json.dumps({"value": value, "mail": MAIL}, ensure_ascii=is_ascii).replace("@", "\\u0040")

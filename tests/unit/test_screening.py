@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gateway.domain import (
@@ -137,6 +137,7 @@ def test_what_follows_a_redacting_guard_sees_what_it_left() -> None:
     assert [[one.name for one in group] for group in in_groups(rules)] == [["0", "1"], ["2", "3"], ["4"]]
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_every_category_has_a_name_that_a_placeholder_can_have_and_be_restored_by(category: str) -> None:
     redactor = Redactor()
