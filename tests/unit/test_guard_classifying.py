@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guard_parts import FakeAsking, chat
+from asking_parts import FakeAsking, chat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

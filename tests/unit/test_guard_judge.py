@@ -6,7 +6,7 @@ import json
 import re
 
 import pytest
-from guard_parts import FakeAsking, chat
+from asking_parts import FakeAsking, chat
 from hypothesis import given, settings
 from hypothesis import strategies as st
 

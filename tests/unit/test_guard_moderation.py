@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from guard_parts import FakeAsking
+from asking_parts import FakeAsking
 
 from backends.guards.moderation_api import TEXTS_PER_CALL, ModerationGuard
 from gateway.domain import NOTHING_FOUND, Endpoint, ModerationSettings

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import EntryPoint
 
 import pytest
-from guard_parts import FakeAsking, chat
+from asking_parts import FakeAsking, chat
 
 from backends.guards import plugin
 from gateway.domain import Endpoint, Finding, GuardRule, Place, PluginSettings

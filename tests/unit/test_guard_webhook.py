@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 import pytest
 from aiohttp import web
-from guard_parts import FakeAsking
+from asking_parts import FakeAsking
 
 from backends.guards.hooks import Hooks
 from backends.guards.webhook import ANSWER_BYTES_MAX, WebhookGuard
