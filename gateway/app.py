@@ -135,7 +135,7 @@ async def _build(
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))
     framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
-    admin = admin_surface(settings, stores, flush)
+    admin = admin_surface(settings, catalog, stores, flush)
     add_decisions(admin, stores.decisions, stores.prompts, partial(writer.flush, FLUSH_S))
     add_routing(admin, settings, catalog, stores, router, lambda: asyncio.gather(flush(), writer.flush(FLUSH_S)))
     framework.include_router(admin)

@@ -17,6 +17,7 @@ from gateway.api.admin.faq import add_faq
 from gateway.api.admin.feedback import add_feedback
 from gateway.api.admin.guarantee import add_guarantee
 from gateway.api.admin.guard import any_of
+from gateway.api.admin.guard_lists import GuardLists
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
 from gateway.api.admin.limits import add_limits
@@ -51,13 +52,16 @@ from gateway.stores.rules import redis_announcer as rules_announcer
 from gateway.stores.shared_counts import RedisCounts
 
 
-def admin_surface(settings: Settings, stores: Stores, flush: Callable[[], Awaitable[None]]) -> APIRouter:
+def admin_surface(
+    settings: Settings, catalog: CatalogFile, stores: Stores, flush: Callable[[], Awaitable[None]]
+) -> APIRouter:
+    lists = GuardLists(lambda: catalog.current.guards)
     admin_keys = AdminKeyStore(stores.engine)
     router = admin_router(any_of(operator_key(settings.admin_key), AdminKeyCache(admin_keys).find))
     add_organizations(router, stores.tenants)
-    add_teams(router, stores.tenants)
+    add_teams(router, stores.tenants, lists)
     add_members(router, stores.tenants)
-    add_keys(router, stores.tenants, stores.keys)
+    add_keys(router, stores.tenants, stores.keys, lists)
     announce = rules_announcer(stores.redis)
     add_budgets(router, stores.engine, BudgetStore(stores.engine, announce), stores.journal.clock.unix_s)
     add_limits(router, stores.engine, LimitStore(stores.engine, announce))

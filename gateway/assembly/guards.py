@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
-from importlib import import_module
+from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import count
 from typing import TypeVar
 
 import msgspec
@@ -99,8 +100,12 @@ class GuardsInForce:
             if asked is not None and route is not None and (reason := misplaced_guard(catalog, asked, route)):
                 fault = f"it asks {reason}"
             wanted.setdefault(rule, fault)
+        names: set[str] = set()
         for rule, fault in wanted.items():
-            yield rule, self._guard(rule) if fault is None else Broken(fault)
+            guard = self._guard(rule) if fault is None else Broken(fault)
+            name = _free(rule.name, names)
+            names.add(name)
+            yield replace(rule, name=name), guard
 
     def _guard(self, rule: GuardRule) -> Guard:
         built = self._built.get(rule)
@@ -115,7 +120,9 @@ class GuardsInForce:
 
     def _make(self, rule: GuardRule) -> Guard:
         if self._build is None:
-            self._build = import_module("backends.guards.registry").build  # loads what few need
+            from backends.guards.registry import build  # noqa: PLC0415 - few need it
+
+            self._build = build
         return self._build(rule)
 
 
@@ -135,6 +142,12 @@ def _broken_rule(one: object) -> GuardRule:
     return GuardRule(
         name, "unknown", SecretsSettings(), mode=GuardMode.BLOCK, on_error=OnError.OPEN if is_open else OnError.CLOSED
     )
+
+
+def _free(name: str, taken: Container[str]) -> str:
+    """The name, with a number where another guard of the same request has it: verdicts are told apart by it."""
+    numbered = (f"{name}-{number}" for number in count(2))
+    return name if name not in taken else next(one for one in numbered if one not in taken)
 
 
 def _keep(kept: OrderedDict[_Key, _Value], key: _Key, value: _Value, most: int) -> None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 
+import msgspec
 from sqlalchemy import Row, func, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
@@ -25,6 +27,7 @@ from gateway.stores.tenants import MEMBER, TEAM
 # A transaction's now() is its beginning; it becomes visible at most this much later (statement_timeout is 15 s).
 _COMMIT_DELAY = timedelta(seconds=60)
 _FIRST_MAX = 10_000  # keys that a process takes in when it starts: 0.2 s and 11 MB at most
+_FIRST_GUARDS_BYTES_MAX = 2_000  # of one of them; those with more are looked up when they are used
 _ANYWHERE = Place()
 
 
@@ -32,7 +35,8 @@ _ANYWHERE = Place()
 class Key:
     """A virtual key as people may see it; ``models`` None allows every model, ``allowed_ips`` None every address.
 
-    ``previous_expires_at``: until when the secret before the last rotation serves, or served.
+    ``previous_expires_at``: until when the secret before the last rotation serves, or served. ``guards``: what it adds
+    to those of the catalog and of its team, as JSON.
     """
 
     id: str
@@ -43,6 +47,7 @@ class Key:
     prefix: str
     models: tuple[str, ...] | None
     allowed_ips: tuple[str, ...] | None
+    guards: tuple[object, ...]
     expires_at: datetime | None
     previous_expires_at: datetime | None
     created_at: datetime
@@ -86,6 +91,7 @@ def _read(row: Row[*tuple[Any, ...]]) -> Key:
         prefix=row.prefix,
         models=None if row.models is None else tuple(row.models),
         allowed_ips=None if row.allowed_ips is None else tuple(row.allowed_ips),
+        guards=tuple(row.guards or ()),
         expires_at=row.expires_at,
         previous_expires_at=row.previous_expires_at,
         created_at=row.created_at,
@@ -107,6 +113,7 @@ KEY = Kind(
         keys.c.prefix,
         keys.c.models,
         keys.c.allowed_ips,
+        keys.c.guards,
         keys.c.expires_at,
         keys.c.previous_expires_at,
         keys.c.created_at,
@@ -125,6 +132,7 @@ _KNOWN = (
     teams.c.name.label("team_name"),
     teams.c.quality_loss_max,
     teams.c.call_cost_max_nusd,
+    teams.c.guards.is_not(None).label("has_team_guards"),  # which are not read for each of a thousand keys
 )
 
 
@@ -167,6 +175,7 @@ class KeyStore:
         expires_at: datetime | None = None,
         models: Sequence[str] | None = None,
         allowed_ips: Sequence[str] | None = None,
+        guards: Sequence[object] = (),
     ) -> NewKey:
         """A new key with its secret, which nobody can read again.
 
@@ -185,6 +194,7 @@ class KeyStore:
             "models": None if models is None else list(models),
             "allowed_ips": None if allowed_ips is None else list(allowed_ips),
             "expires_at": expires_at,
+            "guards": list(guards) or None,
         }
         with translated():
             async with self._engine.begin() as connection:
@@ -196,7 +206,10 @@ class KeyStore:
         return NewKey(made, secret.text)
 
     async def update_key(self, actor: Actor, key_id: str, changes: Mapping[str, object]) -> Key:
-        """Set name, member_id, models, allowed_ips or expires_at. Raises NotFound, and Conflict for a revoked key."""
+        """Set name, member_id, models, allowed_ips, guards or expires_at.
+
+        Raises NotFound, and Conflict for a revoked key.
+        """
         with translated():
             async with self._engine.begin() as connection:
                 key = await records.find(connection, KEY, key_id)
@@ -252,20 +265,24 @@ class KeyStore:
         with translated():
             async with self._engine.connect() as connection:
                 row = (await connection.execute(query)).first()
-        return next((one.caller for one in _known(row) if one.digest == secret_sha256), None) if row else None
+                guards = await _guards_of_teams(connection, () if row is None else (row,))
+        return next((one.caller for one in _known(row, guards) if one.digest == secret_sha256), None) if row else None
 
     async def changes(self, since: datetime | None) -> Changes:
         """The keys that changed after ``since``, some of them perhaps seen before; the newest live ones for None."""
         query = select(*_KNOWN).select_from(_OF_TEAM)
         if since is None:
-            query = query.where(keys.c.revoked_at.is_(None)).order_by(keys.c.updated_at.desc()).limit(_FIRST_MAX)
+            is_light = or_(keys.c.guards.is_(None), func.pg_column_size(keys.c.guards) < _FIRST_GUARDS_BYTES_MAX)
+            query = query.where(keys.c.revoked_at.is_(None), is_light)
+            query = query.order_by(keys.c.updated_at.desc()).limit(_FIRST_MAX)
         else:
             query = query.where(keys.c.updated_at > since - _COMMIT_DELAY)
         with translated():
             async with self._engine.connect() as connection:
                 until = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
                 rows = (await connection.execute(query)).all()
-        return Changes(tuple(known for row in rows for known in _known(row)), until)
+                guards = await _guards_of_teams(connection, rows)
+        return Changes(tuple(known for row in rows for known in _known(row, guards)), until)
 
 
 async def _check_member(connection: AsyncConnection, member_id: str | None, team_id: str) -> None:
@@ -284,19 +301,40 @@ async def _digests(connection: AsyncConnection, key_id: str, *, is_changing: boo
     return [digest for row in await connection.execute(query) for digest in row if digest is not None]
 
 
-def _known(row: Row[*tuple[Any, ...]]) -> tuple[KnownKey, ...]:
+async def _guards_of_teams(connection: AsyncConnection, known: Sequence[Row[*tuple[Any, ...]]]) -> Mapping[str, str]:
+    """What the teams of these keys add, as JSON lists; those that add nothing are left out."""
+    ids = {row.team_id for row in known if row.has_team_guards}
+    if not ids:
+        return {}
+    found = await connection.execute(select(teams.c.id, teams.c.guards).where(teams.c.id.in_(ids)))
+    return {row.id: _as_text(row.guards) for row in found if row.guards}
+
+
+def _as_text(guards: Sequence[object]) -> str:
+    return sys.intern(msgspec.json.encode(guards).decode())  # one text for all keys of a team
+
+
+def _added(team: str, own: Sequence[object] | None) -> str:
+    """What a team adds, then its key: one JSON list, empty for nothing."""
+    if not own:
+        return team
+    return _as_text([*msgspec.json.decode(team or "[]"), *own])
+
+
+def _known(row: Row[*tuple[Any, ...]], guards_of_teams: Mapping[str, str]) -> tuple[KnownKey, ...]:
     """What the path keeps of each secret of a key: the one before expires with the overlap, if not sooner."""
     secrets = [(row.secret_sha256, row.expires_at)]
     if row.previous_sha256 is not None:
         ends = [end for end in (row.expires_at, row.previous_expires_at) if end is not None]
         secrets.append((row.previous_sha256, min(ends, default=datetime.min.replace(tzinfo=UTC))))
+    guards = _added(guards_of_teams.get(row.team_id, ""), row.guards)
     return tuple(
-        KnownKey(row.id, digest, None if row.revoked_at is not None else _caller(row, expires_at))
+        KnownKey(row.id, digest, None if row.revoked_at is not None else _caller(row, expires_at, guards))
         for digest, expires_at in secrets
     )
 
 
-def _caller(row: Row[*tuple[Any, ...]], expires_at: datetime | None) -> Caller:
+def _caller(row: Row[*tuple[Any, ...]], expires_at: datetime | None, guards: str) -> Caller:
     return Caller(
         key_id=row.id,
         key_name=row.name,
@@ -309,6 +347,7 @@ def _caller(row: Row[*tuple[Any, ...]], expires_at: datetime | None) -> Caller:
         allowed_ips=None if row.allowed_ips is None else tuple(map(parse_network, row.allowed_ips)),
         quality_loss_max=row.quality_loss_max,
         cost_max_nusd=row.call_cost_max_nusd,
+        guards=guards,
     )
 
 

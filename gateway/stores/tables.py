@@ -30,6 +30,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 metadata = MetaData()
 _Instant = DateTime(timezone=True)
+_Added = JSONB(none_as_null=True)  # guards beside those of the catalog, null: none
 
 organizations = Table(
     "organizations",
@@ -55,6 +56,7 @@ teams = Table(
     Column("updated_at", _Instant, nullable=False, server_default=func.now()),
     Column("quality_loss_max", Double),
     Column("call_cost_max_nusd", BigInteger),
+    Column("guards", _Added),
     # The name of a deleted team is free again; its row stays, because the ledger names it.
     Index("teams_live_name", "organization_id", "name", unique=True, postgresql_where=text("deleted_at IS NULL")),
 )
@@ -91,6 +93,7 @@ keys = Table(
     Column("allowed_ips", ARRAY(Text)),  # networks, null: from anywhere
     Column("previous_sha256", LargeBinary, unique=True),  # the secret before the last rotation,
     Column("previous_expires_at", _Instant),  # ... which serves until then
+    Column("guards", _Added),
 )
 
 

@@ -40,7 +40,7 @@ class Team:
     """Owns keys; what its keys spend is its spend. ``contact``: whom refusals tell people to ask.
 
     Its targets on routes: ``quality_loss_max``, the share of quality that may be lost, and ``call_cost_max_usd``, the
-    most that a call may be expected to cost.
+    most that a call may be expected to cost. ``guards``: what it adds to those of the catalog, as JSON.
     """
 
     id: str
@@ -49,6 +49,7 @@ class Team:
     contact: str | None
     quality_loss_max: float | None
     call_cost_max_usd: str | None
+    guards: tuple[object, ...]
     created_at: datetime
 
 
@@ -73,6 +74,7 @@ def _read_team(row: Row[*tuple[Any, ...]]) -> Team:
         contact=row.contact,
         quality_loss_max=row.quality_loss_max,
         call_cost_max_usd=None if cap_nusd is None else dollars(cap_nusd),
+        guards=tuple(row.guards or ()),
         created_at=row.created_at,
     )
 
@@ -99,6 +101,7 @@ TEAM = Kind(
         teams.c.contact,
         teams.c.quality_loss_max,
         teams.c.call_cost_max_nusd,
+        teams.c.guards,
         teams.c.created_at,
     ),
     read=_read_team,
@@ -234,6 +237,7 @@ class TenantStore:
         contact: str | None = None,
         quality_loss_max: float | None = None,
         call_cost_max_nusd: int | None = None,
+        guards: Sequence[object] = (),
     ) -> Team:
         """Raises Conflict when a live team of the organization has this name, NotFound for an unknown organization."""
         values = {
@@ -243,6 +247,7 @@ class TenantStore:
             "contact": contact,
             "quality_loss_max": quality_loss_max,
             "call_cost_max_nusd": call_cost_max_nusd,
+            "guards": list(guards) or None,
         }
         with free_name(TEAM, name):
             async with self._engine.begin() as connection:
@@ -252,7 +257,7 @@ class TenantStore:
                 return await records.make(connection, actor, TEAM, values)
 
     async def update_team(self, actor: Actor, team_id: str, changes: Mapping[str, object]) -> Team:
-        """Set name, contact or targets, as columns. Raises Conflict and NotFound."""
+        """Set name, contact, targets or guards, as columns. Raises Conflict and NotFound."""
         with free_name(TEAM, changes.get("name")):
             async with self._engine.begin() as connection:
                 changed = await records.change(connection, actor, TEAM, team_id, changes)

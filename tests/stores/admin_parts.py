@@ -12,6 +12,7 @@ from gateway.api.admin.audit import add_audit
 from gateway.api.admin.budgets import add_budgets
 from gateway.api.admin.faq import add_faq
 from gateway.api.admin.guard import any_of
+from gateway.api.admin.guard_lists import GuardLists
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.limits import add_limits
 from gateway.api.admin.members import add_members
@@ -36,17 +37,18 @@ async def words_as_vectors(texts, **_urgency):
     return vectors_of(texts)
 
 
-def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None, embed=words_as_vectors):
-    """All routes of tenants. ``monotonic_s`` is the clock by which admin keys are believed."""
+def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None, embed=words_as_vectors, guards=dict):
+    """All routes of tenants. ``monotonic_s``: the clock by which admin keys are believed; ``guards``: the catalog's."""
     app = FastAPI(openapi_url="/admin/openapi.json")
     install_errors(app)
     stores = (engine,) if announce is None else (engine, announce)
     tenants, keys, admin_keys = TenantStore(*stores), KeyStore(*stores), AdminKeyStore(engine)
     router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(admin_keys, monotonic_s).find))
     add_organizations(router, tenants)
-    add_teams(router, tenants)
+    lists_of_guards = GuardLists(guards)
+    add_teams(router, tenants, lists_of_guards)
     add_members(router, tenants)
-    add_keys(router, tenants, keys)
+    add_keys(router, tenants, keys, lists_of_guards)
     add_admin_keys(router, tenants, admin_keys)
     lists = FaqStore(engine)
     add_faq(router, tenants, lists, FaqCache(lists, embed))

@@ -14,6 +14,7 @@ from postgres_parts import encoded, make_entry
 
 from gateway.api import body
 from gateway.api.admin import admin_router, guard
+from gateway.api.admin.guard_lists import GuardLists
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
 from gateway.api.admin.operator import operator_key
@@ -32,8 +33,9 @@ def client_of(tenants, keys, ledger, flush, authorization=f"Bearer {ADMIN_KEY}")
     app = FastAPI()
     install_errors(app)
     router = admin_router(operator_key(ADMIN_KEY))
-    add_teams(router, tenants)
-    add_keys(router, tenants, keys)
+    lists = GuardLists(dict)
+    add_teams(router, tenants, lists)
+    add_keys(router, tenants, keys, lists)
     add_ledger(router, ledger, flush)
     app.include_router(router)
     headers = {"authorization": authorization.encode()} if authorization is not None else {}
@@ -80,7 +82,7 @@ async def test_a_team_is_made_listed_and_deleted(client):
     made = await client.post("/admin/teams", json={"name": f"  {name} "})
 
     assert made.status_code == 201
-    targets = {"quality_loss_max", "call_cost_max_usd"}
+    targets = {"quality_loss_max", "call_cost_max_usd", "guards"}
     assert set(made.json()) == {"id", "name", "organization_id", "contact", "created_at"} | targets
     assert made.json()["name"] == name
     assert made.json() in (await client.get("/admin/teams")).json()["data"]
@@ -110,7 +112,7 @@ async def test_a_key_is_made_once_with_its_secret_and_never_shown_again(client, 
     key = made.json()
     assert made.status_code == 201
     assert set(key) == {
-        "id", "key", "name", "team", "member", "organization_id", "prefix", "models", "allowed_ips",
+        "id", "key", "name", "team", "member", "organization_id", "prefix", "models", "allowed_ips", "guards",
         "expires_at", "previous_expires_at", "created_at", "revoked_at",
     }  # fmt: skip
     assert datetime.fromisoformat(key["expires_at"]) == datetime.fromisoformat(expires_at)

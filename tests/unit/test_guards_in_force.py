@@ -115,6 +115,15 @@ def test_a_guard_that_is_wanted_twice_stands_once(guards):
     ]
 
 
+def test_guards_of_one_name_that_want_different_things_are_told_apart(guards):
+    less = {"guard": "words", "mode": "shadow"}
+
+    standing = guards.of(request("auto"), caller_adding(less, {**less, "mode": "flag"}))
+
+    assert names(standing) == ["all", "words", "words-2", "words-3"]
+    assert [rule.mode for rule, _ in standing][1:] == [GuardMode.BLOCK, GuardMode.SHADOW, GuardMode.FLAG]
+
+
 def test_where_nobody_wants_guards_there_are_none(build):
     nobody = GuardsInForce(Catalogs(WITHOUT), build)
 

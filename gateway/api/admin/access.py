@@ -70,6 +70,12 @@ def must_cap(actor: Actor) -> None:
         raise not_allowed(actor, "set what a call of its whole team may cost")
 
 
+def must_screen(actor: Actor) -> None:
+    """Raises Forbidden (403) for a team's admin: what looks at its team's requests is set above it."""
+    if actor.team_id is not None:
+        raise not_allowed(actor, "set what guards the requests of its whole team")
+
+
 def must_own(actor: Actor, what: str) -> None:
     """Raises Forbidden (403) for everyone but owners; ``what`` completes "may not ..."."""
     if actor.role is not Role.OWNER:

@@ -25,6 +25,7 @@ from gateway.api.admin.fields import (
     unchanged,
 )
 from gateway.api.admin.guard import Sender
+from gateway.api.admin.guard_lists import AddedGuards, GuardLists
 from gateway.domain import Actor
 from gateway.stores.keys import KEY, Key, KeyStore, NewKey
 from gateway.stores.tenants import TEAM, TenantStore
@@ -42,6 +43,7 @@ class KeyBody(Body):
     models: Models | None = None
     expires_at: Instant | None = None
     allowed_ips: AllowedIps | None = None
+    guards: AddedGuards | None = None
 
 
 class KeyChange(ChangeBody):
@@ -52,6 +54,7 @@ class KeyChange(ChangeBody):
     models: Models | None = None
     expires_at: Instant | None = None
     allowed_ips: AllowedIps | None = None
+    guards: AddedGuards | None = None
 
 
 class RotationBody(Body):
@@ -75,8 +78,8 @@ class ShownKey(Key):
     key: str
 
 
-def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore) -> None:
-    """The routes of virtual keys."""
+def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore, lists: GuardLists) -> None:
+    """The routes of virtual keys. ``lists``: checks the guards that they add."""
 
     async def writable(key_id: str, actor: Actor) -> None:
         key = await keys.key(key_id)
@@ -94,6 +97,7 @@ def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore) -> None:
             expires_at=body.expires_at,
             models=body.models,
             allowed_ips=body.allowed_ips,
+            guards=await lists.checked(body.guards),
         )
         return _shown(made)
 
@@ -122,7 +126,10 @@ def add_keys(router: APIRouter, tenants: TenantStore, keys: KeyStore) -> None:
     async def change_key(key_id: PathId, body: KeyChange, actor: Sender) -> Key:
         """Takes effect within a second on every replica (10 s while Redis is away)."""
         await writable(key_id, actor)
-        return await keys.update_key(actor, key_id, _columns(body.changes()))
+        changes = _columns(body.changes())
+        if "guards" in changes:
+            changes["guards"] = await lists.checked(body.guards) or None
+        return await keys.update_key(actor, key_id, changes)
 
     @router.post("/keys/{key_id}/rotate")
     async def rotate_key(key_id: PathId, actor: Sender, body: RotationBody | None = None) -> ShownKey:

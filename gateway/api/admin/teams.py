@@ -6,7 +6,7 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query
 
-from gateway.api.admin.access import must_cap, must_outrank, must_read, must_write, visible
+from gateway.api.admin.access import must_cap, must_outrank, must_read, must_screen, must_write, visible
 from gateway.api.admin.amounts import Usd
 from gateway.api.admin.fields import (
     Body,
@@ -21,6 +21,7 @@ from gateway.api.admin.fields import (
     unchanged,
 )
 from gateway.api.admin.guard import Sender
+from gateway.api.admin.guard_lists import AddedGuards, GuardLists
 from gateway.stores.tenants import DEFAULT_ORGANIZATION, ORGANIZATION, TEAM, Team, TenantStore
 
 
@@ -32,6 +33,7 @@ class TeamBody(Body):
     contact: Name | None = None
     quality_loss_max: Share | None = None
     call_cost_max_usd: Usd | None = None
+    guards: AddedGuards | None = None
 
 
 class TeamChange(ChangeBody):
@@ -41,6 +43,7 @@ class TeamChange(ChangeBody):
     contact: Name | None = None
     quality_loss_max: Share | None = None
     call_cost_max_usd: Usd | None = None
+    guards: AddedGuards | None = None
 
     def columns(self) -> dict[str, object]:
         """What it sets, as columns."""
@@ -56,8 +59,8 @@ class TeamQuery(PageQuery):
     organization: FilterText = None
 
 
-def add_teams(router: APIRouter, tenants: TenantStore) -> None:
-    """The routes of teams."""
+def add_teams(router: APIRouter, tenants: TenantStore, lists: GuardLists) -> None:
+    """The routes of teams. ``lists``: checks the guards that they add."""
 
     @router.post("/teams", status_code=201)
     async def create_team(body: TeamBody, actor: Sender) -> Team:
@@ -70,6 +73,7 @@ def add_teams(router: APIRouter, tenants: TenantStore) -> None:
             contact=body.contact,
             quality_loss_max=body.quality_loss_max,
             call_cost_max_nusd=body.call_cost_max_usd,
+            guards=await lists.checked(body.guards),
         )
 
     @router.get("/teams")
@@ -92,6 +96,9 @@ def add_teams(router: APIRouter, tenants: TenantStore) -> None:
         changes = body.columns()
         if "call_cost_max_nusd" in changes:
             must_cap(actor)
+        if "guards" in changes:
+            must_screen(actor)
+            changes["guards"] = await lists.checked(body.guards) or None
         return await tenants.update_team(actor, team_id, changes)
 
     @router.delete("/teams/{team_id}")
