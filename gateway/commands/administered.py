@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from gateway.commands.administration import Action, Administered, Field
 
 
@@ -30,6 +32,17 @@ def percentages(text: str) -> list[int]:
     return [whole(part) for part in listed(text)]
 
 
+def guards(text: str) -> list[object]:
+    """JSON, or names separated by commas. Raises ValueError."""
+    if not text.lstrip().startswith("["):
+        return list(listed(text))
+    try:
+        read: list[object] = json.loads(text)
+    except ValueError:
+        raise ValueError("must be a list in JSON, or names separated by commas") from None
+    return read
+
+
 NAME = Field("name", "what people call it", is_positional=True)
 _NEW_NAME = Field("name", "what people call it")
 _CONTACT = Field("contact", "whom refusals tell people to ask")
@@ -38,6 +51,7 @@ _TARGETS = (
     Field("quality_loss_max", "share of quality that routes may lose for its calls, such as 0.02", share),
     Field("call_cost_max_usd", "dollars that a call of it may be expected to cost on routes, such as 0.01"),
 )
+_GUARDS = Field("guards", "what it adds to the catalog's guards: names, or a list in JSON", guards)
 _TEAM = Field("team", "id of a team")
 _EMAIL = Field("email", "address of the member")
 _MEMBER = Field("member", "id of the member that it is bound to")
@@ -62,8 +76,8 @@ TEAMS = Administered(
     noun="a team",
     path="/admin/teams",
     columns=("id", "name", "organization_id", "contact", "created_at"),
-    create=(NAME, _ORGANIZATION, _CONTACT, *_TARGETS),
-    update=(_NEW_NAME, _CONTACT, *_TARGETS),
+    create=(NAME, _ORGANIZATION, _CONTACT, *_TARGETS, _GUARDS),
+    update=(_NEW_NAME, _CONTACT, *_TARGETS, _GUARDS),
     filters=(_ORGANIZATION,),
     deletion="delete a team and revoke its keys; what it spent stays on the ledger",
 )
@@ -85,7 +99,7 @@ KEYS = Administered(
     noun="a key",
     path="/admin/keys",
     columns=("id", "name", "team", "member", "prefix", "created_at"),
-    update=(_NEW_NAME, _MEMBER, _MODELS, _EXPIRES_AT, _ALLOWED_IPS),
+    update=(_NEW_NAME, _MEMBER, _MODELS, _EXPIRES_AT, _ALLOWED_IPS, _GUARDS),
     actions=(
         Action(
             "rotate",
