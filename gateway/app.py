@@ -99,6 +99,7 @@ async def _build(
     router = RouterFile(settings.router, lambda: not FORESEEING.isdisjoint(catalog.current.policies))
     await router.refresh()
     unpriced = UnpricedModels(stores.outbox, background, unix_s=unix_s, announce=stores.alerts.announce)
+    guards = GuardsInForce(lambda: catalog.current, backends.guard)
     services = Services(
         catalog=lambda: catalog.current,
         backends=backends.by_kind,
@@ -123,19 +124,19 @@ async def _build(
         faq=stores.faq,
         semantic=stores.embedder,
         counts=RedisCounts(stores.link),
-        guards=GuardsInForce(lambda: catalog.current, backends.guard),
+        guards=guards,
         cpu_nusd_per_hour=round(settings.cpu_usd_per_hour * NANO),
     )
     pipeline = Pipeline(services)
     surface.model_calls = ModelCalls(services, pipeline, settings.body_bytes_max)
-    framework.include_router(models_router(services))
-    framework.include_router(explain_router(services, pipeline, settings.body_bytes_max))
-    framework.include_router(stored_responses_router(services, pipeline))
+    explain = explain_router(services, pipeline, settings.body_bytes_max)
+    for surfaces in (models_router(services), explain, stored_responses_router(services, pipeline)):
+        framework.include_router(surfaces)
     flush = flusher(stores.shipper, stores.link)
     accounts = OwnAccounts(stores.engine, stores.rules, stores.balances)
     framework.include_router(me_router(services, accounts, flush))
     framework.include_router(feedback_router(services, FeedbackStore(stores.engine), flush))
-    admin = admin_surface(settings, catalog, stores, flush)
+    admin = admin_surface(settings, catalog, guards, stores, flush)
     add_decisions(admin, stores.decisions, stores.prompts, partial(writer.flush, FLUSH_S))
     add_routing(admin, settings, catalog, stores, router, lambda: asyncio.gather(flush(), writer.flush(FLUSH_S)))
     framework.include_router(admin)

@@ -16,6 +16,7 @@ from gateway.commands.administration import add_administration
 from gateway.commands.arguments import CATALOG_FLAGS, CLIENT_FLAGS, FLAGS, STORE_FLAGS, Command, add_command
 from gateway.commands.eval import add_evaluations
 from gateway.commands.faq import add_faq
+from gateway.commands.guards import add_guards
 from gateway.commands.purge import add_purges
 from gateway.commands.replay import add_replay
 from gateway.commands.report import add_reports
@@ -84,13 +85,8 @@ def _parser() -> argparse.ArgumentParser:
     explain.add_argument("--url", help="the gateway's address (that of the data folder)")
 
     _add_ledger(commands)
-    add_request(commands)
-    add_purges(commands)
-    add_faq(commands)
-    add_reports(commands)
-    add_replay(commands)
-    add_routers(commands)
-    add_evaluations(commands)
+    for add in (add_request, add_purges, add_faq, add_guards, add_reports, add_replay, add_routers, add_evaluations):
+        add(commands)
 
     catalog = commands.add_parser("catalog", help="what can be called").add_subparsers(required=True, metavar="COMMAND")
     add_command(catalog, "show", "show the catalog with secrets hidden", _catalog_show, CATALOG_FLAGS)

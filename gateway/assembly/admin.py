@@ -18,6 +18,7 @@ from gateway.api.admin.feedback import add_feedback
 from gateway.api.admin.guarantee import add_guarantee
 from gateway.api.admin.guard import any_of
 from gateway.api.admin.guard_lists import GuardLists
+from gateway.api.admin.guards import add_guards
 from gateway.api.admin.keys import add_keys
 from gateway.api.admin.ledger import add_ledger
 from gateway.api.admin.limits import add_limits
@@ -30,6 +31,7 @@ from gateway.api.admin.requests import add_requests
 from gateway.api.admin.routes import add_routes
 from gateway.api.admin.similar import add_similar
 from gateway.api.admin.teams import add_teams
+from gateway.assembly.guards import GuardsInForce
 from gateway.assembly.stores import Stores
 from gateway.catalog.file import CatalogFile
 from gateway.domain import NANO
@@ -53,15 +55,20 @@ from gateway.stores.shared_counts import RedisCounts
 
 
 def admin_surface(
-    settings: Settings, catalog: CatalogFile, stores: Stores, flush: Callable[[], Awaitable[None]]
+    settings: Settings,
+    catalog: CatalogFile,
+    guards: GuardsInForce,
+    stores: Stores,
+    flush: Callable[[], Awaitable[None]],
 ) -> APIRouter:
-    lists = GuardLists(lambda: catalog.current.guards)
     admin_keys = AdminKeyStore(stores.engine)
     router = admin_router(any_of(operator_key(settings.admin_key), AdminKeyCache(admin_keys).find))
+    lists = GuardLists(lambda: catalog.current.guards)
     add_organizations(router, stores.tenants)
     add_teams(router, stores.tenants, lists)
     add_members(router, stores.tenants)
     add_keys(router, stores.tenants, stores.keys, lists)
+    add_guards(router, lambda: catalog.current, lists, guards, stores.tenants, stores.keys)
     announce = rules_announcer(stores.redis)
     add_budgets(router, stores.engine, BudgetStore(stores.engine, announce), stores.journal.clock.unix_s)
     add_limits(router, stores.engine, LimitStore(stores.engine, announce))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Container, Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import count
 from typing import TypeVar
@@ -14,7 +14,7 @@ import msgspec
 from gateway.catalog.guard_rules import BadGuard, added_rule, asked_by, read_added
 from gateway.catalog.guards import misplaced_guard
 from gateway.catalog.snapshot import CatalogSnapshot
-from gateway.domain import Caller, Finding, GuardMode, GuardRule, OnError, Request, SecretsSettings
+from gateway.domain import Caller, Finding, GuardMode, GuardRule, OnError, Request, Route, SecretsSettings
 from gateway.errors import GuardFailed
 from gateway.guard_ports import Asking, Guard
 
@@ -45,10 +45,8 @@ class Broken:
 class GuardsInForce:
     """The Guards of the path. Where nobody wants any it costs two looks, and loads nothing."""
 
-    def __init__(
-        self, catalog: Callable[[], CatalogSnapshot], build: Callable[[GuardRule], Guard] | None = None
-    ) -> None:
-        """``build``: makes guards of rules; None: those of backends/guards."""
+    def __init__(self, catalog: Callable[[], CatalogSnapshot], build: Callable[[GuardRule], Guard]) -> None:
+        """``build``: makes the guard that a rule asks for."""
         self._catalog = catalog
         self._build = build
         self._resolved_of: CatalogSnapshot | None = None
@@ -75,6 +73,10 @@ class GuardsInForce:
         """Those before a route (None: before a deployment) for whom adds these, a JSON list as ``Caller.guards``."""
         return self._standing(self._catalog(), route, added)
 
+    def alone(self, added: str) -> Standing:
+        """Those of such a list, and no others."""
+        return tuple(self._resolve(self._catalog(), None, (), added))
+
     def _standing(self, catalog: CatalogSnapshot, model: str | None, added: str) -> Standing:
         if catalog is not self._resolved_of:  # and not its hash, which does not tell of secrets
             self._resolved.clear()
@@ -82,17 +84,17 @@ class GuardsInForce:
         key = (model if model in catalog.routes else None, added)
         found = self._resolved.get(key)
         if found is None:
-            found = tuple(self._resolve(catalog, *key))
+            route = catalog.routes.get(model) if model is not None else None
+            of_catalog = (*catalog.always, *(() if route is None else route.guards))
+            found = tuple(self._resolve(catalog, route, of_catalog, added))
             _keep(self._resolved, key, found, RESOLVED_MAX)
         else:
             self._resolved.move_to_end(key)
         return found
 
     def _resolve(
-        self, catalog: CatalogSnapshot, route_name: str | None, added: str
+        self, catalog: CatalogSnapshot, route: Route | None, of_catalog: Iterable[str], added: str
     ) -> Iterator[tuple[GuardRule, Guard]]:
-        route = None if route_name is None else catalog.routes[route_name]
-        of_catalog = (*catalog.always, *(() if route is None else route.guards))
         wanted: dict[GuardRule, str | None] = {catalog.guards[name]: None for name in of_catalog}
         for one in msgspec.json.decode(added) if added else ():
             rule, fault = _added(one, catalog.guards)
@@ -111,19 +113,12 @@ class GuardsInForce:
         built = self._built.get(rule)
         if built is None:
             try:
-                built = self._make(rule)
+                built = self._build(rule)
             except Exception as exc:  # noqa: BLE001 - a guard that cannot be made has failed, and its rule says what then
                 _log.warning("the guard %s cannot be made: %r", rule.name, exc)
                 return Broken(f"it cannot be made: {exc}")
         _keep(self._built, rule, built, BUILT_MAX)
         return built
-
-    def _make(self, rule: GuardRule) -> Guard:
-        if self._build is None:
-            from backends.guards.registry import build  # noqa: PLC0415 - few need it
-
-            self._build = build
-        return self._build(rule)
 
 
 def _added(one: object, known: Mapping[str, GuardRule]) -> tuple[GuardRule, str | None]:
