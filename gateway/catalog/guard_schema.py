@@ -40,7 +40,6 @@ from gateway.domain import (
 )
 from gateway.signing import key_of
 
-WORDS_MAX = 10_000
 EXPRESSIONS_MAX = 200
 LISTS_MAX = 50
 TIMEOUT_S_MAX = 60
@@ -76,7 +75,7 @@ Thresholds = Annotated[Mapping[_Category, Score], Field(min_length=1, max_length
 
 
 class WordListPart(Part):
-    words: Annotated[tuple[_Text, ...], Field(max_length=WORDS_MAX)] = ()
+    words: tuple[_Text, ...] = ()  # as many as can be compiled
     expressions: Annotated[tuple[_Text, ...], Field(max_length=EXPRESSIONS_MAX)] = ()
 
     @property
