@@ -81,7 +81,7 @@ def spoken(message):
     return {name: text for name, text in found.items() if text}
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(streams())
 def test_a_stream_that_nobody_changes_stays_as_it_is(stream):
     assert as_it_is(reading(CHAT), stream) == stream

@@ -51,7 +51,7 @@ def content_of(read):
 
 
 @given(messages, st.integers(1, 6))
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_stream_that_nobody_changes_stays_as_it_is(asked, length):
     stream = b"".join(events(asked, length))
     assert as_it_is(reading(MESSAGES), stream) == stream
@@ -65,7 +65,7 @@ def test_a_recorded_stream_that_nobody_changes_stays_as_it_is(name):
 
 
 @given(messages, st.integers(1, 6), st.integers(0, 9))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_the_official_sdk_reads_the_changed_texts_and_nothing_else(asked, length, kept_back):
     stream = b"".join(events(asked, length))
     read = read_by_sdk(told_with(reading(MESSAGES), stream, louder, kept_back=kept_back))
@@ -75,7 +75,7 @@ def test_the_official_sdk_reads_the_changed_texts_and_nothing_else(asked, length
 
 
 @given(messages, st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_a_stream_that_is_stopped_is_read_as_refused(asked, data):
     texts = reading(MESSAGES)
     came = texts.read(b"".join(events(asked)))

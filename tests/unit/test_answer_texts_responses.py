@@ -129,7 +129,7 @@ def deltas(events):
 
 
 @given(streams())
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 def test_a_stream_that_nobody_changes_stays_as_it_is(made):
     _, data = made
     assert as_it_is(reading(RESPONSES), data) == data
@@ -141,7 +141,7 @@ def test_a_recorded_stream_that_nobody_changes_stays_as_it_is():
 
 
 @given(streams(), st.integers(0, 9))
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_a_text_is_changed_wherever_it_is_told(made, kept_back):
     output, data = made
     answer = told_with(reading(RESPONSES), data, louder, kept_back=kept_back)
@@ -177,7 +177,7 @@ def test_every_text_of_a_recorded_stream_is_seen_once_and_then_repeated():
 
 
 @given(streams(), st.data())
-@settings(deadline=None, max_examples=40)
+@settings(deadline=None, max_examples=25)
 def test_a_stream_that_is_stopped_is_read_as_filtered(made, data):
     _, whole = made
     texts = reading(RESPONSES)
@@ -272,6 +272,19 @@ def test_text_that_was_asked_for_as_json_is_json_in_its_source():
                 assert slot.is_json
             elif slot.channel in ("4.input", "0.summary.0.text", "1.action.query"):
                 assert not slot.is_json
+
+
+@pytest.mark.parametrize("is_stream", [True, False])
+def test_a_client_is_told_its_own_words_where_a_response_repeats_them(is_stream):
+    own = {"instructions": "Ask Ann.", "metadata": {"who": "Ann"}, "user": "ann"}
+    echoed = response([], instructions="Ask [NAME_1].", metadata={"who": "[NAME_1]"}, user=None)
+    data = stream(("response.completed", {"response": echoed})) if is_stream else json.dumps(echoed).encode()
+    texts = reading(RESPONSES, is_stream=is_stream, **own)
+    told = as_it_is(texts, data)
+    told = payloads(told)[0]["response"] if is_stream else json.loads(told)
+    assert told == {**echoed, **own, "user": None}
+    if not is_stream:
+        assert json.loads(texts.stopped(None, 0))["instructions"] == "Ask Ann."
 
 
 def test_pictures_and_sound_are_no_texts():

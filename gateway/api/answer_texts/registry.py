@@ -7,6 +7,7 @@ import msgspec
 from gateway.api.answer_texts.chat import ChatTexts, CompletionTexts
 from gateway.api.answer_texts.messages import MessageTexts
 from gateway.api.answer_texts.responses import ResponseTexts
+from gateway.api.answer_texts.transcripts import TranscriptTexts
 from gateway.api.prompt_text import decoded_or_text
 from gateway.domain import Endpoint, Request
 from gateway.guard_ports import AnswerTexts
@@ -31,6 +32,8 @@ def answer_texts_of(request: Request) -> AnswerTexts | None:
             return ResponseTexts(request, is_json=_wants_json(request))
         case Endpoint.MESSAGES:
             return MessageTexts(request, is_json=_wants_json(request))
+        case Endpoint.TRANSCRIPTIONS | Endpoint.TRANSLATIONS:
+            return TranscriptTexts(request)
         case _:
             return None
 

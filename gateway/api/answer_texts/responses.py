@@ -11,6 +11,7 @@ from typing import Any
 
 from gateway.api.answer_texts.events import AnswerReading, Event, Json, Leaf, Path, leaves, priced
 from gateway.api.answers import items
+from gateway.api.prompt_text import decoded_or_text
 from gateway.api.responses_reader import usage_fields
 from gateway.domain import Request, Usage
 from gateway.guard_ports import Slot
@@ -43,6 +44,8 @@ _OPENING = frozenset({"created", "queued", "in_progress"})
 _SOUND = "response.audio.delta"
 _INDICES = ("item_id", "output_index", _CONTENT, _SUMMARY)
 _OF_TEXTS = ("logprobs", "annotations")  # of a part: what tells its text again, or where in it something is
+# What a response repeats of its request: that was redacted, and the client is told its own.
+_ECHOED = ("instructions", "metadata", "user", "safety_identifier", "prompt_cache_key")
 _FILTERED = {"reason": "content_filter"}
 
 
@@ -59,6 +62,9 @@ class ResponseTexts(AnswerReading):
         self._request = request
         self._is_json = is_json
         self._pieces: dict[str, Json] = {}  # of each channel that grows: an event that it grew by, or could
+        self._places: dict[
+            tuple[str, int, int, int], tuple[int, str, bool]
+        ] = {}  # of pieces, by what they say of themselves
         self._open: dict[str, int] = {}  # channels on which more may come, and the item of each
         self._response: Json = {}  # as it was announced, or all of it
         self._has_names = True  # events are named before their data
@@ -83,10 +89,12 @@ class ResponseTexts(AnswerReading):
         self._has_names = bool(event.head)
         kind = data.get("type")
         kind = kind.removeprefix("response.") if isinstance(kind, str) else ""
-        delta, item, part, response = (data.get(name) for name in ("delta", "item", "part", "response"))
+        delta = data.get("delta")
         if isinstance(delta, str) and kind.endswith(".delta"):
-            self._look_at_piece(event, kind.removesuffix(".delta"), delta)
-        elif isinstance(item, dict):
+            self._look_at_piece(event, kind[:-6], delta)
+            return
+        item, part, response = data.get("item"), data.get("part"), data.get("response")
+        if isinstance(item, dict):
             self._look_at_item(event, item, is_done=kind.endswith(".done"))
         elif isinstance(part, dict):
             self._look_at_part(event, part, is_done=kind.endswith(".done"))
@@ -104,13 +112,20 @@ class ResponseTexts(AnswerReading):
         data = event.data
         if data["type"] == _SOUND or not delta:
             return
-        index, path = _index(data), _path(kind, data)
-        channel = _channel(index, path)
+        place = (kind, _number(data, "output_index"), _number(data, _CONTENT), _number(data, _SUMMARY))
+        index, channel, is_source = self._places.get(place) or self._placed(place, data)
         self._pieces[channel] = data
         self._open[channel] = index
-        is_source = path[-1] == "arguments" or (self._is_json and kind == "output_text")
-        event.add(Slot(channel, delta, is_json=is_source), (data, "delta"), data)
+        event.add(Slot(channel, delta, False, is_source), (data, "delta"), data)
         event.noted.append(("grows", channel, index))
+
+    def _placed(self, place: tuple[str, int, int, int], data: Json) -> tuple[int, str, bool]:
+        """The item of a piece, its channel, and whether that is JSON in its source."""
+        kind = place[0]
+        index, path = _index(data), _path(kind, data)
+        is_source = path[-1] == "arguments" or (self._is_json and kind == "output_text")
+        found = self._places[place] = index, _channel(index, path), is_source
+        return found
 
     def _look_at_item(self, event: Event, item: Json, *, is_done: bool) -> None:
         index = _index(event.data)
@@ -216,14 +231,24 @@ class ResponseTexts(AnswerReading):
                 self._shift -= 1
                 return None
             self._note(what, noted)
+        response = event.data.get("response") if self._is_stream else event.data
+        is_rewritten = isinstance(response, dict) and self._echo(response)
         number = event.data.get("sequence_number")
         if not isinstance(number, int):
-            return False
+            return is_rewritten
         self._number = number + self._shift
         if self._shift == 0:
-            return False
+            return is_rewritten
         event.data["sequence_number"] = self._number
         return True
+
+    def _echo(self, response: Json) -> bool:
+        """Tell the client its own words where the response repeats them; whether they were others."""
+        fields = self._request.body.fields
+        own = {name: decoded_or_text(fields[name]) for name in _ECHOED if name in fields and response.get(name)}
+        others = {name: value for name, value in own.items() if value != response[name]}
+        response |= others
+        return bool(others)
 
     def _note(self, what: str, noted: list[Any]) -> None:
         match what, noted:
@@ -278,6 +303,7 @@ class ResponseTexts(AnswerReading):
     def _begun(self) -> Json:
         announced = {"object": "response", "created_at": 0, "model": self._request.model, "status": "in_progress"}
         begun: Json = {"id": f"resp_{self._request.id}", **announced, **self._response}
+        self._echo(begun)
         return begun | {"output": [], "status": "in_progress", "usage": None}
 
     def _ended(self, output: Mapping[int, Json], usage: object) -> Json:
