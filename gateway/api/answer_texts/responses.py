@@ -49,6 +49,8 @@ _ECHOED = ("instructions", "metadata", "user", "safety_identifier", "prompt_cach
 _FILTERED = {"reason": "content_filter"}
 
 
+#: What a piece says of itself: its kind, and the numbers of its item and within that.
+_PieceOf = tuple[str, int, int, int]
 #: Of which item, in which of its lists, where in that.
 _Part = tuple[int, str, int]
 
@@ -62,9 +64,7 @@ class ResponseTexts(AnswerReading):
         self._request = request
         self._is_json = is_json
         self._pieces: dict[str, Json] = {}  # of each channel that grows: an event that it grew by, or could
-        self._places: dict[
-            tuple[str, int, int, int], tuple[int, str, bool]
-        ] = {}  # of pieces, by what they say of themselves
+        self._places: dict[_PieceOf, tuple[int, str, bool]] = {}
         self._open: dict[str, int] = {}  # channels on which more may come, and the item of each
         self._response: Json = {}  # as it was announced, or all of it
         self._has_names = True  # events are named before their data
@@ -119,7 +119,7 @@ class ResponseTexts(AnswerReading):
         event.add(Slot(channel, delta, False, is_source), (data, "delta"), data)
         event.noted.append(("grows", channel, index))
 
-    def _placed(self, place: tuple[str, int, int, int], data: Json) -> tuple[int, str, bool]:
+    def _placed(self, place: _PieceOf, data: Json) -> tuple[int, str, bool]:
         """The item of a piece, its channel, and whether that is JSON in its source."""
         kind = place[0]
         index, path = _index(data), _path(kind, data)
