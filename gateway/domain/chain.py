@@ -24,10 +24,11 @@ class StageName(StrEnum):
     POST_PROCESSING = "post_processing"
 
 
-class Stage(msgspec.Struct, frozen=True, omit_defaults=True, gc=False):
+class Stage(msgspec.Struct, frozen=True, omit_defaults=True, array_like=True, gc=False):
     """One step: when it began, in milliseconds from the request's arrival, and how long it took.
 
-    ``name``: whose it is, a guard's or a deployment's. ``entry``: the ledger entry of what it paid for.
+    ``name``: whose it is, a guard's or a deployment's. ``entry``: the ledger entry of what it paid for. As JSON a list,
+    ``["auth", 0.0, 0.057]``: every answer's entry has some, and with names they would make it half as long again.
     """
 
     stage: str
