@@ -9,13 +9,14 @@ from decimal import Decimal
 
 from gateway.commands.gateway_client import GatewayClient
 from gateway.domain import NANO
+from policies.stages import stage_of
 
 POLL_S = 0.5
 PAGE = 1000
 REMEMBERED_MAX = 20_000  # entries arrive out of order (orphans up to 15 s late), so a time is no safe mark
 HEADER = (
-    f"{'time (UTC)':<12}  {'status':<11}  {'source':<14}  {'basis':<9}  {'deployment':<24}  "
-    f"{'in':>8}  {'cached':>8}  {'out':>7}  {'ms':>7}  {'cost':>14}  {'baseline':>14}  request"
+    f"{'time (UTC)':<12}  {'status':<11}  {'source':<14}  {'stage':<17}  {'basis':<9}  {'deployment':<24}  "
+    f"{'in':>8}  {'cached':>8}  {'out':>7}  {'ms':>7}  {'cost':>14}  {'baseline':>14}  {'request':<36}  guards"
 )
 
 
@@ -47,13 +48,20 @@ def line(entry: Mapping[str, object]) -> str:
         return "-" if value is None else f"{value:.0f}" if isinstance(value, float) else str(value)
 
     moment = cell("created_at").partition("T")[2].rstrip("Z")[:12]
+    stage = stage_of(str(entry.get("stage") or ""), cell("source"), cell("purpose"))
     return (
-        f"{moment:<12}  {cell('status'):<11}  {cell('source'):<14}  {cell('basis'):<9}  "
+        f"{moment:<12}  {cell('status'):<11}  {cell('source'):<14}  {stage:<17}  {cell('basis'):<9}  "
         f"{cell('deployment'):<24}  {cell('input_tokens'):>8}  {cell('cached_input_tokens'):>8}  "
         f"{cell('output_tokens'):>7}  {cell('total_ms'):>7}  "
         f"{dollars(entry.get('cost_nusd')):>14}  {dollars(entry.get('baseline_nusd')):>14}  "
-        f"{cell('request_id')}"
-    )
+        f"{cell('request_id'):<36}  {_guards(entry.get('guards'))}"
+    ).rstrip()
+
+
+def _guards(verdicts: object) -> str:
+    """What each guard said: ``pii=redacted``."""
+    found = verdicts if isinstance(verdicts, list) else []
+    return " ".join(f"{one.get('guard')}={one.get('verdict')}" for one in found if isinstance(one, dict))
 
 
 def dollars(nusd: object) -> str:
