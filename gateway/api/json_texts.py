@@ -15,10 +15,10 @@ from enum import Enum, auto
 import msgspec
 
 # A string with the colon that makes it a key, a bracket, or a number so long that it may be somebody's.
-_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|[{}\[\]]|-?[0-9]{9}[0-9.eE+-]*', re.DOTALL)
+_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|([{}\[\]])|(-?[0-9]{9}[0-9.eE+-]*)', re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _OPENING = (b"{", b"[")
-_JSON_BEGINS = ("{", "[")
+_JSON_BEGINS = ("{", "[", " ", "\n", "\t", "\r")
 _NESTED_MAX = 3  # JSON in strings of JSON in strings
 
 
@@ -90,33 +90,27 @@ def literal(text: str) -> bytes:
 
 
 def _found(source: bytes, kind: Kind, nested: int) -> Iterator[_Found]:
-    kinds, is_object = [kind], [False]  # of what encloses the token
-    key = ""
+    here, is_object, key = kind, False, ""
+    around: list[tuple[Kind, bool]] = []
     for token in _TOKEN.finditer(source):
-        first = token[0][:1]
-        if first in _OPENING:
-            kinds.append(_within(kinds[-1], key))
-            is_object.append(first == b"{")
-            continue
-        if first in b"]}":
-            if len(kinds) > 1:
-                kinds.pop()
-                is_object.pop()
-            key = ""
-            continue
-        here = kinds[-1]
-        if first != b'"':
+        string, colon, bracket, number = token.groups()
+        if bracket is not None:
+            if bracket in _OPENING:
+                around.append((here, is_object))
+                here, is_object = _within(here, key), bracket == b"{"
+            elif around:
+                (here, is_object), key = around.pop(), ""
+        elif number is not None:
             if here is Kind.FREE:
-                yield _Found(token.start(), token.end(), token[0].decode(), None)
-            continue
-        if token[2] is not None:
-            key = _decoded(token[1])
+                yield _Found(token.start(), token.end(), number.decode(), None)
+        elif colon is not None:
+            key = _decoded(string)
             if here is Kind.FREE:
                 yield _Found(token.start(), token.end(1) + 1, key, None)
-            continue
-        text = _decoded(token[1])
-        if _is_said(here, key if is_object[-1] or here is Kind.SCHEMA else "", text):
-            yield _Found(token.start(), token.end(), text, _inner(text, nested))
+        else:
+            text = _decoded(string)
+            if _is_said(here, key if is_object or here is Kind.SCHEMA else "", text):
+                yield _Found(token.start(), token.end(), text, _inner(text, nested))
 
 
 def _within(around: Kind, key: str) -> Kind:
@@ -138,7 +132,7 @@ def _is_said(here: Kind, key: str, text: str) -> bool:
 
 def _inner(text: str, nested: int) -> Source | None:
     """The texts of a string that is the source of an object or a list, as arguments of tools are."""
-    if nested == _NESTED_MAX or not text.lstrip().startswith(_JSON_BEGINS):
+    if nested == _NESTED_MAX or not text.startswith(_JSON_BEGINS):
         return None
     try:
         source = text.encode()
