@@ -250,11 +250,24 @@ class Answer:
             remember(self._services, self._decision, self._attempt)
         self._reply.finish()
         closing = self._reader.closing(self.cost_nusd or 0)
-        self._ready += closing if self.outlet is None else self.outlet.close(closing)
+        self._ready += await self._closed(closing)
         if self.recording is not None:
             self._note(closing)
             settled = self._attempt.settled
             self.recording.keep(self._reader, is_estimated=settled is None or settled.basis != Basis.REPORTED)
+
+    async def _closed(self, closing: bytes) -> bytes:
+        """What ends the answer for its client; what is charged by now stays charged, whatever guards say of it."""
+        if self.outlet is None:
+            return closing
+        try:
+            return await self.outlet.close(closing)
+        except Stopped as stopped:
+            if stopped.rule.on_block is OnBlock.STOP:
+                return self.outlet.stopped(self._reader.usage, self.cost_nusd or 0)
+            return self.failing(ContentFiltered(stopped.rule.name, is_answer=True))
+        except GatewayError as exc:
+            return self.failing(exc)
 
     async def _last_out(self) -> bytes:
         """All that was kept back. If a guard ends the answer at last, it is settled. Raises GatewayError."""

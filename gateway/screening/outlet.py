@@ -92,9 +92,14 @@ class Outlet:
         self._say()
         return self._let_out(self._tokens)
 
-    def close(self, closing: bytes) -> bytes:
-        """What ends it, in its client's words: it may repeat texts that came before."""
+    async def close(self, closing: bytes) -> bytes:
+        """What ends it, in its client's words: it mostly repeats texts that came before.
+
+        Raises Stopped and GatewayError for one that tells what no event told before.
+        """
         self._take(closing)
+        if self._acting and self._tokens > self._tokens_looked:
+            await self._look()
         return self._let_out(self._tokens)
 
     def stopped(self, usage: Usage | None, cost_nusd: int) -> bytes:
@@ -217,11 +222,11 @@ class Outlet:
             rest = self._channels[name].rest() if name in self._channels else ""
             if not rest:
                 continue
-            last = next((at for at, slot in enumerate(slots) if slot.channel == name and held.begins[at] >= 0), None)
-            if last is None:
+            own = [at for at, slot in enumerate(slots) if slot.channel == name and held.begins[at] >= 0]
+            if not own:
                 before += self._texts.more(name, rest)
             else:
-                texts[last] += rest
+                texts[own[-1]] += rest
         if texts == [slot.text for slot in slots]:
             return before + event.encoded()
         return before + event.encoded(texts)

@@ -51,6 +51,7 @@ class Screening:
     ) -> None:
         self.request = request
         self.dialect = dialect
+        self._answered_in = dialect  # the client's own: what it said itself, answers repeat to it as it was
         self._path = path
         self._guards = guards
         self._caller = caller
@@ -159,7 +160,7 @@ class Screening:
         """The way out of an answer; ``None`` where nobody looks at it and nothing is put back."""
         guards = [one for one in self._guards if one[0].looks_at(Where.OUTPUT)]
         originals = self._redactor.originals
-        texts = self.dialect.answer_texts() if guards or originals else None
+        texts = self._answered_in.answer_texts() if guards or originals else None
         if texts is None:
             return None
         services = self._path.services

@@ -73,6 +73,13 @@ async def test_an_answer_is_blocked_wherever_chunks_cut_what_is_found(parts: lis
     assert stopped is not None or out == whole
 
 
+async def test_what_only_the_end_of_an_answer_tells_is_looked_at_too() -> None:
+    way = outlet((rule(), WordGuard(WORD)))
+    assert await passed(way, ["calm"]) == ["", "calm"]
+    with pytest.raises(Stopped):
+        await way.close(f"{WORD}\n".encode())
+
+
 async def test_what_came_out_before_a_block_has_nothing_of_what_was_found() -> None:
     parts = [*["word "] * 100, *WORD, *["word "] * 100]
     way = outlet((rule(), WordGuard(WORD)))
