@@ -144,6 +144,12 @@ def test_a_team_may_want_a_guard_of_the_catalogs_otherwise_beside_the_one_that_s
     assert (pii.mode, pii.settings) == (GuardMode.REDACT, PiiSettings(("CRYPTO",)))
 
 
+def test_what_the_catalog_puts_before_requests_is_built_before_the_first_of_them(guards, build):
+    assert [rule.name for rule in build.rules] == ["all", "words"]
+    guards.of(request("auto"), CALLER)
+    assert len(build.rules) == 2
+
+
 def test_guards_are_built_once_and_anew_only_where_a_new_catalog_changes_them(build):
     catalogs = Catalogs(text_of(always="true"))
     guards = GuardsInForce(catalogs, build)
