@@ -227,7 +227,7 @@ def _at(row: Mapping[str, object], name: str) -> object:
 
 def _text(value: object) -> str:
     match value:
-        case None:
+        case None | []:
             return "-"
         case list():
             return ", ".join(map(_text, value))

@@ -142,3 +142,10 @@ def test_lines_of_json_are_tried_each_alone(guarded, tmp_path):
     assert ["words", "passed", "121"] in [line.split() for line in told.splitlines()]
     found = json.loads(obol(guarded, "try", file, "--guards", "mail", "--json"))
     assert (found[-1]["line"], found[-1]["text"]) == (122, "[EMAIL_ADDRESS_1]")
+
+
+def test_a_team_is_given_guards_from_a_shell(guarded, team):
+    command = [OBOL, "teams", "update", team["id"], "--url", guarded.url, "--admin-key", ADMIN_KEY, "--guards"]
+    for text, guards in (("mail, words", ["mail", "words"]), (json.dumps([CODENAMES]), [CODENAMES]), ("", [])):
+        subprocess.run([*command, text], check=True, capture_output=True, timeout=60)
+        assert guarded.admin("GET", f"teams/{team['id']}").json()["guards"] == guards
