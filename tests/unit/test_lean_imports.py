@@ -10,7 +10,7 @@ from pathlib import Path
 from gateway.stores.embedded import EmbeddedStores
 
 HEAVY = (
-    *("litellm", "tiktoken", "openai", "alembic", "re2"),
+    *("litellm", "tiktoken", "openai", "alembic", "re2", "json_repair"),
     *(f"policies.screening.{kind}" for kind in ("patterns", "pii", "secrets", "injection", "folding")),
 )
 
