@@ -16,6 +16,7 @@ from gateway.domain import (
     GuardRule,
     OnBlock,
     Outcome,
+    RepairStatus,
     Source,
     StoredResponse,
 )
@@ -53,6 +54,8 @@ class Answer:
         self.guards: Callable[[], str] | None = None  # what its client hears of those that looked so far
         self.outlet: Outlet | None = None  # through which all goes that its client gets
         self.steps = 0  # of a cascade: how many deployments were asked for it
+        self.repair: RepairStatus | None = None  # what became of it where it was asked for as JSON
+        self._close: Callable[[bytes], bytes] | None = None  # what ends it, where it goes out in other words
         self.cost_besides_nusd = 0  # what else was spent on it
         self._services = services
         self._settlement = settlement
@@ -139,6 +142,11 @@ class Answer:
         """What its client would be shown."""
         return self._ready
 
+    @property
+    def finish_reason(self) -> str | None:
+        """Why it ended, in its upstream's words."""
+        return self._reader.finish_reason
+
     async def show(self) -> None:
         """It goes to its client. A whole answer is charged now. Raises GatewayError where a guard does not let it."""
         if self.outlet is not None and self._reader.is_ended:
@@ -147,8 +155,15 @@ class Answer:
         if self._reader.is_ended and not self._is_over:
             await self.settle()
 
-    async def accept(self, shown: bytes) -> None:
-        """What was held goes to its client, as ``shown``. Raises GatewayError where a guard does not let it."""
+    async def accept(self, shown: bytes, close: Callable[[bytes], bytes] | None = None) -> None:
+        """What was held goes to its client, as ``shown``. Raises GatewayError where a guard does not let it.
+
+        ``close``: what becomes of the bytes that end it, which may repeat what was said.
+        """
+        self._close = close
+        if self.recording is not None:  # not as it came, but as it is given
+            self.recording.begin()
+            self.recording.add(shown)
         self._ready = await self._out(shown)
         if not self._is_over:
             await self.settle()
@@ -250,6 +265,8 @@ class Answer:
             remember(self._services, self._decision, self._attempt)
         self._reply.finish()
         closing = self._reader.closing(self.cost_nusd or 0)
+        if self._close is not None and closing:
+            closing = self._close(closing)
         self._ready += await self._closed(closing)
         if self.recording is not None:
             self._note(closing)

@@ -65,12 +65,21 @@ class Attempts:
         self.is_refused = False  # the last that was asked takes no such request
         self.is_vain = False  # what one has refused, all would refuse
 
-    async def first_of(self, candidates: Sequence[Deployment]) -> Answer | Given:
-        """The answer of the first that gives one. Raises GatewayError when none does."""
+    async def first_of(
+        self,
+        candidates: Sequence[Deployment],
+        finish: Callable[[Answer, Deployment], Awaitable[Answer]] | None = None,
+    ) -> Answer | Given:
+        """The answer of the first that gives one. Raises GatewayError when none does.
+
+        ``finish``: what becomes of a whole answer before it is shown, which it does itself.
+        """
         for deployment in candidates:
-            answer = await self._recalled(deployment)
+            answer = await self._recalled(deployment, is_held=finish is not None)
             if isinstance(answer, Given):
                 return answer
+            if answer is not None and finish is not None:
+                return await finish(answer, deployment)
             if answer is not None:
                 await self.show(answer)
                 return answer
@@ -78,17 +87,17 @@ class Attempts:
                 break
         raise self.error()
 
-    async def _recalled(self, deployment: Deployment) -> Answer | Given | None:
+    async def _recalled(self, deployment: Deployment, *, is_held: bool) -> Answer | Given | None:
         """What that deployment answered before, else what it answers now, to be given again later."""
         recall = self._recall
         key = None if recall is None else await recall.key_of(deployment)
         if recall is None or key is None:
-            return await self.ask(deployment)
+            return await self.ask(deployment, is_held=is_held)
         found = await recall.find(key, deployment, len(self._opened) + 1)
         if not isinstance(found, Begun):
             return found
         try:
-            answer = await self.ask(deployment, begun=found)
+            answer = await self.ask(deployment, is_held=is_held, begun=found)
         except BaseException:  # mostly a cancellation, the client is gone: another one is to ask
             if found.recording is not None:
                 found.recording.leave()
@@ -122,20 +131,23 @@ class Attempts:
         *,
         is_held: bool = False,
         begun: Begun | None = None,
+        admissions: Admissions | None = None,
     ) -> Answer | None:
         """Its answer, begun but not shown; ``None`` where it gives none or may not be asked. Raises GatewayError.
 
         ``dialect``: how it is asked, if not as the client does. ``is_held``: wait for all of the answer. ``begun``:
-        the first attempt, if it is admitted already.
+        the first attempt, if it is admitted already. ``admissions``: of what is asked, if it is more than the client
+        asks.
         """
         self.is_refused = False
+        admissions = admissions or self._admissions
         for tries_left in reversed(range(_TRIES_PER_DEPLOYMENT)):
             if begun is not None and not begun.attempt.is_open:
                 ready = await self._placed(begun.attempt, dialect or self._dialect)
                 attempt = begun.attempt
             else:
-                attempt = self._admissions.attempt(deployment, len(self._opened) + 1)
-                ready = await self._opened_for(attempt, dialect or self._dialect)
+                attempt = admissions.attempt(deployment, len(self._opened) + 1)
+                ready = await self._opened_for(attempt, dialect or self._dialect, admissions)
             if ready is None:
                 return None
             call, answer = ready
@@ -147,7 +159,9 @@ class Attempts:
             except UpstreamError as exc:
                 self._failure = exc
                 self.is_refused = isinstance(exc, UpstreamRefused) and not exc.can_fall_back
-                self.is_vain = not (exc.can_fall_back or is_held)  # of what is held, nothing was shown or may be ours
+                # Of what is held, nothing was shown; and what is asked in other words than the client's may be ours.
+                is_ours = is_held and (dialect is not None or not self.is_refused)
+                self.is_vain = not (exc.can_fall_back or is_ours)
                 if not (exc.can_retry and tries_left):
                     return None
                 await self._path.services.clock.pause(exc.retry_after_s)
@@ -155,9 +169,10 @@ class Attempts:
                 return answer
         return None
 
-    async def _opened_for(self, attempt: Attempt, dialect: Dialect) -> tuple[Call, Answer] | None:
+    async def _opened_for(
+        self, attempt: Attempt, dialect: Dialect, admissions: Admissions
+    ) -> tuple[Call, Answer] | None:
         """Admit it; ``None`` where that cannot be, or what is asked cannot be said to its deployment."""
-        admissions = self._admissions
         if not admissions.may_fit(attempt):
             return None
         try:
@@ -228,11 +243,14 @@ class Attempts:
         answer.outlet = self._outlet() if self._outlet is not None else None
         await self._unless_cut_short(answer, answer.show())
 
-    async def accept(self, answer: Answer, shown: bytes) -> None:
-        """What was held goes to the client. Raises GatewayError where a guard does not let it."""
+    async def accept(self, answer: Answer, shown: bytes, close: Callable[[bytes], bytes] | None = None) -> None:
+        """What was held goes to the client. Raises GatewayError where a guard does not let it.
+
+        ``close``: what becomes of the bytes that end it.
+        """
         answer.outlet = self._outlet() if self._outlet is not None else None
         answer.cost_besides_nusd = self.cost_besides_nusd(answer)
-        await self._unless_cut_short(answer, answer.accept(shown))
+        await self._unless_cut_short(answer, answer.accept(shown, close))
 
     async def reject(self, answer: Answer, why: str) -> None:
         """What was held goes to nobody."""

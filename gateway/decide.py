@@ -154,6 +154,7 @@ def weigh(catalog: Catalog, request: Request, caller: Caller, moment: Moment) ->
         semantic_cache=route.semantic_cache,
         cost_max_nusd=target.cost_max_nusd,
         keep_prompts_days=route.keep_prompts_days,
+        repair=route.repair,
     )
 
 

@@ -12,7 +12,7 @@ Streaming and not is the same path: a whole answer is a stream of one block. Wha
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from functools import partial
 from random import Random
@@ -52,12 +52,14 @@ from gateway.following import at_origin
 from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
+from gateway.repair.repairing import Repairing
 from gateway.screening.screening import Screening
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
 from policies.conversations import kept_tokens
 from policies.first_token import FirstTokenBoard
+from policies.repair.form import asked_form
 
 _log = logging.getLogger("obol.path")
 
@@ -197,7 +199,8 @@ class Pipeline:
                 climb = Climb(self._path, request, dialect, caller, decision, attempts)
                 answer: Answer | Given = await climb.answer(decision.cascade)
             else:
-                answer = await attempts.first_of(decision.candidates)
+                finish = self._repairing(request, dialect, caller, decision, attempts)
+                answer = await attempts.first_of(decision.candidates, finish)
         except BaseException:  # a cancellation too: its place is given back
             if admissions.has_place:
                 self._settlement.leave(request.id, caller.organization_id)
@@ -210,6 +213,15 @@ class Pipeline:
         if answer.is_unpriced:
             services.telemetry.unpriced(caller.organization_id, answer.deployment)
         return answer
+
+    def _repairing(
+        self, request: Request, dialect: Dialect, caller: Caller, decision: Decision, attempts: Attempts
+    ) -> Callable[[Answer, Deployment], Awaitable[Answer]] | None:
+        """What becomes of an answer that must be JSON; ``None`` where none is asked for, or the route leaves it."""
+        form = None if decision.repair is None else asked_form(request)
+        if form is None or decision.repair is None:
+            return None
+        return Repairing(self._path, request, dialect, caller, decision, attempts, form).finish
 
     def _recall(
         self,

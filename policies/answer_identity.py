@@ -126,7 +126,7 @@ def _identity(
         raise NotKeyed
     return (
         (rules.shared_by, _tenant(rules, caller), scope),
-        (rules.keeps_tool_calls, rules.ttl_s),
+        (rules.keeps_tool_calls, rules.ttl_s, *(("repaired",) if rules.are_repaired else ())),
         request.endpoint,
         (provider.kind, provider.litellm_provider, deployment.model),
         # The name of a model in Azure is its operator's invention.

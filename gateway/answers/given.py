@@ -18,6 +18,7 @@ class Given:
     """An answer that no upstream was asked for. ``next()`` yields the client's bytes, all at once."""
 
     steps = 0
+    repair = None  # it was repaired before it was kept
     is_unpriced = False
     cost_nusd: int | None = 0
 

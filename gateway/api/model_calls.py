@@ -202,6 +202,8 @@ class _Exchange:
             headers.append((b"age", b"%d" % answer.age_s))
         if answer.guards is not None and (told := answer.guards()):
             headers.append((b"x-obol-guards", told.encode("latin-1", "replace")))
+        if answer.repair is not None:
+            headers.append((b"x-obol-repair", answer.repair.encode()))
         if answer.steps:
             headers.append((b"x-obol-cascade", b"%d" % answer.steps))
         if request.is_stream:

@@ -80,6 +80,13 @@ class CachePart(Part):
         return self
 
 
+class RepairPart(Part):
+    """Answers that must be JSON: ``reask`` where they cannot be mended."""
+
+    json_: Annotated[Literal[True], Field(alias="json")]  # pydantic has a use of its own for the name
+    reask: bool = False
+
+
 class RoutePart(Part):
     deployments: Annotated[tuple[Name, ...], Field(min_length=1)]
     policy: Literal["ordered", "weighted", "lowest_latency", "cheapest_adequate", "cascade"] = "ordered"
@@ -97,6 +104,7 @@ class RoutePart(Part):
     output_tokens_max_default: Limit | None = None
     conversations: ConversationsPart | None = None
     guards: tuple[GuardName, ...] = ()
+    repair: RepairPart | None = None
 
     @model_validator(mode="after")
     def _states_a_loss_that_its_policy_can_keep(self) -> RoutePart:
@@ -110,6 +118,8 @@ class RoutePart(Part):
             raise PydanticCustomError("idle_cascade", "only policy: cascade has a cascade")
         if self.cascade is None and self.policy == "cascade":
             raise PydanticCustomError("no_cascade", "policy: cascade needs a cascade with its gate")
+        if self.cascade is not None and self.repair is not None:
+            raise PydanticCustomError("judged_twice", "a cascade judges its answers by its gate, and repairs none")
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from gateway.domain import (
     Conversations,
     ExactCache,
     Placement,
+    Repair,
     Route,
     SemanticCache,
     Sharing,
@@ -32,11 +33,14 @@ def route_of(name: str, part: RoutePart) -> Route:
         cascade=None if part.cascade is None else _cascade(part.cascade),
         conversations=_conversations(part),
         deflection=None if part.deflect is None else deflection_of(part.deflect),
-        exact_cache=None if part.cache is None else _exact_cache(part.cache.exact),
+        exact_cache=None
+        if part.cache is None
+        else _exact_cache(part.cache.exact, are_repaired=part.repair is not None),
         semantic_cache=None if part.cache is None else _semantic_cache(part.cache.semantic),
         cost_max_nusd=None if part.cost_max_usd is None else int(part.cost_max_usd * NANO),
         keep_prompts_days=part.keep_prompts_days,
         guards=part.guards,
+        repair=None if part.repair is None else Repair(part.repair.reask),
         is_best_wanted=part.cost_max_usd is not None and part.quality_loss_max is None,
     )
 
@@ -62,13 +66,14 @@ def _cascade(part: CascadePart) -> Cascade:
     )
 
 
-def _exact_cache(part: ExactPart) -> ExactCache:
+def _exact_cache(part: ExactPart, *, are_repaired: bool) -> ExactCache:
     return ExactCache(
         ttl_s=part.ttl_s,
         shared_by=Sharing(part.scope),
         keeps_tool_calls=part.tool_calls,
         any_temperature=part.any_temperature,
         bytes_max=part.bytes_max,
+        are_repaired=are_repaired,
     )
 
 

@@ -31,12 +31,21 @@ class CacheStatus(StrEnum):
     BYPASS = "bypass"  # nobody looked
 
 
+class RepairStatus(StrEnum):
+    """What became of an answer that was asked for as JSON, as its header says."""
+
+    NONE = "none"  # it was as asked, or a refusal
+    REPAIRED = "repaired"
+    REASKED = "reasked"
+    FAILED = "failed"  # it is as it came
+
+
 @dataclass(frozen=True, slots=True)
 class ExactCache:
     """The answers that a route gives again to the very same request.
 
     ``keeps_tool_calls``: also answers that call tools. ``any_temperature``: also where a new one might come out
-    differently. ``bytes_max``: of one answer.
+    differently. ``bytes_max``: of one answer. ``are_repaired``: those that were asked for as JSON are it.
     """
 
     ttl_s: int = 3600
@@ -44,6 +53,7 @@ class ExactCache:
     keeps_tool_calls: bool = False
     any_temperature: bool = False
     bytes_max: int = 262_144
+    are_repaired: bool = False
 
 
 @dataclass(frozen=True, slots=True)

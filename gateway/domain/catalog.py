@@ -193,6 +193,13 @@ class Cascade:
 
 
 @dataclass(frozen=True, slots=True)
+class Repair:
+    """Answers that were asked for as JSON are made to keep to it. ``asks_again``: where that cannot be, once more."""
+
+    asks_again: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Route:
     """A public alias: deployments in order, the policy that picks, and the reference model for savings.
 
@@ -204,6 +211,7 @@ class Route:
     ``cascade``: the gates of the policy of that name. ``exact_cache``: which answers it gives again, if any.
     ``deflection``: what it answers without a model, if anything.
     ``semantic_cache``: to what other questions. ``guards``: which look at its requests and answers, by name.
+    ``repair``: what becomes of answers that are not the JSON that was asked for.
     """
 
     name: str
@@ -224,3 +232,4 @@ class Route:
     deflection: Deflection | None = None
     semantic_cache: SemanticCache | None = None
     guards: tuple[str, ...] = ()
+    repair: Repair | None = None

@@ -10,7 +10,7 @@ from ipaddress import IPv4Network, IPv6Network
 import msgspec
 
 from gateway.domain.answers import ANY_ANSWER, CacheControl, ExactCache, SemanticCache
-from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement
+from gateway.domain.catalog import ANYWHERE, Capability, Cascade, Deployment, Endpoint, Placement, Repair
 from gateway.domain.chain import Chain
 from gateway.domain.conversations import NO_CONVERSATION, Stay, Turn
 from gateway.domain.decisions import Forecast
@@ -208,3 +208,4 @@ class Decision:
     stay: Stay = NO_CONVERSATION
     exact_cache: ExactCache | None = None
     semantic_cache: SemanticCache | None = None
+    repair: Repair | None = None

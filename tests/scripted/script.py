@@ -15,6 +15,7 @@ class Script(msgspec.Struct, forbid_unknown_fields=True):
     # The answer
     text: str = "Hello from the scripted upstream, word by word."
     text_drawn: str | None = None  # chat only: the text instead where the request states a temperature
+    again: dict[str, Any] | None = None  # the script instead where the request holds an answer already
     logprob: float | None = None  # chat only: of each token, told where it is asked for
     reasoning: str | None = None  # thought before the answer: reasoning item, thinking block, reasoning_content
     usage: dict[str, Any] | None = None  # the usage object, exactly; None: 9 input tokens, one per word of the text
@@ -125,11 +126,18 @@ def script_of(endpoint: str, body: dict[str, Any]) -> Script:
     What follows a ``~`` in the name only tells models apart, whose circuit breakers shall not be shared.
     """
     if "script" in body:
-        return msgspec.convert(body["script"], Script)
+        return _standing(body["script"], body)
     if str(body.get("model")) in body.get("scripts", {}):
-        return msgspec.convert(body["scripts"][body["model"]], Script)
+        return _standing(body["scripts"][body["model"]], body)
     presets = MESSAGES_PRESETS if endpoint.startswith("messages") else PRESETS
     return presets.get(str(body.get("model")).partition("~")[0], Script())
+
+
+def _standing(wish: dict[str, Any], body: dict[str, Any]) -> Script:
+    script = msgspec.convert(wish, Script)
+    turns = body.get("messages") or body.get("input") or ()
+    is_again = any(isinstance(turn, dict) and turn.get("role") == "assistant" for turn in turns)
+    return msgspec.convert(script.again, Script) if is_again and script.again is not None else script
 
 
 def pieces_of(text: str) -> list[str]:
