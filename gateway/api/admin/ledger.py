@@ -39,6 +39,9 @@ def entry_schema() -> dict[str, Any]:
     entry: dict[str, Any] = parts["LedgerEntry"]
     for name, kind in kinds.items():
         entry["properties"][name]["items"] = parts[kind.__name__]
+    # What stands where in it is for its description: FastAPI knows no ``prefixItems`` where a list may be shorter.
+    stage = parts[Stage.__name__]
+    stage["items"] = {"anyOf": stage.pop("prefixItems")}
     return entry
 
 
