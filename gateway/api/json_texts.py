@@ -14,8 +14,9 @@ from enum import Enum, auto
 
 import msgspec
 
-# A string with the colon that makes it a key, a bracket, or a number so long that it may be somebody's.
-_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|([{}\[\]])|(-?[0-9]{9}[0-9.eE+-]*)', re.DOTALL)
+# A string with the colon that makes it a key, a bracket, or a number so long that it may be somebody's: from its first
+# digit on, for what follows a point is half a number.
+_TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|([{}\[\]])|(?<![0-9.eE+-])(-?[0-9]{9}[0-9.eE+-]*)', re.DOTALL)
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
 _OPENING = (b"{", b"[")
 _JSON_BEGINS = ("{", "[", " ", "\n", "\t", "\r")
@@ -42,6 +43,10 @@ _SCHEMA_WORDS = frozenset({"type", "$ref", "$id", "$schema", "$anchor", "require
 _FREE = frozenset({"metadata", "variables", "arguments", "input"})
 _SCHEMAS = frozenset({"parameters", "input_schema", "schema"})
 _ENCODED = "data"  # bytes in the form of text, or text
+_ADDRESSES = ("url", "uri", _ENCODED)  # how fields end that may hold all of what they lead to
+_MEDIA = re.compile(
+    r"data:[A-Za-z0-9.+-]+/[A-Za-z0-9.+-]+(?:;[A-Za-z0-9.+-]+=[A-Za-z0-9.+-]+)*;base64,[A-Za-z0-9+/=_-]*"
+)
 
 
 @dataclass(slots=True)
@@ -125,7 +130,9 @@ def _is_said(here: Kind, key: str, text: str) -> bool:
         return True
     if here is Kind.SCHEMA:
         return key not in _SCHEMA_WORDS
-    if key in _API_WORDS or text.startswith("data:"):
+    if key in _API_WORDS:
+        return False
+    if key.endswith(_ADDRESSES) and _MEDIA.fullmatch(text):
         return False
     return not (key == _ENCODED and _BASE64.fullmatch(text))
 

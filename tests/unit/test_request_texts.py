@@ -170,6 +170,31 @@ def test_media_and_encoded_bytes_are_no_texts() -> None:
     assert RequestTexts(asked({"messages": [{"role": "user", "content": parts}]})).texts() == []
 
 
+def test_a_fraction_is_no_number_of_anybodys_and_stays_one_number() -> None:
+    read = RequestTexts(
+        asked({"metadata": {"score": 0.4111111111111111, "n": -4111111111111111}, "top_p": 0.123456789})
+    )
+    assert read.texts() == ["score", "n", "-4111111111111111"]
+    sent_again = sent(read.with_texts(["score", "n", "[A]"]))
+    assert json.loads(sent_again)["metadata"] == {"score": 0.4111111111111111, "n": "[A]"}
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        f"data: my mail is {MAIL}",
+        f"data:text/plain,{MAIL}",
+        f"data:text/plain;base64,{MAIL}",
+        [{"type": "file", "file": {"file_data": f"data:text/plain,{MAIL}"}}],
+        [{"type": "image_url", "image_url": {"url": f"data:{MAIL};base64,QUJD"}}],
+    ],
+)
+def test_what_only_begins_like_the_address_of_a_medium_is_a_text(content: object) -> None:
+    assert any(
+        MAIL in text for text in RequestTexts(asked({"messages": [{"role": "user", "content": content}]})).texts()
+    )
+
+
 @pytest.mark.parametrize("text", ['a"b\\c\n\u2028\U0001f600', "[", '{"', "[[[[", "[INST] hello"])
 def test_odd_texts_are_given_and_taken_as_they_are(text: str) -> None:
     request = asked(json.dumps({"model": "m", "messages": [{"role": "user", "content": "x"}]}).encode())
