@@ -27,6 +27,7 @@ class Kind(Enum):
     """What an object is made of."""
 
     API = auto()  # words of the API, and texts in fields of it
+    TURNS = auto()  # a list of such, whose names are those of who speaks
     SCHEMA = auto()  # descriptions, beside names and words that answers must match
     FREE = auto()  # whatever somebody put there: its keys are texts as well
 
@@ -42,6 +43,7 @@ _API_WORDS = frozenset(
 _SCHEMA_WORDS = frozenset({"type", "$ref", "$id", "$schema", "$anchor", "required", "format", "pattern"})
 _FREE = frozenset({"metadata", "variables", "arguments", "input"})
 _SCHEMAS = frozenset({"parameters", "input_schema", "schema"})
+_TURN = 2  # as deep stand the fields of an object in a list
 _ENCODED = "data"  # bytes in the form of text, or text
 _ADDRESSES = ("url", "uri", _ENCODED)  # how fields end that may hold all of what they lead to
 _MEDIA = re.compile(
@@ -102,7 +104,7 @@ def _found(source: bytes, kind: Kind, nested: int) -> Iterator[_Found]:
         if bracket is not None:
             if bracket in _OPENING:
                 around.append((here, is_object))
-                here, is_object = _within(here, key), bracket == b"{"
+                here, is_object = _within(here, key, len(around)), bracket == b"{"
             elif around:
                 (here, is_object), key = around.pop(), ""
         elif number is not None:
@@ -118,8 +120,12 @@ def _found(source: bytes, kind: Kind, nested: int) -> Iterator[_Found]:
                 yield _Found(token.start(), token.end(), text, _inner(text, nested))
 
 
-def _within(around: Kind, key: str) -> Kind:
+def _within(around: Kind, key: str, depth: int) -> Kind:
     """Of what the value of that key is made."""
+    if around is Kind.TURNS:
+        if depth <= _TURN:
+            return Kind.TURNS
+        around = Kind.API
     if around is Kind.API and key in _FREE:
         return Kind.FREE
     return Kind.SCHEMA if around is Kind.API and key in _SCHEMAS else around
@@ -131,7 +137,7 @@ def _is_said(here: Kind, key: str, text: str) -> bool:
     if here is Kind.SCHEMA:
         return key not in _SCHEMA_WORDS
     if key in _API_WORDS:
-        return False
+        return key == "name" and here is Kind.TURNS
     if key.endswith(_ADDRESSES) and _MEDIA.fullmatch(text):
         return False
     return not (key == _ENCODED and _BASE64.fullmatch(text))

@@ -20,16 +20,18 @@ _WORDS = frozenset(
     {
         *("model", "stream", "stream_options", "service_tier", "encoding_format", "reasoning_effort", "verbosity"),
         *("tool_choice", "modalities", "logit_bias", "truncation", "include", "prompt_cache_retention"),
-        *("previous_response_id", "conversation", "voice", "size", "quality", "style", "seed", "stop"),
+        *("previous_response_id", "conversation", "voice", "size", "quality", "style", "seed"),
         *("background", "output_format", "moderation", "thinking", "context_management", "inference_geo"),
         *("max_tokens", "max_completion_tokens", "max_output_tokens"),
     }
 )
-# Objects and lists of the API's; whatever else there is may be anything.
+_TURNS = "messages"
+# Values of the API's; whatever else there is may be anything.
 _API = frozenset(
     {
-        *("messages", "input", "system", "instructions", "prompt", "suffix", "tools", "functions", "function_call"),
+        *("input", "system", "instructions", "prompt", "suffix", "tools", "functions", "function_call"),
         *("response_format", "text", "output_config", "mcp_servers", "prediction", "audio", "reasoning", "documents"),
+        "stop",
     }
 )
 
@@ -40,9 +42,7 @@ class RequestTexts:
     def __init__(self, request: Request) -> None:
         self._request = request
         self._sources: Mapping[str, Source] = {
-            name: Source(bytes(raw), Kind.API if name in _API else Kind.FREE)
-            for name, raw in request.body.fields.items()
-            if name not in _WORDS
+            name: Source(bytes(raw), _kind_of(name)) for name, raw in request.body.fields.items() if name not in _WORDS
         }
 
     def texts(self) -> Sequence[str]:
@@ -59,3 +59,9 @@ class RequestTexts:
                 changed[name] = msgspec.Raw(raw)
         body = body.with_fields(changed)
         return replace(self._request, body=body, body_bytes=len(body.encoded_with({})))
+
+
+def _kind_of(name: str) -> Kind:
+    if name == _TURNS:
+        return Kind.TURNS
+    return Kind.API if name in _API else Kind.FREE

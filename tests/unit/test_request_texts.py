@@ -25,7 +25,7 @@ BODIES = {
     "chat": {
         "messages": [
             {"role": "system", "content": MAIL},
-            {"role": "user", "name": "ada", "content": [{"type": "text", "text": MAIL}]},
+            {"role": "user", "name": MAIL, "content": [{"type": "text", "text": MAIL}]},
             {
                 "role": "assistant",
                 "content": None,
@@ -57,6 +57,7 @@ BODIES = {
         "user": MAIL,
         "metadata": {MAIL: MAIL},
         "safety_identifier": MAIL,
+        "stop": ["\n", MAIL],
         "prediction": {"type": "content", "content": MAIL},
     },
     "responses": {
