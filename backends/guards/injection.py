@@ -30,8 +30,9 @@ class InjectionGuard:
 
     async def look(self, texts: Sequence[str], asking: Asking) -> Finding:
         """Raises GuardFailed where the classifier gives no answer."""
-        verdicts = await off_the_loop(lambda: list(map(score, texts)), texts, IN_LOOP_LENGTH_MAX)
-        likeliest = sorted(zip(verdicts, texts, strict=True), key=lambda one: -one[0].score)
+        said = list(dict.fromkeys(texts))
+        verdicts = await off_the_loop(lambda: list(map(score, said)), said, IN_LOOP_LENGTH_MAX)
+        likeliest = sorted(zip(verdicts, said, strict=True), key=lambda one: -one[0].score)
         if not likeliest:
             return Finding(score=0.0)
         first = likeliest[0][0]

@@ -19,6 +19,7 @@ _Result = TypeVar("_Result")
 # Characters of all texts of a look: fewer take less than 2 ms of the event loop, or of what goes by weights, less than
 # 3 ms; more go to a thread, which costs 0.1 ms.
 IN_LOOP_LENGTH_MAX = 16_000
+TEXT_LENGTH_MIN = 128  # what a text counts for besides its own: the shortest takes up to 40 us
 KEPT_LENGTH_MAX = 2_000_000  # characters
 
 
@@ -54,7 +55,7 @@ _FOLDED = FoldedTexts()
 
 async def off_the_loop(look: Callable[[], _Result], texts: Sequence[str], in_loop_max: int) -> _Result:
     """What the look says; of long texts it comes from a thread, while the event loop goes on."""
-    if sum(map(len, texts)) <= in_loop_max:
+    if sum(map(len, texts)) + TEXT_LENGTH_MIN * (len(texts) - 1) <= in_loop_max:
         return look()
     return await asyncio.to_thread(look)
 
@@ -73,5 +74,7 @@ def _found(texts: Sequence[str], find: Find, of_kinds: frozenset[str] | None) ->
 
 def _places(texts: Sequence[str], find: Find) -> Iterator[Place]:
     for number, text in enumerate(texts):
+        if not text:
+            continue
         for span in find(text, _FOLDED.of(text)):
             yield Place(number, span.start, span.end, span.kind)

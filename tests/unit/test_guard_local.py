@@ -9,7 +9,7 @@ import pytest
 
 from backends.guards.classifying import Classify
 from backends.guards.injection import InjectionGuard
-from backends.guards.looking import IN_LOOP_LENGTH_MAX, FoldedTexts, places_in
+from backends.guards.looking import IN_LOOP_LENGTH_MAX, TEXT_LENGTH_MIN, FoldedTexts, places_in
 from backends.guards.registry import KINDS, build
 from gateway.domain import (
     Asker,
@@ -238,6 +238,26 @@ async def test_a_long_text_is_looked_at_in_a_thread_and_a_short_one_is_not() -> 
 
     assert threads[0] is threading.main_thread()
     assert threads[1] is not threading.main_thread()
+
+
+async def test_many_short_texts_are_looked_at_in_a_thread_as_one_long_text_is() -> None:
+    threads = []
+
+    def find(_text, _folded):
+        threads.append(threading.current_thread())
+        return []
+
+    await places_in(["a"] * (IN_LOOP_LENGTH_MAX // TEXT_LENGTH_MIN + 1), find)
+    assert threading.main_thread() not in threads
+
+
+async def test_in_a_text_without_a_character_nobody_looks() -> None:
+    def find(text, _folded):
+        assert text
+        return [Span(0, 1, "x")]
+
+    finding = await places_in(["", "a", ""], find)
+    assert [place.text for place in finding.places] == [1]
 
 
 async def test_the_event_loop_goes_on_while_a_long_text_is_looked_at() -> None:
