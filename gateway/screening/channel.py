@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import deque
 from collections.abc import Iterable, Mapping
 
 from policies.screening.modes import masked
@@ -23,7 +24,10 @@ class Channel:
         self._originals = {name: _escaped(text) for name, text in originals.items()} if is_json else originals
         self._restorer = Restorer(self._originals)
         self._pieces: list[str] = []
-        self._spans: list[Span] = []  # to be masked
+        self._recent = ""  # the end of what was looked at
+        self._new: list[str] = []  # what was not
+        self._masked: list[Span] = []  # in what is out
+        self._spans: deque[Span] = deque()  # to be masked
         self._let_out = 0
         self._looked = 0
         self.came = 0
@@ -32,6 +36,7 @@ class Channel:
         """More of it has come. Where it begins."""
         begin = self.came
         self._pieces.append(text)
+        self._new.append(text)
         self.came += len(text)
         return begin
 
@@ -48,30 +53,37 @@ class Channel:
             return None
         seen = self._looked
         begin = max(0, seen - OVERLAP)
-        if self._spans and self._spans[-1].end == seen:  # it may go on: a private key is longer than any window
-            begin = max(0, seen - _GOES_ON_MAX, min(begin, self._spans[-1].start))
+        last = self._spans or self._masked
+        if last and last[-1].end == seen:  # it may go on: a private key is longer than any window
+            begin = max(0, seen - _GOES_ON_MAX, min(begin, last[-1].start))
+        text = self._recent + "".join(self._new)
+        self._recent = text[-_GOES_ON_MAX:]
+        self._new.clear()
         self._looked = self.came
-        return self.text[begin:], begin, seen
+        return text[begin - self.came :], begin, seen
 
     def mask(self, spans: Iterable[Span]) -> None:
         """Nothing of these goes out any more."""
         still = [Span(max(one.start, self._let_out), one.end, one.kind) for one in spans if one.end > self._let_out]
-        self._spans = without_overlaps([*self._spans, *still])
+        self._spans = deque(without_overlaps([*self._spans, *still]))
 
     def let_out(self, begin: int, text: str) -> str:
         """The text that began there, as the client gets it: now, or together with what follows."""
         end = begin + len(text)
         self._let_out = max(self._let_out, end)
-        spans = [one for one in self._spans if one.start < end and one.end > begin] if self._spans else ()
-        if not spans:
-            return self._restorer.feed(text)
         pieces: list[str] = []
         position = begin
-        for span in spans:
+        for span in self._spans:
+            if span.start >= end:
+                break
+            if span.end <= begin:
+                continue
             if span.start >= begin:
                 pieces += (text[position - begin : span.start - begin], f"[{span.kind}]")
             position = min(span.end, end)
-        return self._restorer.feed("".join(pieces) + text[position - begin :])
+        while self._spans and self._spans[0].end <= self._let_out:
+            self._masked.append(self._spans.popleft())
+        return self._restorer.feed("".join(pieces) + text[position - begin :] if position > begin else text)
 
     def rest(self) -> str:
         """What was kept back because more might have followed."""
@@ -79,7 +91,7 @@ class Channel:
 
     def repeated(self) -> str:
         """All of it, as the client got it."""
-        return restore(masked(self.text, self._spans), self._originals)
+        return restore(masked(self.text, [*self._masked, *self._spans]), self._originals)
 
 
 def _escaped(text: str) -> str:

@@ -85,13 +85,14 @@ def redact(text: str, spans: Iterable[Span]) -> tuple[str, Mapping[str, str]]:
 
 def restore(text: str, originals: Mapping[str, str]) -> str:
     """The text with the originals where placeholders are, also where a model changed those a little."""
-    if not originals:
-        return text
+    return _restored(text, originals, _longest(originals)) if originals else text
 
+
+def _restored(text: str, originals: Mapping[str, str], longest: int) -> str:
     def original(found: re.Match[str]) -> str:
         return originals.get(f"[{_name(found)}]", found[0])
 
-    return _shape(_longest(originals)).sub(original, text)
+    return _shape(longest).sub(original, text)
 
 
 def _longest(originals: Mapping[str, str]) -> int:
@@ -117,9 +118,9 @@ class Restorer:
         begun = _beginning(self._longest).search(text, max(0, len(text) - _length_max(self._longest)))
         cut = begun.start() if begun else len(text)
         self._held = text[cut:]
-        return restore(text[:cut], self._originals)
+        return _restored(text[:cut], self._originals, self._longest)
 
     def finish(self) -> str:
         """What was held back when the stream ended."""
         held, self._held = self._held, ""
-        return restore(held, self._originals)
+        return _restored(held, self._originals, self._longest) if held else ""

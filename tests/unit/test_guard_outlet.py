@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 
 from gateway.domain import Chain, GuardMode, OnError, Release
 from gateway.errors import GuardUnavailable, UpstreamBroken
+from gateway.screening.channel import OVERLAP, Channel
 from gateway.screening.outlet import HELD_TOKENS, STRIDE_TOKENS, Outlet, Stopped
+from policies.screening.spans import Span
 from tests.unit.screening_parts import BrokenGuard, HangingGuard, PlainTexts, WordGuard, outlet, rule
 
 WORD = "Rumpelstiltskin"
@@ -178,3 +180,15 @@ async def test_an_answer_that_cannot_be_read_is_not_let_out_unseen() -> None:
     way._texts = Unreadable()
     with pytest.raises(UpstreamBroken):
         await way.pass_on(b"?")
+
+
+def test_what_a_window_shows_and_what_is_masked_is_kept_apart_from_all_that_came() -> None:
+    channel = Channel({})
+    for _ in range(5000):
+        begin = channel.take("x@y " + "z" * 20)
+        window = channel.window()
+        assert window is not None
+        assert len(window[0]) <= OVERLAP + 24
+        channel.mask([Span(begin, begin + 3, "MAIL")])
+        assert channel.let_out(begin, "x@y " + "z" * 20) == "[MAIL] " + "z" * 20
+    assert channel.repeated() == ("[MAIL] " + "z" * 20) * 5000
