@@ -81,7 +81,8 @@ class _Check:
             return False
         named = schema.get("properties")
         properties = named if isinstance(named, dict) else {}
-        others = schema.get("additionalProperties", True)
+        # Names by patterns are not looked at, so that the others are not known.
+        others = True if "patternProperties" in schema else schema.get("additionalProperties", True)
         return all(self.fits(one, properties.get(name, others), depth + 1) for name, one in value.items())
 
 

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Self, SupportsIndex
 
 import msgspec
 
 from policies.json_schema import fits
+from policies.repair.fitting import fitted
 
 #: Longer texts are not mended, in characters.
 CHARACTERS_MAX = 131_072
 #: How often the parser may look at one text: of good JSON it looks some 1.5 times at each character.
-_LOOKS_PER_CHARACTER, _LOOKS_MIN, _LOOKS_MAX = 100, 10_000, 500_000
+_LOOKS_PER_CHARACTER, _LOOKS_MIN, _LOOKS_MAX = 100, 10_000, 300_000
 _FOUND_MAX = 16  # values in one text that are looked at
 _FENCE = "```"
 _NAME = re.compile(r"[A-Za-z0-9+_.-]*[ \t]*\r?\n|json\b", re.IGNORECASE)
@@ -60,16 +61,40 @@ def mended(text: str, schema: object) -> str | None:
     """The text as JSON that keeps to the schema; ``None`` where that cannot be had without making something up."""
     if len(text) > CHARACTERS_MAX:
         return None
-    found: str | None = None
-    for ways in (_in_fences, _within, _parsed):
-        fitting = {one for one in ways(text) if keeps(one, schema)}
-        values = {json.dumps(loaded(one), sort_keys=True) for one in fitting}
-        if len(values) > 1:
-            return None  # it says two things
-        if fitting:
-            found = min(fitting)
-            break
-    return found
+    seen: dict[str, None] = {}
+    for ways in (_whole, _in_fences, _within, _parsed):
+        found = dict.fromkeys(ways(text))
+        if (fitting := [one for one in found if keeps(one, schema)]) != []:
+            return _only(fitting)
+        seen |= found
+    return _only([other for one in seen if (other := _in_terms_of(one, schema)) is not None])
+
+
+def _only(texts: Sequence[str]) -> str | None:
+    """The first of the texts, unless they say two things."""
+    values = {json.dumps(loaded(one), sort_keys=True) for one in texts}
+    return texts[0] if len(values) == 1 else None
+
+
+def _in_terms_of(text: str, schema: object) -> str | None:
+    """The JSON with its values as the schema wants them; ``None`` where it does not keep to it even so."""
+    try:
+        value = loaded(text)
+        other = fitted(value, schema)
+        made = _dumped(other)
+    except (ValueError, RecursionError):
+        return None
+    is_lost = other in ({}, []) and other != value
+    return made if not is_lost and keeps(made, schema) else None
+
+
+def _dumped(value: object) -> str:
+    """Raises ValueError for what is no JSON."""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def _whole(text: str) -> Iterator[str]:
+    yield text.strip().removeprefix("\ufeff")
 
 
 def _in_fences(text: str) -> Iterator[str]:
@@ -110,7 +135,7 @@ def _parsed(text: str) -> Iterator[str]:
         if value is _MISSING or _is_made_up(value, whole):
             continue
         try:
-            made = json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+            made = _dumped(value)
         except (ValueError, RecursionError):
             continue
         if not is_cut or _words(whole) <= _words(made):

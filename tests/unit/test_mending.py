@@ -12,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from policies.repair import mending
+from policies.repair.fitting import fitted
 from policies.repair.mending import CHARACTERS_MAX, keeps, mended
 
 PERSON = {
@@ -48,6 +49,13 @@ WHOLE = {"name": "Ada", "age": 36, "tags": ["a", "b"]}
         ('\ufeff{"name": "Ada"}', {"name": "Ada"}),
         ('{"name": "Ada"} {"name": "Ada"}', {"name": "Ada"}),
         ('{"name": "Zoë 😀",}', {"name": "Zoë 😀"}),
+        # In the terms of the schema:
+        ('{"name": "Ada", "age": "36"}', {"name": "Ada", "age": 36}),
+        ('{"name": 1815}', {"name": "1815"}),
+        ('{"name": "Ada", "tags": "a"}', {"name": "Ada", "tags": ["a"]}),
+        ('{"name": "Ada", "age": null}', {"name": "Ada"}),
+        ('{"Name": "Ada", "born": 1815}', {"name": "Ada"}),
+        ("```json\n{'name': 'Ada', 'age': '36',}\n```", {"name": "Ada", "age": 36}),
     ],
 )
 def test_what_models_nearly_write_is_mended(broken: str, value: object) -> None:
@@ -70,16 +78,42 @@ def test_what_models_nearly_write_is_mended(broken: str, value: object) -> None:
         '{"name": "Ada", "age"',
         '{"nom": "Ada"}',
         '{"name": "Ada", "age": "thirty-six"}',
-        '{"name": "Ada", "more": 1',
     ],
 )
 def test_what_would_have_to_be_made_up_is_left_alone(broken: str) -> None:
     assert mended(broken, PERSON) is None
 
 
+def test_what_has_no_place_is_not_left_out_where_nothing_would_stay() -> None:
+    assert mended('{"person": {"name": "Ada"}}', {**PERSON, "required": []}) is None
+
+
 def test_prose_with_brackets_is_no_json_where_any_would_do() -> None:
     for prose in ("See [1] and {this}.", "if (a) { b(); }", "[TODO] ask {name}", "{{ name }}"):
         assert mended(prose, ANY) is None, prose
+
+
+@pytest.mark.parametrize(
+    ("value", "schema", "other"),
+    [
+        ("Red ", {"enum": ["red", "green"]}, "red"),
+        ("true", {"type": "boolean"}, True),
+        ("3", {"anyOf": [{"type": "integer"}, {"type": "null"}]}, 3),
+        ([{"A": "1"}], {"type": "array", "items": {"$ref": "#/$defs/a"}}, [{"a": 1}]),
+        ("x", {"type": "integer"}, "x"),
+        ({"a": None}, {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}, {"a": None}),
+        ({"a": 1, "A": 2}, {"type": "object", "properties": {"a": {}}, "additionalProperties": False}, {"a": 1}),
+        (12.50, {"type": "string"}, 12.50),  # who knows how it was written
+    ],
+)
+def test_values_are_told_in_the_terms_of_their_schema(value: object, schema: dict[str, object], other: object) -> None:
+    defined = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
+    assert fitted(value, {**schema, "$defs": {"a": defined}}) == other
+
+
+def test_a_schema_that_leads_to_itself_ends() -> None:
+    schema = {"anyOf": [{"$ref": "#"}, {"type": "array", "items": {"$ref": "#"}}]}
+    assert fitted([["x"]], schema) == [["x"]]
 
 
 def test_what_is_good_within_a_text_stays_byte_for_byte() -> None:
