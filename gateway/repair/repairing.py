@@ -20,7 +20,7 @@ from gateway.repair.said import Judged, judged
 from policies.gates import Form
 
 _REJECTED = "schema"  # the ``error_code`` of an answer that another one takes the place of
-_LONG = 8192  # bytes of an answer: longer ones are looked at off the loop
+_LONG = 16_384  # bytes of an answer: longer ones are looked at off the loop; all are mended there
 
 
 class Repairing:
@@ -72,16 +72,23 @@ class Repairing:
         return await self._show(other, second, RepairStatus.REASKED)
 
     async def _judge(self, answer: Answer) -> Judged:
-        texts = self._dialect.answer_texts()
-        if texts is None:
-            return Judged(RepairStatus.FAILED, answer.held)
         now_s = self._path.services.clock.monotonic_s
         began_s = now_s()
-        asked = (texts, answer.held, self._request, self._form, answer.finish_reason)
-        looked = await asyncio.to_thread(judged, *asked) if len(answer.held) > _LONG else judged(*asked)
+        if len(answer.held) <= _LONG:
+            looked = self._judged(answer, mends=False)
+        else:
+            looked = await asyncio.to_thread(self._judged, answer, mends=False)
+        if looked.status is RepairStatus.FAILED and looked.can_improve:
+            looked = await asyncio.to_thread(self._judged, answer, mends=True)
         if self._request.chain is not None:
             self._request.chain.add(StageName.POST_PROCESSING, began_s, now_s())
         return looked
+
+    def _judged(self, answer: Answer, *, mends: bool) -> Judged:
+        texts = self._dialect.answer_texts()
+        if texts is None:
+            return Judged(RepairStatus.FAILED, answer.held)
+        return judged(texts, answer.held, self._request, self._form, answer.finish_reason, mends=mends)
 
     async def _show(self, answer: Answer, looked: Judged, status: RepairStatus | None = None) -> Answer:
         answer.repair = status or looked.status

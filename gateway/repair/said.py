@@ -14,7 +14,7 @@ from gateway.domain import Endpoint, RepairStatus, Request
 from gateway.drafts import draft_of
 from gateway.guard_ports import AnswerEvent, AnswerTexts
 from policies.gates import Form
-from policies.repair.mending import keeps, mended
+from policies.repair.mending import CHARACTERS_MAX, keeps, mended
 
 _TEXTS = frozenset({"content", "text"})
 _GOOD_ENDS = frozenset({"stop", "tool_calls", "function_call", "end_turn", "tool_use", "stop_sequence", "completed"})
@@ -26,7 +26,7 @@ class Judged:
     """What became of an answer, as its client may get it. ``close``: likewise what ends it.
 
     ``said``, ``schema`` and ``is_call``: of the first part that does not keep to what was asked. ``can_improve``: it
-    was not cut off, so that another one may be better.
+    was not cut off and is not too long to tell, so that another one may be better.
     """
 
     status: RepairStatus
@@ -49,10 +49,13 @@ class _Part:
     is_missing: bool = False  # it is what was said in its place
 
 
-def judged(texts: AnswerTexts, held: bytes, request: Request, form: Form, finish_reason: str | None) -> Judged:
+def judged(
+    texts: AnswerTexts, held: bytes, request: Request, form: Form, finish_reason: str | None, *, mends: bool = True
+) -> Judged:
     """The answer as it came where it is as asked, else mended where that can be.
 
-    What was cut off is not mended: it would look as if it were whole.
+    What was cut off is not mended: it would look as if it were whole. ``mends`` false: it is only looked at, which is
+    quick.
     """
     try:
         events = texts.read(held)
@@ -66,9 +69,17 @@ def judged(texts: AnswerTexts, held: bytes, request: Request, form: Form, finish
         if not part.is_missing and keeps(part.text, part.schema):
             continue
         is_ended = finish_reason in _GOOD_ENDS
-        better = mended(part.text, part.schema) if is_ended and part.channel is not None else None
+        better = mended(part.text, part.schema) if mends and is_ended and part.channel is not None else None
         if better is None or part.channel is None:
-            return Judged(RepairStatus.FAILED, held, None, part.text, part.schema, part.is_call, is_ended)
+            return Judged(
+                RepairStatus.FAILED,
+                held,
+                None,
+                part.text,
+                part.schema,
+                part.is_call,
+                is_ended and len(part.text) <= CHARACTERS_MAX,
+            )
         others[part.channel] = better
     if not others:
         return Judged(RepairStatus.NONE, held)

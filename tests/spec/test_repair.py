@@ -27,7 +27,11 @@ deployments:
   - {name: openai, provider: native, model: openai, price: {input: 1, output: 2}}
   - {name: sonnet, provider: claude, model: sonnet, price: {input: 1, output: 2}}
   - {name: sim, provider: sim, model: sim, price: {input: 1, output: 2}}
+guards:
+  private: {kind: pii, mode: redact, on_error: closed, timeout_s: 20}
+  unsaid: {kind: patterns, mode: block, where: output, on_error: closed, timeout_s: 20, deny: {it: {words: [Rumpel]}}}
 routes:
+  guarded: {deployments: [plain], repair: {json: true}, guards: [private, unsaid]}
   mended: {deployments: [plain], repair: {json: true}}
   asked: {deployments: [plain], repair: {json: true, reask: true}}
   kept: {deployments: [plain], repair: {json: true, reask: true}, cache: {exact: {any_temperature: true}}}
@@ -272,6 +276,27 @@ def test_messages_are_mended_and_asked_once_more(client: Client, model: str) -> 
         )
     assert (raw.parse().content[0].text, raw.headers["x-obol-repair"]) == (MENDED, "reasked")
     assert [one["status"] for one in client.entries(2)] == ["rejected", "succeeded"]
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_guards_see_what_was_mended_and_originals_are_put_into_it(client: Client, stream: bool) -> None:
+    said = "{'name': '\\u005bEMAIL_ADDRESS_1]',}"  # what stands in a request in plain is given to nobody
+    body = question("guarded", {"text": said})
+    body |= {"stream": stream, "response_format": ASKED, **body.pop("extra_body")}
+    body["messages"] = [{"role": "user", "content": "I am ada@example.org. Who am I?"}]
+    with httpx.Client(base_url=client.gateway.url, headers=client.headers, timeout=60) as http:
+        answer = http.post("/v1/chat/completions", json=body)
+    assert (answer.headers["x-obol-repair"], answer.headers["x-obol-guards"][:16]) == ("repaired", "private=redacted")
+    choices = [choice for one in (chunks(answer.text) if stream else [answer.json()]) for choice in one["choices"]]
+    text = "".join(choice["delta" if stream else "message"].get("content") or "" for choice in choices)
+    assert json.loads(text) == {"name": "ada@example.org"}
+    client.entries()
+
+
+def test_a_guard_blocks_what_was_mended(client: Client) -> None:
+    answer, _ = client.ask("guarded", {"text": "{'name': 'Rumpel',}"})
+    assert answer.choices[0].finish_reason == "content_filter"
+    assert told(client.entries()) == [("plain", "answer", "rejected", "content_filter")]
 
 
 def test_what_is_given_again_is_mended_as_well(client: Client) -> None:
