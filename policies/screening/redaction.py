@@ -17,7 +17,7 @@ _TO_NAME = str.maketrans({"\\": None, " ": "_"})
 @lru_cache(maxsize=_NAME_LENGTH_MAX)
 def _shape(longest: int) -> re.Pattern[str]:
     """What may be a placeholder whose name has at most so many characters."""
-    name = rf"[A-Za-z](?:[A-Za-z0-9]|\\?_| ){{1,{longest - 1}}}"
+    name = rf"[A-Za-z](?:[A-Za-z0-9]|\\?_| ){{0,{max(0, longest - 2)}}}[A-Za-z0-9]"  # no space for its end
     return re.compile(rf"\[ ?({name}) ?\]|\\\[ ?({name}) ?\\\]")
 
 

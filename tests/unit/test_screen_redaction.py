@@ -83,8 +83,8 @@ def test_a_value_has_one_placeholder_in_all_texts_of_a_conversation() -> None:
 
 def test_a_placeholder_that_another_text_of_the_conversation_holds_is_not_given_out() -> None:
     redactor = Redactor()
-    redactor.avoid("What does [email address 1] mean?")
-    assert redactor.redact("a@b.de", [Span(0, 6, "EMAIL_ADDRESS")]) == "[EMAIL_ADDRESS_2]"
+    redactor.avoid("What do [email address 1] and [ EMAIL_ADDRESS_2 ] mean?")
+    assert redactor.redact("a@b.de", [Span(0, 6, "EMAIL_ADDRESS")]) == "[EMAIL_ADDRESS_3]"
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,10 @@ def test_a_placeholder_that_another_text_of_the_conversation_holds_is_not_given_
         "[EMAIL\\_ADDRESS\\_1]",
     ],
 )
-def test_a_placeholder_that_the_model_changed_a_little_is_restored(written) -> None:
-    assert restore(f"Write to **{written}**.", {"[EMAIL_ADDRESS_1]": "a@b.de"}) == "Write to **a@b.de**."
+@pytest.mark.parametrize("others", [{}, {"[FI_PERSONAL_IDENTITY_CODE_1]": "x"}], ids=["alone", "beside a longer one"])
+def test_a_placeholder_that_the_model_changed_a_little_is_restored(written, others) -> None:
+    originals = {"[EMAIL_ADDRESS_1]": "a@b.de", **others}
+    assert restore(f"Write to **{written}**.", originals) == "Write to **a@b.de**."
 
 
 @pytest.mark.parametrize(
