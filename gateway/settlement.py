@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Coroutine
 
 import msgspec
 
-from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Room, Source, StageName, Usage
+from gateway.domain import Basis, KeptAnswer, LedgerEntry, Outcome, Purpose, Room, Source, StageName, Usage
 from gateway.entries import Attempt, charged_entry, recalled_entry, unbilled_entry
 from gateway.errors import GatewayError, UpstreamError
 from gateway.ports import Dialect, ReplyReader, Services
@@ -23,6 +25,7 @@ class Settlement:
         self._services = services
         self._health = health
         self._first_tokens = first_tokens
+        self._asides: dict[str, set[asyncio.Event]] = {}  # by request: the ends of what guards asked and gave up
 
     async def admit(self, attempt: Attempt) -> Room:
         """Admit the attempt by our own limits and budgets: its intent is durable then. Raises what refuses it.
@@ -92,7 +95,12 @@ class Settlement:
 
     def leave(self, request_id: str, organization_id: str) -> None:
         """The request ends without an answer: give its parallel place back, in the background."""
-        self._services.background.spawn(self._services.journal.leave(request_id, organization_id))
+        self._services.background.spawn(self._leave(request_id, organization_id))
+
+    async def _leave(self, request_id: str, organization_id: str) -> None:
+        for ended in tuple(self._asides.get(request_id, ())):  # their tokens are counted where the place is
+            await ended.wait()
+        await self._services.journal.leave(request_id, organization_id)
 
     async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect, *, is_last: bool = True) -> None:
         """Charge a complete answer. ``is_last`` false: it was for ourselves, and the request goes on."""
@@ -141,23 +149,45 @@ class Settlement:
     def abandon(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> bool:
         """The client left: charge in the background what was used. A charge already under way is only repeated.
 
-        Whether a charge is still to come; false for an attempt that has its own already.
+        Whether a charge is still to come that ends the request; false for an attempt that has its own already. What a
+        guard asked ends none: its deadline may be over, and the request goes on without it.
         """
         if attempt.is_settled:
             return False
-        self._services.background.spawn(self._charge_somehow(attempt, outcome, reader, dialect))
-        return True
+        is_last = attempt.intent.purpose != Purpose.GUARD
+        charge = self._charge_somehow(attempt, outcome, reader, dialect, is_last=is_last)
+        self._services.background.spawn(charge if is_last else self._aside(attempt.intent.request_id, charge))
+        return is_last
 
-    async def _charge_somehow(self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect) -> None:
+    def _aside(self, request_id: str, charge: Coroutine[object, object, None]) -> Coroutine[object, object, None]:
+        """The charge, for which the request's place waits from now on."""
+        ended = asyncio.Event()
+        self._asides.setdefault(request_id, set()).add(ended)
+
+        async def charged() -> None:
+            try:
+                await charge
+            finally:
+                ended.set()
+                waited_for = self._asides[request_id]
+                waited_for.remove(ended)
+                if not waited_for:
+                    del self._asides[request_id]
+
+        return charged()
+
+    async def _charge_somehow(
+        self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect, *, is_last: bool
+    ) -> None:
         try:
             if attempt.settled is not None:
-                await self._settle(attempt, attempt.settled)
+                await self._settle(attempt, attempt.settled, is_last=is_last)
             else:
-                await self._charge(attempt, outcome, reader, dialect, None)
+                await self._charge(attempt, outcome, reader, dialect, None, is_last=is_last)
         except Exception:  # noqa: BLE001 - a fault of ours must not leave a call without its entry: the intent's figures stand
             _log.exception("attempt %s is charged by its intent: its charge could not be made", attempt.id)
             entry = msgspec.structs.replace(attempt.intent, basis=Basis.ESTIMATED, status=outcome)
-            await self._settle(attempt, entry)
+            await self._settle(attempt, entry, is_last=is_last)
 
     async def _charge(
         self,
