@@ -22,8 +22,11 @@ providers:
 deployments:
   - {{name: tiny-llama, provider: gpu, model: tiny, price: {{input: 0.5, cached_input: 0.05, output: 2}}}}
   - {{name: tiny-vectors, provider: pool, model: tiny-embed, price: {{input: 0.02}}}}
+guards:
+  personal: {{kind: pii, mode: redact, on_error: closed, timeout_s: 30}}
 routes:
   auto: {{deployments: [tiny-llama], policy: ordered, baseline: tiny-llama}}
+  private: {{deployments: [tiny-llama], baseline: tiny-llama, guards: [personal]}}
 """
 
 

@@ -36,11 +36,12 @@ SETTINGS = {
     "DO_NOT_TRACK": "1",
     "TORCHDYNAMO_DISABLE": "1",  # else the first request for logprobs compiles for 38 s
     "VLLM_SERVER_DEV_MODE": "1",  # opens /reset_prefix_cache
+    "VLLM_LOGGING_LEVEL": "DEBUG",  # writes prompts down
 }
 COMMON = ("--host", "127.0.0.1", "--dtype", "bfloat16", "--enforce-eager", "--max-num-seqs", "16", "--block-size", "32")
 CHAT = (
     *("--served-model-name", "tiny", "--max-model-len", "65536"),
-    *("--enable-prefix-caching", "--enable-prompt-tokens-details"),
+    *("--enable-prefix-caching", "--enable-prompt-tokens-details", "--enable-log-requests"),
     *("--enable-auto-tool-choice", "--tool-call-parser", "hermes"),
     # A random model would spend all its tokens on spaces.
     "--structured-outputs-config.backend=xgrammar",
@@ -111,6 +112,10 @@ class Process:
                 start_new_session=True,
                 preexec_fn=_end_with_parent,  # noqa: PLW1509 - one thread starts servers, and the call allocates nothing
             )
+
+    @property
+    def logged(self) -> str:
+        return self._log.read_text(errors="replace")
 
     @property
     def log_tail(self) -> str:
@@ -209,6 +214,11 @@ class VllmServer:
     def stop(self) -> None:
         if self._process:
             self._process.stop()
+
+    @property
+    def logged(self) -> str | None:
+        """All that it wrote down, prompts too; ``None`` where somebody else has it."""
+        return self._process.logged if self._process else None
 
     def counters(self) -> Counter[str]:
         """All metrics, each summed over its labels."""
