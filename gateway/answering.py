@@ -67,6 +67,7 @@ class Answer:
         self._reply: Reply = NO_REPLY
         self._ready = b""
         self._is_over = False
+        self._is_blocked = False  # by a guard
         self._is_followed = False
         self._seen = Seen(attempt, self._reader)
         self._remembered: str | None = None
@@ -230,17 +231,22 @@ class Answer:
             raise
 
     async def _stop(self, rule: GuardRule) -> bytes:
-        """A guard blocks the answer: what was generated is charged, and its client gets no more of it."""
-        if rule.on_block is OnBlock.ERROR:
-            await self._break_off(ContentFiltered(rule.name, is_answer=True))
-        self._is_over = True
+        """A guard blocks the answer: what was generated is charged, and its client gets no more of it.
+
+        Raises ContentFiltered where the guard's rule says so.
+        """
+        assert self.outlet is not None  # noqa: S101 - only guards on it stop answers
+        self._is_over = self._is_blocked = True
         self._progress.end(self._seen)
         self._reply.close()
+        self.outlet.abandon()
         if self.recording is not None:
             self.recording.fail()
-        await self._settlement.stop(self._attempt, ContentFiltered.code, self._reader, self._dialect)
-        outlet = self.outlet
-        return b"" if outlet is None else outlet.stopped(self._reader.usage, self.cost_nusd or 0)
+        if not self._follow():
+            await self._settlement.stop(self._attempt, ContentFiltered.code, self._reader, self._dialect)
+        if rule.on_block is OnBlock.ERROR:
+            raise ContentFiltered(rule.name, is_answer=True)
+        return self.outlet.stopped(self._reader.usage, self.cost_nusd or 0)
 
     def _note(self, shown: bytes) -> None:
         if self.recording is not None:
@@ -257,7 +263,7 @@ class Answer:
         if self.outlet is not None:
             self._attempt.whole_at(self._settlement.now_s())
             self._ready += await self._last_out()
-            if self._attempt.settled is not None:
+            if self._is_blocked:
                 return
         await self._remember()
         if not self._follow():

@@ -125,9 +125,16 @@ def test_a_blocked_answer_ends_as_filtered_and_what_was_generated_is_charged(ask
     assert release == "out" or told.text == ""
     assert told.usage.completion_tokens > 0
     entry = asked.entry(told)
+    assert_charged_for_nothing(entry)
+    assert verdicts(entry) == [(name, "output", "block", "blocked")]
+
+
+def assert_charged_for_nothing(entry) -> None:
+    """What was generated costs, and saved nobody anything; that a guard looked is a stage of it."""
     assert (entry["status"], entry["error_code"]) == ("rejected", "content_filter")
     assert entry["cost_nusd"] > 0
-    assert verdicts(entry) == [(name, "output", "block", "blocked")]
+    assert entry["baseline_nusd"] == 0
+    assert "output_moderation" in [stage for stage, *_ in entry["stages"]]
 
 
 @KIND
@@ -137,7 +144,7 @@ def test_with_on_block_error_a_stream_ends_as_no_sdk_takes_for_a_good_end(asked,
     assert told.error.code == "content_filter"
     assert told.finish_reason is None
     assert CALM.startswith(told.text)
-    assert asked.entry(told)["cost_nusd"] > 0
+    assert_charged_for_nothing(asked.entry(told))
 
 
 @KIND
@@ -146,7 +153,7 @@ def test_with_on_block_error_a_whole_answer_is_an_error(asked, kind):
     assert isinstance(told.error, openai.BadRequestError)
     assert (told.error.code, told.text) == ("content_filter", "")
     assert f"{kind}-error" in told.error.message
-    assert asked.entry(told)["cost_nusd"] > 0
+    assert_charged_for_nothing(asked.entry(told))
 
 
 @pytest.mark.parametrize("kind", REPLACING)
