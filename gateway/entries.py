@@ -12,6 +12,7 @@ from gateway.domain import (
     Chain,
     Charge,
     Deployment,
+    GuardResult,
     GuardVerdict,
     KeptAnswer,
     LedgerEntry,
@@ -23,8 +24,9 @@ from gateway.domain import (
     Source,
     Stage,
     Usage,
+    Where,
 )
-from gateway.errors import GatewayError, UpstreamError
+from gateway.errors import ContentFiltered, GatewayError, UpstreamError
 from policies.pricing import charge
 from policies.stages import stage_of
 
@@ -281,27 +283,36 @@ def recalled_entry(
     total_ms: float,
     source: Source = Source.CACHE_EXACT,
     content: dict[str, str] | None = None,
+    error: GatewayError | None = None,
 ) -> LedgerEntry:
     """What stands for an answer that no upstream was asked for: nothing was used, and all of the baseline is saved.
 
     The baseline is what the answer's usage would have cost there, with what of it was read from its provider's own
-    cache.
+    cache. What guards do not let out saves nothing. ``error``: in whose place the client gets no answer.
     """
+    guards = _verdicts(attempt)
+    is_blocked = any(one.where == Where.OUTPUT and one.verdict == GuardResult.BLOCKED for one in guards)
+    status, error_code = Outcome.SUCCEEDED, None
+    if is_blocked:
+        status, error_code = Outcome.REJECTED, ContentFiltered.code
+    elif error is not None:
+        status, error_code = Outcome.FAILED, error.code
     tier = answer.service_tier or attempt.intent.service_tier
     baseline = price(attempt.baseline or attempt.deployment, answer.usage, tier)
     return msgspec.structs.replace(
         recalled_intent(attempt.intent, source),
         held_nusd=attempt.intent.held_nusd,
         basis=Basis.NONE,
-        status=Outcome.SUCCEEDED,
+        status=status,
+        error_code=error_code,
         finish_reason=answer.finish_reason,
         service_tier=tier,
         model_answered=answer.model_answered,
-        baseline_nusd=baseline.cost_nusd,
+        baseline_nusd=baseline.cost_nusd if status is Outcome.SUCCEEDED else 0,
         is_baseline_estimated=answer.is_estimated,
         total_ms=total_ms,
         content=content,
-        guards=_verdicts(attempt),
+        guards=guards,
         stages=_stages(attempt),
     )
 

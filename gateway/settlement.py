@@ -66,10 +66,15 @@ class Settlement:
         answer: KeptAnswer,
         source: Source = Source.CACHE_EXACT,
         content: dict[str, str] | None = None,
+        error: GatewayError | None = None,
     ) -> None:
-        """Settle an answer that no upstream was asked for. May be repeated. ``content``: for content logging."""
+        """Settle an answer that no upstream was asked for. May be repeated.
+
+        ``content``: for content logging. ``error``: what the client gets in its place.
+        """
         total_ms = self._ended_ms(attempt)
-        await self._settle(attempt, recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content))
+        entry = recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content, error=error)
+        await self._settle(attempt, entry)
 
     async def refuse(self, attempt: Attempt, entry: LedgerEntry) -> None:
         """Settle a request that nobody is asked to answer. Raises what refuses it before."""

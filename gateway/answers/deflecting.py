@@ -32,7 +32,7 @@ from gateway.domain import (
     Usage,
 )
 from gateway.entries import Attempt, recalled_intent
-from gateway.errors import BadRequest
+from gateway.errors import BadRequest, GatewayError
 from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
 from policies.deflection.of_route import FAQ, answer_to, stands_alone
@@ -134,14 +134,20 @@ class Deflections:
             return None
         asked = dialect.input_text()
         usage = Usage(_tokens(asked), output_tokens=_tokens(found.answer))
-        if screen is not None:
-            told = await screen(told, usage)
         answer = KeptAnswer(whole, usage, is_estimated=True, model_answered=found.entry, finish_reason=_FINISH_REASON)
         content = {"request": asked, "answer": found.answer} if services.is_content_logged else None
         entered = replace(request, deflector=found.name)
         admissions = Admissions(services, entered, caller, self._decision(found.route))
         attempt = admissions.attempt(deployment, 1)
-        await self._settled(attempt, admissions, answer, content)
+        await self._admitted(attempt, admissions)
+        try:
+            if screen is not None:
+                told = await screen(told, usage)
+            await self._settlement.recall(attempt, answer, Source.DEFLECTED, content)
+        except BaseException as exc:  # a guard's, or a cancellation: what the client was given is settled all the same
+            error = exc if isinstance(exc, GatewayError) else None
+            services.background.spawn(self._settlement.recall(attempt, answer, Source.DEFLECTED, content, error))
+            raise
         headers = {"x-obol-deflector": found.name}
         if found.entry is not None:
             headers["x-obol-faq"] = found.entry
@@ -154,10 +160,8 @@ class Deflections:
         baseline = self._services.catalog().reference(route.baseline) if route.baseline else None
         return Decision(route.name, (), baseline or next(iter(self._deployments(route)), None))
 
-    async def _settled(
-        self, attempt: Attempt, admissions: Admissions, answer: KeptAnswer, content: dict[str, str] | None
-    ) -> None:
-        """Admit it at nothing, and settle it. Raises RateLimited."""
+    async def _admitted(self, attempt: Attempt, admissions: Admissions) -> None:
+        """Admit it at nothing. Raises RateLimited."""
         settlement, entry = self._settlement, attempt.intent
         attempt.intent = recalled_intent(entry, Source.DEFLECTED)
         attempt.admission = replace(attempt.admission, hold_nusd=0, input_tokens=0)
@@ -166,11 +170,6 @@ class Deflections:
         except BaseException:  # refused, or the client is gone: its place is given back
             if admissions.has_place:
                 settlement.leave(entry.request_id, entry.organization_id)
-            raise
-        try:
-            await settlement.recall(attempt, answer, Source.DEFLECTED, content)
-        except BaseException:  # mostly a cancellation: what the client was given is settled all the same
-            self._services.background.spawn(settlement.recall(attempt, answer, Source.DEFLECTED, content))
             raise
 
 

@@ -34,7 +34,7 @@ from gateway.domain import (
     UnderWay,
 )
 from gateway.entries import Attempt, recalled_intent
-from gateway.errors import BudgetExceeded, BudgetsUnavailable, NotCached
+from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError, NotCached
 from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
@@ -245,8 +245,9 @@ class Recall:
             if self._screen is not None:
                 told = await self._screen(told, hit.answer.usage)
             await self._settlement.recall(attempt, hit.answer, source, content)
-        except BaseException:  # mostly a cancellation, the client is gone: what it was given is settled all the same
-            self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content))
+        except BaseException as exc:  # a guard's, or the client is gone: what it was given is settled all the same
+            error = exc if isinstance(exc, GatewayError) else None
+            self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content, error))
             raise
         self.status = CacheStatus.HIT if similar is None else CacheStatus.HIT_SIMILAR
         headers = {} if similar is None else {"x-obol-similarity": f"{similar.cosine:.3f}"}

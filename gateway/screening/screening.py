@@ -180,6 +180,8 @@ class Screening:
             if exc.rule.on_block is OnBlock.ERROR:
                 raise ContentFiltered(exc.rule.name, is_answer=True) from exc
             return outlet.stopped(usage, 0)
+        finally:
+            outlet.abandon()
 
 
 _US = Provider("obol", "guard")

@@ -53,6 +53,14 @@ def guards_catalog(upstream: str, looker: str) -> str:
         "guards": ["pii-redact", "patterns-block-out"],
         "cache": {"exact": {"any_temperature": True}},
     }
+    for end in ("stop", "error"):
+        number = {"kind": "patterns", "mode": "block", "on_error": "closed", "where": "output", "on_block": end}
+        guards[f"number-{end}"] = {**number, "deny": {"numbers": {"expressions": ["84"]}}}
+        routes[f"computed-{end}"] = {
+            "deployments": ["good"],
+            "guards": [f"number-{end}"],
+            "deflect": {"answerers": ["arithmetic"]},
+        }
     routes["keeps"] = {"deployments": ["responses"], "guards": ["pii-redact", "patterns-block-out"]}
     routes["computed"] = {
         "deployments": ["good"],

@@ -211,6 +211,20 @@ def test_a_computed_answer_passes_the_guards_too(asked):
     assert told.headers["x-obol-guards"] == "patterns-flag=passed, patterns-block-out/output=passed"
 
 
+@STREAMED
+@pytest.mark.parametrize("end", ["stop", "error"])
+def test_a_computed_answer_that_is_blocked_is_rejected_and_saves_nothing(asked, end, is_stream):
+    told = asked.ask(f"computed-{end}", "what is 12 times 7", is_stream=is_stream)
+    assert told.text == ""
+    assert told.finish_reason == ("content_filter" if end == "stop" else None)
+    assert (told.error.code if told.error else None) == ("content_filter" if end == "error" else None)
+    (entry,) = until(lambda: asked.gateway.ledger(end_user=asked.user), "the entry is on the ledger")
+    assert (entry["source"], entry["status"], entry["error_code"]) == ("deflected", "rejected", "content_filter")
+    assert (entry["cost_nusd"], entry["baseline_nusd"]) == (0, 0)
+    assert verdicts(entry) == [(f"number-{end}", "output", "block", "blocked")]
+    assert "output_moderation" in [stage for stage, *_ in entry["stages"]]
+
+
 def test_webhooks_are_told_who_asks_and_their_words_are_signed(asked, looker):
     told = asked.ask("webhook-block", f"no {FORBIDDEN}", is_stream=False)
     sent = next(one for one in looker.asked if one["body"].get("request_id") == told.headers["x-request-id"])
