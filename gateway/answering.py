@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Callable, Mapping
 
 from gateway.answers.recording import Recording
@@ -12,7 +11,6 @@ from gateway.domain import (
     Basis,
     CacheStatus,
     Decision,
-    Deployment,
     GuardRule,
     OnBlock,
     Outcome,
@@ -21,15 +19,13 @@ from gateway.domain import (
     StoredResponse,
 )
 from gateway.entries import Attempt
-from gateway.errors import ContentFiltered, GatewayError, UpstreamBroken, UpstreamError, UpstreamInterrupted
+from gateway.errors import ContentFiltered, GatewayError, UpstreamError, UpstreamInterrupted
 from gateway.following import follow
-from gateway.ports import Dialect, Reply, ReplyReader, Services
+from gateway.ports import Dialect, Reply, Services
 from gateway.progress import Progress, Seen
+from gateway.reading import NO_REPLY, first_shown, hide_secrets, read_block
 from gateway.screening.outlet import Outlet, Stopped
 from gateway.settlement import Settlement
-
-_log = logging.getLogger("obol.path")
-_SECRET_CHARS_MIN = 8  # what is shorter is no secret but a word
 
 
 class Answer:
@@ -110,7 +106,7 @@ class Answer:
     async def begin(self, reply: Reply) -> None:
         """Take the upstream's answer over and wait until there is something to show. Raises UpstreamError."""
         self._reply = reply
-        self._ready = await _first_shown(reply, self._reader)
+        self._ready = await first_shown(reply, self._reader)
         self._note(self._ready)
         self._attempt.began(reply.http_status, reply.upstream_request_id, self._settlement.now_s())
         self._settlement.began(self._attempt)
@@ -126,7 +122,7 @@ class Answer:
             if reader.error is not None:
                 raise reader.error
             block = await reply.next()
-            shown = _read(reader, block)
+            shown = read_block(reader, block)
             self._ready += shown
             self._seen.shown_bytes += len(shown)
             if block is None and not reader.is_ended:
@@ -202,7 +198,7 @@ class Answer:
             block, shown = None, b""
             try:
                 block = await self._reply.next()
-                shown = _read(reader, block)
+                shown = read_block(reader, block)
             except UpstreamError as exc:
                 await self._break_off(exc)
             if block is None:
@@ -353,58 +349,3 @@ class Answer:
             following = follow(self._services, self._settlement, self._attempt, pending, self._reader, self._dialect)
             self._services.background.spawn_lasting(following)
         return self._is_followed
-
-
-class _NoReply:
-    """Stands in for the upstream's answer until there is one."""
-
-    first = b""
-    http_status = 0
-    upstream_request_id: str | None = None
-    headers: Mapping[str, str] = {}
-
-    async def next(self) -> bytes | None:
-        return None
-
-    def close(self) -> None:
-        pass
-
-    finish = close
-
-
-NO_REPLY = _NoReply()
-
-
-def hide_secrets(error: GatewayError, deployment: Deployment) -> None:
-    """Strike our credentials out of what an upstream said: its words go to the client and into the log."""
-    provider = deployment.provider
-    for secret in (provider.api_key, *provider.headers.values(), *provider.query.values()):
-        if len(secret) >= _SECRET_CHARS_MIN:
-            error.message = error.message.replace(secret, "[secret]")
-    error.args = (error.message,)
-
-
-def _read(reader: ReplyReader, block: bytes | None) -> bytes:
-    """What the client gets of a block, or of the body's end. Raises UpstreamError."""
-    try:
-        return reader.flush() if block is None else reader.feed(block)
-    except GatewayError:
-        raise
-    except Exception as exc:  # whatever a reader trips over, the call gets its charge and the client an error
-        _log.exception("an answer could not be read")
-        raise UpstreamBroken("The upstream's answer could not be read.") from exc
-
-
-async def _first_shown(reply: Reply, reader: ReplyReader) -> bytes:
-    """Read until something other than comments has come: before that, an error is still an HTTP status."""
-    shown = _read(reader, reply.first)
-    while not (reader.has_data or reader.is_ended or reader.error):
-        block = await reply.next()
-        shown += _read(reader, block)
-        if block is None:
-            break
-    if not reader.has_data:
-        if reader.error is not None:
-            raise reader.error
-        raise UpstreamBroken("The upstream's answer is empty.")
-    return shown

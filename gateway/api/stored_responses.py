@@ -13,7 +13,6 @@ import msgspec
 from fastapi import APIRouter, Request
 from fastapi.responses import Response, StreamingResponse
 
-from gateway.answering import hide_secrets
 from gateway.api.auth import authenticate
 from gateway.api.dialects import ClientDialect
 from gateway.api.framing import EventFrames
@@ -25,6 +24,7 @@ from gateway.errors import BadRequest, GatewayError, NotFound, StoreUnavailable,
 from gateway.ids import new_request_id
 from gateway.pipeline import Pipeline
 from gateway.ports import Reply, Services
+from gateway.reading import hide_secrets
 
 _PARAMETERS = frozenset(
     {"include", "include[]", "include_obfuscation", "stream", "starting_after", "limit", "order", "after", "before"}
