@@ -53,6 +53,7 @@ class Answer:
         self.repair: RepairStatus | None = None  # what became of it where it was asked for as JSON
         self._close: Callable[[bytes], bytes] | None = None  # what ends it, where it goes out in other words
         self.cost_besides_nusd = 0  # what else was spent on it
+        self.guards_nusd: Callable[[], int] | None = None  # ... and on guards of its request so far
         self._services = services
         self._settlement = settlement
         self._progress = progress
@@ -96,11 +97,11 @@ class Answer:
 
     @property
     def cost_nusd(self) -> int | None:
-        """The charge, with all that its cascade spent, once it is known: for a whole answer from the start."""
+        """The charge, with all that its cascade and guards cost, once it is known: of a whole answer at once."""
         settled = self._attempt.settled
         if settled is None:
             return None
-        of_guards = 0 if self.outlet is None else self.outlet.cost_nusd
+        of_guards = 0 if self.guards_nusd is None else self.guards_nusd()
         return settled.cost_nusd + self.cost_besides_nusd + of_guards
 
     async def begin(self, reply: Reply) -> None:

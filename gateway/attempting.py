@@ -49,8 +49,12 @@ class Attempts:
         admissions: Admissions,
         recall: Recall | None = None,
         outlet: Callable[[], Outlet | None] | None = None,
+        guards_nusd: Callable[[], int] | None = None,
     ) -> None:
-        """``recall``: what was answered before may be given again. ``outlet``: the way out of what is shown."""
+        """``recall``: what was answered before may be given again. ``outlet``: the way out of what is shown.
+
+        ``guards_nusd``: what guards were paid so far.
+        """
         self._path = path
         self._request = request
         self._dialect = dialect
@@ -58,6 +62,7 @@ class Attempts:
         self._decision = decision
         self._recall = recall
         self._outlet = outlet
+        self._guards_nusd = guards_nusd
         self._rejected: dict[str, Reason] = dict(decision.rejected)
         self._failure: UpstreamError | None = None
         self._refusal: BadRequest | None = None
@@ -241,6 +246,7 @@ class Attempts:
     async def show(self, answer: Answer) -> None:
         """It goes to the client. Raises GatewayError where a guard does not let it."""
         answer.outlet = self._outlet() if self._outlet is not None else None
+        answer.guards_nusd = self._guards_nusd
         await self._unless_cut_short(answer, answer.show())
 
     async def accept(self, answer: Answer, shown: bytes, close: Callable[[bytes], bytes] | None = None) -> None:
@@ -249,6 +255,7 @@ class Attempts:
         ``close``: what becomes of the bytes that end it.
         """
         answer.outlet = self._outlet() if self._outlet is not None else None
+        answer.guards_nusd = self._guards_nusd
         answer.cost_besides_nusd = self.cost_besides_nusd(answer)
         await self._unless_cut_short(answer, answer.accept(shown, close))
 

@@ -98,6 +98,8 @@ class Pipeline:
                 self._settlement.leave(request.id, caller.organization_id)
             raise
         answer.guards = screening.told
+        if isinstance(answer, Given):
+            answer.cost_nusd = screening.cost_nusd()
         return answer
 
     async def screened_again(self, kept: bytes, request: Request, dialect: Dialect, caller: Caller) -> bytes:
@@ -193,8 +195,8 @@ class Pipeline:
         admissions = Admissions(services, request, caller, decision)
         recall = self._recall(request, dialect, caller, decision, admissions, screening)
         try:
-            outlet = None if screening is None else screening.outlet
-            attempts = Attempts(self._path, request, dialect, decision, admissions, recall, outlet)
+            outlet, guards_nusd = (None, None) if screening is None else (screening.outlet, screening.cost_nusd)
+            attempts = Attempts(self._path, request, dialect, decision, admissions, recall, outlet, guards_nusd)
             if decision.steps and decision.cascade is not None:
                 climb = Climb(self._path, request, dialect, caller, decision, attempts)
                 answer: Answer | Given = await climb.answer(decision.cascade)

@@ -57,7 +57,6 @@ class Outlet:
         told: Callable[[str, GuardVerdict], None],
     ) -> None:
         """``originals``: what stands for placeholders. ``told``: hears of final verdicts, with the guard's kind."""
-        self.cost_nusd = 0  # of its guards
         self._texts = texts
         self._acting = [one for one in guards if one[0].mode in _ACTING]
         self._watching = [one for one in guards if one[0].mode not in _ACTING]
@@ -177,7 +176,6 @@ class Outlet:
     def _note(self, looked: Looked) -> None:
         """One verdict for each guard, of all its looks: on the chain from the first on, whatever ends the answer."""
         verdict, chain = looked.verdict, self._chain
-        self.cost_nusd += verdict.cost_nusd
         place = self._verdicts.get(verdict.guard)
         if place is None:
             self._verdicts[verdict.guard] = len(chain.verdicts)

@@ -65,7 +65,6 @@ class Screening:
         """Whether a call of a guard's made the request count among those under way."""
         return any(one.has_place for one in self._asked)
 
-    @property
     def cost_nusd(self) -> int:
         """What its guards were paid so far."""
         return sum(one.cost_nusd for one in self._asked)

@@ -61,6 +61,11 @@ def guards_catalog(upstream: str, looker: str) -> str:
             "guards": [f"number-{end}"],
             "deflect": {"answerers": ["arithmetic"]},
         }
+    routes["judged"] = {
+        "deployments": ["good"],
+        "guards": ["judge-block", "judge-flag-out"],
+        "cache": {"exact": {"any_temperature": True}},
+    }
     routes["keeps"] = {"deployments": ["responses"], "guards": ["pii-redact", "patterns-block-out"]}
     routes["computed"] = {
         "deployments": ["good"],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from decimal import Decimal
 
 import openai
 import pytest
@@ -189,6 +190,19 @@ def test_a_guard_that_asks_a_model_has_an_entry_of_its_own_that_says_for_which_s
     assert entry["cost_nusd"] == (100 * 1000 + 10 * 2000 if kind == "judge" else 0)
     (said,) = asked.entry(told)["guards"]
     assert said.get("cost_nusd", 0) == entry["cost_nusd"]
+
+
+def guards_charged(asked, told):
+    return until(lambda: len(found := asked.entries(told, "guard")) == 2 and found, "both guards are charged")
+
+
+def test_the_cost_that_a_client_is_told_is_that_of_all_entries_of_its_request(asked):
+    for source in ("upstream", "cache_exact"):
+        told = asked.ask("judged", CALM, is_stream=False)
+        assert told.headers["x-obol-source"] == source
+        entries = [*guards_charged(asked, told), asked.entry(told)]
+        spent_nusd = sum(one["cost_nusd"] for one in entries)
+        assert int(Decimal(told.headers["x-obol-cost-usd"]) * 10**9) == spent_nusd
 
 
 def test_requests_that_differ_in_what_is_redacted_share_a_kept_answer_and_each_gets_its_own_back(asked):
