@@ -44,6 +44,8 @@ from gateway.domain import (
     Where,
 )
 from gateway.errors import (
+    ContentFiltered,
+    GuardUnavailable,
     NotCached,
     RateLimited,
     UnpricedModel,
@@ -53,7 +55,7 @@ from gateway.ids import rfc3339
 from gateway.ports import Dialect, Services
 from gateway.progress import Progress
 from gateway.repair.repairing import Repairing
-from gateway.screening.screening import Screening
+from gateway.screening.screening import GUARDS_HEADER, Screening
 from gateway.settlement import Settlement
 from policies.acceptance import AcceptanceBoard
 from policies.breaker import HealthBoard
@@ -93,7 +95,9 @@ class Pipeline:
         try:
             await screening.look_at_prompt()
             answer = await self._unscreened(screening.request, screening.dialect, caller, screening)
-        except BaseException:  # a cancellation too: what a guard's call took is given back
+        except BaseException as exc:  # a cancellation too: what a guard's call took is given back
+            if isinstance(exc, ContentFiltered | GuardUnavailable):
+                exc.headers = {GUARDS_HEADER: screening.told()}
             if screening.has_place:
                 self._settlement.leave(request.id, caller.organization_id)
             raise

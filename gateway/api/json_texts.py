@@ -17,7 +17,7 @@ import msgspec
 # A string with the colon that makes it a key, a bracket, or a number so long that it may be somebody's: from its first
 # digit on, for what follows a point is half a number.
 _TOKEN = re.compile(rb'"([^"\\]*(?:\\.[^"\\]*)*)"(\s*:)?|([{}\[\]])|(?<![0-9.eE+-])(-?[0-9]{9}[0-9.eE+-]*)', re.DOTALL)
-_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{64,}={0,2}")
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{1024,}={0,2}")  # no image is smaller
 _OPENING = (b"{", b"[")
 _JSON_BEGINS = ("{", "[", " ", "\n", "\t", "\r")
 _NESTED_MAX = 3  # JSON in strings of JSON in strings

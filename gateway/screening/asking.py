@@ -18,8 +18,16 @@ class InItsName:
     """Of one guard at one request, on one side of its answer."""
 
     def __init__(
-        self, path: Path, request: Request, dialect: Dialect, caller: Caller, route: str | None, where: Where
+        self,
+        path: Path,
+        request: Request,
+        dialect: Dialect,
+        caller: Caller,
+        route: str | None,
+        where: Where,
+        end_user: str | None,
     ) -> None:
+        """``end_user``: as others may see it."""
         self.cost_nusd = 0
         self.has_place = False  # the request counts among those under way
         self._path = path
@@ -35,7 +43,7 @@ class InItsName:
             key_id=caller.key_id,
             where=where,
             model=request.model,
-            end_user=request.end_user,
+            end_user=end_user,
             tags=request.tags,
         )
 
@@ -56,7 +64,7 @@ class InItsName:
         try:
             answer = await attempts.asked_aside(named, admissions, dialect, Purpose.GUARD, self._stage)
         except UpstreamError as exc:
-            raise GuardFailed(f"{deployment}: {exc.message}") from exc
+            raise GuardFailed(f"{deployment}: {exc.code or 'no answer'}") from exc  # its words may be the prompt's
         finally:
             self.has_place = self.has_place or admissions.has_place
         if answer is None:

@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from hashlib import blake2b
 
 import msgspec
@@ -23,6 +24,7 @@ from gateway.domain import (
     GuardVerdict,
     OnBlock,
     Outcome,
+    Place,
     Provider,
     Request,
     Source,
@@ -96,15 +98,19 @@ class Screening:
         for group in in_groups(rule for rule, _ in guards):
             looked = await self._looked([(rule, standing[id(rule)]) for rule in group], texts)
             if places := [place for one in looked for place in one.places]:
-                if texts is before:
-                    for text in texts:
-                        self._redactor.avoid(text)
-                spans = spans_by_text(places, len(texts))
-                texts = [self._redactor.redact(text, found) for text, found in zip(texts, spans, strict=True)]
+                redact = partial(self._redacted, texts, places, is_first=texts is before)
+                texts = await asyncio.to_thread(redact) if is_long else redact()
         if texts is not before:
             change = self.dialect.with_texts
             self.request = await asyncio.to_thread(change, texts) if is_long else change(texts)
             self.dialect = self.dialect.of(self.request)
+
+    def _redacted(self, texts: Sequence[str], places: Sequence[Place], *, is_first: bool) -> Sequence[str]:
+        if is_first:
+            for text in texts:
+                self._redactor.avoid(text)
+        spans = spans_by_text(places, len(texts))
+        return [self._redactor.redact(text, found) if found else text for text, found in zip(texts, spans, strict=True)]
 
     async def _looked(self, guards: Sequence[Standing], texts: Sequence[str]) -> list[Looked]:
         """What they say, noted down. Raises what keeps the request from going on."""
@@ -124,7 +130,8 @@ class Screening:
     def _asking(self, where: Where) -> Callable[[GuardRule], InItsName]:
         def make(rule: GuardRule) -> InItsName:
             del rule
-            asked = InItsName(self._path, self.request, self.dialect, self._caller, self._route, where)
+            end_user = self.request.end_user and self._redactor.hide(self.request.end_user)
+            asked = InItsName(self._path, self.request, self.dialect, self._caller, self._route, where, end_user)
             self._asked.append(asked)
             return asked
 
@@ -133,7 +140,6 @@ class Screening:
     async def _refuse(self, error: GatewayError, looked: Looked, outcome: Outcome) -> None:
         """Write down that nobody was asked, and why. Limits of requests count it like any other."""
         services = self._path.services
-        error.headers = {GUARDS_HEADER: told(self._chain.verdicts)}
         name = looked.rule.name
         guard = Deployment(f"obol/{name}", _US, looked.rule.kind, is_unpriced_allowed=True)
         admissions = Admissions(services, self.request, self._caller, Decision(self._route, (), None))

@@ -61,6 +61,12 @@ class Redactor:
             position = span.end
         return "".join(pieces) + text[position:]
 
+    def hide(self, text: str) -> str:
+        """The text without any value that has a placeholder by now."""
+        for placeholder, original in self.originals.items():
+            text = text.replace(original, placeholder)
+        return text
+
     def _placeholder(self, kind: str, original: str) -> str:
         known = self._placeholders.get(original)
         if known:

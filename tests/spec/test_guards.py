@@ -153,6 +153,7 @@ def test_with_on_block_error_a_whole_answer_is_an_error(asked, kind):
     told = asked.ask(f"{kind}-error", "Speak!", is_stream=False, said=f"{CALM}{ADVERSE[kind]} {CALM}")
     assert isinstance(told.error, openai.BadRequestError)
     assert (told.error.code, told.text) == ("content_filter", "")
+    assert told.headers["x-obol-guards"] == f"{kind}-error/output=blocked"
     assert f"{kind}-error" in told.error.message
     assert_charged_for_nothing(asked.entry(told))
 

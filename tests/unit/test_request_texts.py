@@ -162,7 +162,7 @@ def test_long_numbers_in_arguments_are_texts_and_become_strings_when_they_are_re
 
 
 def test_media_and_encoded_bytes_are_no_texts() -> None:
-    data = "QUJD" * 40
+    data = "QUJD" * 400
     parts = [
         {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}"}},
         {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
