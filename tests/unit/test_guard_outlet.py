@@ -5,13 +5,13 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from screening_parts import BrokenGuard, HangingGuard, PlainTexts, WordGuard, outlet, rule
 
 from gateway.domain import Chain, GuardMode, OnError, Release
 from gateway.errors import GuardUnavailable, UpstreamBroken
 from gateway.screening.channel import OVERLAP, Channel
 from gateway.screening.outlet import HELD_TOKENS, STRIDE_TOKENS, Outlet, Stopped
 from policies.screening.spans import Span
-from tests.unit.screening_parts import BrokenGuard, HangingGuard, PlainTexts, WordGuard, outlet, rule
 
 WORD = "Rumpelstiltskin"
 REDACTING = {"mode": GuardMode.REDACT}

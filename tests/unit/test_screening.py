@@ -7,6 +7,7 @@ import asyncio
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from screening_parts import BrokenGuard, HangingGuard, NoAsking, WordGuard, rule
 
 from gateway.domain import (
     Finding,
@@ -23,7 +24,6 @@ from gateway.screening.screening import told
 from policies.screening.modes import in_groups, masked, placeholder_name
 from policies.screening.redaction import Redactor, restore
 from policies.screening.spans import Span
-from tests.unit.screening_parts import BrokenGuard, HangingGuard, NoAsking, WordGuard, rule
 
 
 async def looked(*guards, texts=("a word",)):
