@@ -33,7 +33,7 @@ NODE        := tests/spec/node
 
 # Two at a time, each with stores of its own; what kills, cuts and exhausts has the machine to itself.
 test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test, with all that it needs
-	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" -n 2 --dist loadfile --ignore tests/faults
+	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" -n 2 --dist loadfile --no-loadscope-reorder --ignore tests/faults
 	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" tests/faults
 
 proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, replicas, kept answers (about 25 minutes)

@@ -27,3 +27,9 @@ def database_url(stores: EmbeddedStores) -> str:
 def redis_url(stores: EmbeddedStores) -> str:
     """For redis-py."""
     return stores.redis_url
+
+
+@pytest.hookimpl(trylast=True)  # after the tests were put in a random order
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What takes longest comes first, so that the other process has something to do beside it."""
+    items.sort(key=lambda item: not item.path.name.startswith("test_openapi"))
