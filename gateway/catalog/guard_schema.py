@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from abc import abstractmethod
 from collections.abc import Mapping
 from decimal import Decimal
 from typing import Annotated, Any, Literal
@@ -96,9 +97,9 @@ class GuardPart(Part):
     release: Release | None = None
     on_block: OnBlock | None = None
 
+    @abstractmethod
     def as_settings(self) -> GuardSettings:
         """What is the kind's own."""
-        raise NotImplementedError
 
     def rule(self, name: str) -> GuardRule:
         return GuardRule(
