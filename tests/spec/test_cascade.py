@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import anthropic
@@ -304,25 +304,34 @@ def test_a_deployment_that_is_asked_for_by_name_and_other_apis_do_not_cascade(cl
     assert "x-obol-cascade" not in answer.headers
 
 
-def budget_of(client: Client, limit_usd: str) -> None:
+def budget_of(client: Client, limit_usd: str) -> Callable[[], dict[str, Any]]:
+    """Give the key a budget. Returns what reads its balance: a key is told of its organization's budgets too."""
     made = client.gateway.admin(
         "POST", "budgets", json={"scope": {"key": client.key["id"]}, "limit_usd": limit_usd, "window": "month"}
     ).raise_for_status().json()  # fmt: skip
-    me = f"{client.gateway.url}/v1/me"
-    until(
-        lambda: any(one["id"] == made["id"] for one in httpx.get(me, headers=client.headers).json()["budgets"]),
-        "the budget is in force",
-    )
+
+    def found() -> dict[str, Any] | None:
+        told = httpx.get(f"{client.gateway.url}/v1/me", headers=client.headers).raise_for_status().json()["budgets"]
+        return next((one for one in told if one["id"] == made["id"]), None)
+
+    until(found, "the budget is in force")
+
+    def balance() -> dict[str, Any]:
+        standing = found()
+        assert standing is not None
+        return standing
+
+    return balance
 
 
 def test_a_budget_without_room_for_the_next_step_leaves_the_client_the_answer_that_there_is(client: Client) -> None:
-    budget_of(client, "0.01")  # the cheap one's hold fits, not the strong one's
+    balance_of = budget_of(client, "0.01")  # the cheap one's hold fits, not the strong one's
     answer, headers = client.ask("sure", DOUBTFUL, max_tokens=100)
     assert answer.choices[0].message.content == DOUBTFUL["text"]
     (entry,) = client.entries(1)
     assert told([entry]) == [("cheap", "answer", "succeeded", None)]
     assert headers["x-obol-cost-usd"] == dollars(entry["cost_nusd"])
-    balance = httpx.get(f"{client.gateway.url}/v1/me", headers=client.headers).json()["budgets"][0]
+    balance = balance_of()
     assert float(balance["held_usd"]) == 0
     assert round(float(balance["spent_usd"]) * 1e9) == entry["cost_nusd"]
 
