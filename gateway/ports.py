@@ -28,6 +28,7 @@ from gateway.domain import (
     LedgerEntry,
     Message,
     Question,
+    RepairStatus,
     Request,
     Room,
     Route,
@@ -337,6 +338,9 @@ class Telemetry(Protocol):
 
     def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         """A route answered without a model; ``is_repeated``: it would have, but the question was asked again."""
+
+    def repaired(self, route: str, status: RepairStatus) -> None:
+        """What became of an answer that a route was asked for as JSON."""
 
     def guarded(self, kind: str, verdict: GuardVerdict) -> None:
         """A guard of that kind looked at a prompt or at an answer."""

@@ -10,7 +10,7 @@ from typing import TextIO
 import msgspec
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 
-from gateway.domain import NANO, CacheStatus, GuardVerdict, LedgerEntry, Source
+from gateway.domain import NANO, CacheStatus, GuardVerdict, LedgerEntry, RepairStatus, Source
 from gateway.domain.alert import Alert
 from gateway.errors import GatewayError
 from gateway.ids import rfc3339
@@ -51,6 +51,9 @@ class Metrics:
             "Questions that were asked again after such an answer",
             by_deflector,
             registry=registry,
+        )
+        self.repairs = Counter(
+            "obol_repairs", "Answers of routes that repair JSON", ("route", "outcome"), registry=registry
         )
         self.guards = Counter(
             "obol_guards", "Prompts and answers that guards looked at", ("kind", "where", "verdict"), registry=registry
@@ -148,6 +151,9 @@ class RequestTelemetry:
     def deflected(self, route: str, deflector: str, *, is_repeated: bool) -> None:
         counter = self._metrics.deflections_missed if is_repeated else self._metrics.deflected
         counter.labels(route, deflector).inc()
+
+    def repaired(self, route: str, status: RepairStatus) -> None:
+        self._metrics.repairs.labels(route, status).inc()
 
     def guarded(self, kind: str, verdict: GuardVerdict) -> None:
         self._metrics.guards.labels(kind, verdict.where, verdict.verdict).inc()

@@ -92,6 +92,7 @@ class Repairing:
 
     async def _show(self, answer: Answer, looked: Judged, status: RepairStatus | None = None) -> Answer:
         answer.repair = status or looked.status
+        self._path.services.telemetry.repaired(self._decision.route or "", answer.repair)
         if answer.recording is not None and answer.repair is RepairStatus.FAILED:
             answer.recording.fail()
         await self._attempts.accept(answer, looked.shown, looked.close)

@@ -320,6 +320,26 @@ def test_what_failed_is_not_given_again_nor_is_what_a_route_without_repair_kept(
         assert client.ask("kept", script)[1]["x-obol-cache"] == "miss"
 
 
+def test_metrics_count_what_became_of_answers_by_route(client: Client) -> None:
+    before = counted(client.gateway)
+    scripts = {"none": {"text": GOOD}, "repaired": {"text": BROKEN}, "failed": {"text": HOPELESS}}
+    scripts["reasked"] = {"text": HOPELESS, "again": {"text": GOOD}}
+    for outcome, script in scripts.items():
+        assert client.ask("asked", script)[1]["x-obol-repair"] == outcome
+    client.ask("asked", {"text": HOPELESS}, response_format=openai.omit)  # nobody asks for JSON
+    for outcome in scripts:
+        name = f'obol_repairs_total{{outcome="{outcome}",route="asked"}}'
+        assert counted(client.gateway)[name] == before.get(name, 0) + 1
+    assert {name for name in counted(client.gateway) if 'route="loose"' in name} == set()
+
+
+def counted(gateway: Gateway) -> dict[str, float]:
+    lines = httpx.get(f"{gateway.url}/metrics").text.splitlines()
+    return {
+        name: float(value) for name, _, value in (one.rpartition(" ") for one in lines if one.startswith("obol_rep"))
+    }
+
+
 def test_the_simulator_shows_it(client: Client) -> None:
     asked = {**question("simulated", None), "extra_body": {"simulate": {"text": BROKEN}}}
     raw = client.sdk.chat.completions.with_raw_response.create(**asked, response_format=ASKED)

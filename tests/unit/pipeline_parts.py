@@ -154,6 +154,12 @@ class Quiet:
     def deflected(self, route, deflector, *, is_repeated):
         pass
 
+    def repaired(self, route, status):
+        pass
+
+    def guarded(self, kind, verdict):
+        pass
+
 
 class Catalog:
     """All deployments, and the route ``auto`` over them with whatever else ``route`` says of it."""
