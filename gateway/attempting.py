@@ -116,6 +116,11 @@ class Attempts:
         """How many were asked for the answer."""
         return len({one.deployment.name for one in self._opened if one.intent.purpose == Purpose.ANSWER})
 
+    @property
+    def is_waiting(self) -> bool:
+        """Whether an upstream was called that has neither said all nor failed."""
+        return any(one.called_s is not None and one.whole_s is None and one.ended_s is None for one in self._opened)
+
     def error(self) -> GatewayError:
         """Why nobody answered."""
         failure = self._failure

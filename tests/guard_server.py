@@ -112,7 +112,11 @@ async def serve() -> None:
     async def show(_: web.Request) -> web.Response:
         return web.json_response({"calls": calls})
 
+    async def be_well(_: web.Request) -> web.Response:
+        return web.Response()
+
     app.router.add_get("/_calls", show)
+    app.router.add_get("/health", be_well)  # a vLLM server that says nothing here is left alone
     runner = web.AppRunner(app, handler_cancellation=True, access_log=None, shutdown_timeout=0.1)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()

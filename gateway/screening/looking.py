@@ -36,9 +36,12 @@ MakeAsking = Callable[[GuardRule], "CountedAsking"]
 
 
 class CountedAsking(Asking, Protocol):
-    """... which knows what was paid."""
+    """... which knows what was paid, and whom it waits for."""
 
     cost_nusd: int
+
+    def was_late(self) -> None:
+        """The look is over by its deadline: who was being asked then gave no answer in time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +129,7 @@ async def _look(
             raise
         result, error = GuardResult.FAILED, exc.message[:_REASON_LENGTH_MAX]
     except TimeoutError:
+        asking.was_late()
         result, error = GuardResult.FAILED, f"no answer within {rule.timeout_s:g} s"
     except GatewayError as exc:
         result, error = GuardResult.FAILED, exc.message[:_REASON_LENGTH_MAX]

@@ -26,6 +26,9 @@ class TrialAsking:
         del endpoint, fields
         raise GuardFailed(f"It asks {deployment!r}, which a trial does not: nobody would be charged for it.")
 
+    def was_late(self) -> None:
+        """Nobody was asked."""
+
 
 @dataclass(frozen=True, slots=True)
 class Tried:

@@ -19,7 +19,7 @@ SERVER = Path(__file__).parents[1] / "guard_server.py"
 SECRET = "a secret of ours"
 KINDS = {
     "judge": 'kind: judge, deployment: judge, rubric: "Adverse is what the rules of the house forbid."',
-    "guard-model": "kind: judge, deployment: judge",
+    "guard-model": "kind: judge, deployment: guard-model",
     "moderation": "kind: moderation_api, deployment: moderator, thresholds: {violence: 0.5}",
     "classifier": "kind: injection, classifier: classifier, asked_as: classify, escalate_at: 0.000001, block_at: 1",
     "hook": f'kind: webhook, url: HOST/hook, secret: "{SECRET}"',
@@ -77,6 +77,7 @@ providers:
 deployments:
   - {{name: mini, provider: up, model: mini, price: {{input: 1, output: 2}}}}
   - {{name: judge, provider: up, model: judge, price: {{input: 3, output: 7}}}}
+  - {{name: guard-model, provider: up, model: guard-model, price: {{input: 3, output: 7}}}}
   - {{name: moderator, provider: up, model: omni, price: free, mode: moderation}}
   - {{name: classifier, provider: gpu, model: prompt-guard, price: {{input: 0.1, output: 0}}, mode: moderation}}
 guards:

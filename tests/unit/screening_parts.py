@@ -61,6 +61,9 @@ class NoAsking:
         self.cost_nusd = 0
         self.asker = Asker("req_1", "org_1", "team_1", "key_1", Where.OUTPUT, rule.name)
 
+    def was_late(self) -> None:
+        pass
+
 
 class _Event:
     def __init__(self, text: str, ends: bool) -> None:
