@@ -17,15 +17,17 @@ from compose import compose
 from numpy.typing import NDArray
 
 from policies.screening.injection.features import examine
-from policies.screening.injection.rules import CONTEXT_RULES, RULES, SILENT
+from policies.screening.injection.rules import CONTEXT_RULES, DOUBTFUL, RULES, SILENT
 
 # What a rule weighs where no text says otherwise: sure ones are the forms that nobody writes by chance.
 SURE = frozenset(
     "override_prior override_all reveal_prompt ordered_payload ciphered pwned disguised_override chat_mark unbound_model mode"
-    " to_the_model inserts_code begins_sure encoded_order encoded_reveal".split()
+    " to_the_model inserts_code begins_sure encoded_order encoded_reveal"
+    " spelt respelt run_disguised asks_key".split()
 )
 PRIOR_SURE, PRIOR, PRIOR_CONTEXT = 3.0, 0.7, -1.5
 PENALTY = 2.0
+DOUBTFUL_ODDS = 0.5  # what a doubtful rule alone has beyond the score that escalates
 EACH = 25  # composed texts of a pattern
 WEIGHT = 2000.0  # of all attacks together, and of all harmless texts
 
@@ -48,14 +50,15 @@ def main(path: Path, out: Path) -> None:
     weights, bias = fitted(evidence, is_attack, shares(sources, is_attack), names)
     scores = 1 / (1 + np.exp(-(evidence @ weights + bias)))
     harmless = scores[~is_attack & (sources != "composed")]
-    out.write_text(
-        module(
-            dict(zip(names, weights, strict=True)),
-            bias,
-            float(np.quantile(harmless, 1 - ESCALATED_MAX)) + 1e-4,
-            float(np.quantile(harmless, 1 - BLOCKED_MAX)) + 1e-4,
-        )
-    )
+    escalate_at = float(np.quantile(harmless, 1 - ESCALATED_MAX)) + 1e-4
+    block_at = float(np.quantile(harmless, 1 - BLOCKED_MAX)) + 1e-4
+    is_doubtful = np.isin(names, sorted(DOUBTFUL))
+    weights[is_doubtful] = odds(escalate_at) + DOUBTFUL_ODDS - bias
+    out.write_text(module(dict(zip(names, weights, strict=True)), bias, escalate_at, block_at))
+
+
+def odds(score: float) -> float:
+    return float(np.log(score / (1 - score)))
 
 
 def shares(sources: NDArray[np.str_], is_attack: NDArray[np.bool_]) -> Rows:

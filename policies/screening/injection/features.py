@@ -8,7 +8,9 @@ from itertools import repeat
 from policies.screening.injection import rules
 from policies.screening.injection.lexicon import CIPHERED, LINE_END, NOTHING, OWN, concepts
 from policies.screening.injection.reading import read
+from policies.screening.injection.strangers import has_stranger
 
+RESPELT_MIN = 3
 DISGUISES_MIN = 2  # fewer happen by chance: a name, a formula
 
 _OWN = re.compile("((?<!u)(?<!um)h|d|w[^/;]?)([xv])")
@@ -24,8 +26,13 @@ def examine(text: str) -> frozenset[str]:
         fired.add("encoded")
     if reading.disguises >= DISGUISES_MIN:
         fired.add("disguised")
+    if reading.respelt >= RESPELT_MIN:
+        fired.add("respelt")
     if sequence.count(CIPHERED) >= DISGUISES_MIN:
         fired.add("ciphered")
+    if "document" in fired and "requests" in fired and has_stranger(reading.words, sequence):
+        fired.add("stranger")
+        fired.discard("asks")  # it is the stranger that asks
     fired.update(rules.pairs(fired))
     if "override_prior" in fired:
         fired.discard("override")

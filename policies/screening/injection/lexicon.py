@@ -26,7 +26,8 @@ _CONCEPTS = {
         olviden omite descarta desestima dimentica dimenticate dimenticare ignorate
         tralascia esqueca esquece desconsidere desconsidera negeer negeren vergeet
         zignoruj ignoruj zapomnij pomin pominac unut yoksay ignorera glom ignorer
-        glem игнорируй игнорируйте проигнорируй проигнорируйте забудь забудьте
+        glem zaboravi zaboravite ignorisi ignorisite zapomen ignorirej uita
+        игнорируй игнорируйте проигнорируй проигнорируйте забудь забудьте
         забыть 忽略 忽视 无视 無視 忘记 忘掉 忘れて 무시 무시하고 잊어 تجاهل انس अनदेखा भूल abaikan lupakan""",
     ),
     "prior": (
@@ -50,7 +51,8 @@ _CONCEPTS = {
         vorgaben regeln aufforderungen consigne consignes regles ordres
         instrucciones instruccion ordenes reglas indicaciones istruzioni istruzione
         regole comandi direttive instrucoes instrucao regras ordens instructies
-        opdrachten regels instrukcje polecenia zasady talimatlari talimatlar
+        opdrachten regels instrukcje instrukcije pokyny upute instructiunile
+        polecenia zasady talimatlari talimatlar
         kurallari instruktioner regler инструкции инструкций указания указаний
         правила команды 指令 指示 提示 规则 規則 命令 지시 지시를 지침 명령 التعليمات निर्देशों निर्देश
         instruksi perintah""",
@@ -71,7 +73,7 @@ _CONCEPTS = {
     "content": (
         "c",
         """text texts note context input inputs everything anything words content contents conversation message messages
-        sentence line lines information assignment assignments document documents
+        sentence line lines information assignment assignments document documents article articles artikel
         question questions discussion chat talk said told saying ausfuhrungen
         aufgabe aufgaben auftrage informationen alles gesagt gesprochen texte tout
         toute todo todos tudo tutto todas cela dije dicho tareas taches wszystko всё
@@ -108,7 +110,7 @@ _CONCEPTS = {
         パスワード 비밀번호 config configuration""",
     ),
     "you": ("u", "you u ya thou du sie vous usted ustedes voce ты вы 你 您 あなた 당신"),
-    "be": ("b", "are be become being is was were bist sein seid es eres sois sei 是"),
+    "be": ("b", "are be become being is was were bist sein seid sind es eres sois sei 是"),
     "must": (
         "m",
         """will must should shall can may need have going gonna would could supposed wirst musst soll kannst""",
@@ -176,12 +178,12 @@ _CONCEPTS = {
     "urgent": ("V", "important urgent attention critical priority emergency notice update wichtig"),
     "new": (
         "N",
-        """new updated revised real actual true next neue neuen neuer nouvelle
+        """new updated revised additional real actual true next neue neuen neuer nouvelle
         nouvelles nouveau nueva nuevas nuevo nuova nuovo nova novo новые новая 新的 新""",
     ),
     "task": (
         "T",
-        """task tasks objective goal purpose mission role tache tarea tarefa compito задача
+        """task tasks challenge objective goal purpose mission role tache tarea tarefa compito задача
         задание 任务""",
     ),
     "edit": (
@@ -189,7 +191,7 @@ _CONCEPTS = {
         """include add insert append integrate incorporate embed enhance modify replace introduce mention encode
         convert scramble jumble rearrange anagram substitute alternate remove weave blend fuse merge meld
         interweave infuse inject implement employ utilize utilise attach supplement augment shuffle mix swap
-        adapt rewrite reverse craft conclude finish""",
+        adapt rewrite reverse craft conclude finish change group combine misspell""",
     ),
     "begin": ("g", "start begin prefix preface commence end beginning"),
     "code": ("q", "code snippet excerpt codebase"),
@@ -203,7 +205,7 @@ _CONCEPTS = {
         "i",
         """disable disabled deactivate disabling deactivated turn off suspend lift unlock removed evade elude evading
         revoked void invalid obsolete lifted suspended nullified cancelled canceled null irrelevant
-        hinfallig""",
+        hinfallig drop""",
     ),
     "on_switch": ("I", "enable enabled activate activated enter entering switch engage initiate unleash"),
     "free": ("R", "free freed liberated released broken escape escaped bound abide confines shackles"),
@@ -232,17 +234,25 @@ _CONCEPTS = {
     "agree": ("C", "agreed agree promised remember confirmed established"),
     "make": (
         "j",
-        """write generate create compose make say type schreibe schreiben schreib formuliere
+        """write generate create compose make say type provide produce draft develop render
+        schreibe schreiben schreib formuliere
         generiere erstelle ecris ecrivez escribe crea scrivi escreva schrijf napisz
         напиши 写 書いて 써 answer_with speak state""",
     ),
-    "know": ("W", "know knew learned learnt known knowledge thoughts"),
+    "know": ("W", "sabes weisst savez know knew learned learnt known knowledge thoughts"),
     "if": ("1", "if when whenever unless"),
     "read": ("3", "reading read reads processing parsing viewing summarizing summarising sees seeing"),
     "in": ("4", "in within throughout into inside"),
     "for": ("5", "for"),
     "the": ("6", "the this these that those following subsequent"),
     "apply": ("7", "apply applies applicable matter exist count hold valid"),
+    "work": ("#", "implementation solution algorithm program project application elucidation logic"),
+    "solve": (
+        "%",
+        """analyze analyse compare discuss outline suggest recommend solve calculate compute classify identify estimate
+        plan design brainstorm""",
+    ),
+    "despite": ("<", "despite regardless contrary notwithstanding abweichend entgegen trotz malgre pese"),
     "please": ("e", "please kindly bitte and then also but so"),
 }
 # What is told of and not ordered ("I ignore", "how to show"), and words that are read backwards or by rot13.

@@ -55,8 +55,8 @@ MARKS = {
     ),
     "run_payload": (
         (
-            r"(?:^|\n)\W*(?:please )?(?:run|execute|evaluate|eval|bypass|exec|circumvent|work around|get around|evade"
-            r"|what is the (?:final )?result of|print the result of)\b[^\n`'\"]*[:`]"
+            r"(?:^|\n)\W*(?:please )?(?:run|execute|evaluate|eval|bypass|exec|skip|avoid|circumvent|work around|evade"
+            r"|get around|what is the (?:final )?result of|print the result of)\b[^\n`'\"]*[:`]"
         ),
     ),
     "exfiltrates": (
@@ -70,6 +70,19 @@ MARKS = {
     "answers_tag": (
         r"\[[^\]\n]*(?:jailbreak|gpt|classic|dan|unfiltered|developer mode|output)[^\]\n]*\]",
         "\U0001f513|\U0001f512",  # an open and a closed padlock
+    ),
+    # Games with a secret that a model is told to keep.
+    "asks_key": (
+        (
+            r"\b(?:reveal|print|output|repeat|say|tell|return|translate|spell)(?:\W+\w+){0,3}?\W+(?:the |your |\$)"
+            r"(?:secret|access|admin|master)[ _]?(?:key|code|pass(?:word|phrase|code))\b"
+        ),
+    ),
+    # Letters between backslashes, and a word of old games by letters.
+    "spelt": (
+        r"(?:\\[^\\\n]{1,2}){8}",
+        r"\bp[\W_]{1,4}w[\W_]{1,4}n[\W_]{1,4}e[\W_]{1,4}d\b|\bp[\W_]{1,4}wned\b|\bpw[\W_]{1,4}ned\b",
+        r"i ?ha?ve? ?be+n ?pw|d[e3]n ?wp\b|\bdewnp",
     ),
     "braces": (r"[\[{<](?:input|prompt|question|query|text|insert)[^\]}>\n]*[\]}>]",),
     "quotes_it": (

@@ -6,7 +6,7 @@ import re
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 
 from policies.screening.folding import unescaped
 from policies.screening.injection.decoding import decoded
@@ -34,7 +34,10 @@ _LOOK_ALIKES = str.maketrans(
     "abbrezkmhopctyxijsdhqwgnubabyenikvoptuxwceagirinaeovieysle",
 )
 _NOT_LATIN = re.compile("[\u0370-\u058f]")
+_BEYOND_ASCII = re.compile("[^\0-\x7f]+")
+_SHORT = 4  # characters of a run that is kept once it was read: most are one letter
 _FOREIGN = "€\u0250-\u02af\u1d00-\u1d7f\u0370-\u058f"
+_LOOKS_LATIN = re.compile(f"[{_FOREIGN}]")
 _MIXED = re.compile(f"(?<![a-z0-9@$!|+])[a-z0-9@$!|+]*+[{_FOREIGN}][a-z0-9@$!|+{_FOREIGN}]*+")
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
@@ -47,6 +50,7 @@ _LONG = re.compile(r"[a-z]{18,200}")
 
 # Digits and signs that stand for letters. 1, ! and | stand for i or l: the lexicon knows words under both spellings.
 _LEET = str.maketrans("0134578@$€!|+69", "oieastbaseiitgg")
+_MEANING_MIN = 3  # letters of a word that counts as respelt
 _LEET_WORD = re.compile(r"(?<![a-z0-9@$€!|+])[a-z]*+[0-9@$€!|+][a-z0-9@$€!|+]*+")
 
 # Other spellings are looked for where a longer text begins and ends: what lies between is read as it stands.
@@ -59,34 +63,35 @@ _SENTENCE_ENDS = ((". ", " ; "), ("? ", " ; "), ("! ", " ; "))
 class Reading:
     """``words`` in order, among them ends of lines and sentences; ``marks``: names of those in the plain text.
 
-    ``disguises``: how many strong words were written otherwise.
+    ``disguises``: how many strong words were written otherwise; ``respelt``: how many words with a meaning had digits.
     """
 
     words: list[str]
     marks: set[str]
     disguises: int
+    respelt: int
     is_encoded: bool
 
 
 def read(text: str) -> Reading:
     """The words of a text, and behind them those that it hides."""
-    plain, disguises, hidden = without_typography(_as_json(text)), 0, ""
+    plain, disguises, respelt, hidden = without_typography(_as_json(text)), 0, 0, ""
     if not plain.isascii():
-        plain, disguises = _at_ends(plain, _unmasked)
+        plain, (disguises,) = _at_ends(plain, _unmasked)
     lower = plain.lower()
     seen = lower.encode(errors="replace")
     found, told = marks().match(seen), signals().match(seen)
     if told:
         hidden = decoded("\n".join(_ends(plain)), told).lower()
         as_written = lower
-        lower, respelt = _at_ends(lower, lambda end: _respelt(end, told))
-        disguises += respelt
+        lower, (others, respelt) = _at_ends(lower, lambda end: _respelt(end, told))
+        disguises += others
         if hidden or lower != as_written:
             otherwise = "\n".join((*_ends(lower), hidden))  # what lies between is as it was
             found |= marks().match(otherwise.encode(errors="replace"))
         if hidden:
             lower = f"{lower}\n{hidden}"
-    return Reading(_words(lower), found, disguises, bool(hidden))
+    return Reading(_words(lower), found, disguises, respelt, bool(hidden))
 
 
 def _as_json(text: str) -> str:
@@ -112,10 +117,10 @@ def _ends(text: str) -> tuple[str, ...]:
     return text[:END_LENGTH_MAX], text[-END_LENGTH_MAX:]
 
 
-def _at_ends(text: str, change: Callable[[str], tuple[str, int]]) -> tuple[str, int]:
+def _at_ends(text: str, change: Callable[[str], tuple[str, *tuple[int, ...]]]) -> tuple[str, tuple[int, ...]]:
     """What becomes of it where only its ends change; counts are added up."""
-    parts, counts = zip(*map(change, _ends(text)), strict=True)
-    return text[END_LENGTH_MAX:-END_LENGTH_MAX].join(parts), sum(counts)
+    parts, *counts = zip(*map(change, _ends(text)), strict=True)
+    return text[END_LENGTH_MAX:-END_LENGTH_MAX].join(parts), tuple(map(sum, counts))
 
 
 def _words(lower: str) -> list[str]:
@@ -132,16 +137,20 @@ def _words(lower: str) -> list[str]:
     return lower.replace("\n", LINE).split()
 
 
-def _respelt(plain: str, told: set[str]) -> tuple[str, int]:
+def _respelt(plain: str, told: set[str]) -> tuple[str, int, int]:
     """Lower-case text with letters for the signs that stand for them, and words where they were run together."""
-    disguises = 0
-    strong = _strong()
+    disguises = respelt = 0
+    strong, table = _strong(), concepts()
 
     def letters(found: re.Match[str]) -> str:
-        nonlocal disguises
-        word = found[0].rstrip("!+|").translate(_LEET)
-        if word in strong:
-            disguises += 1
+        nonlocal disguises, respelt
+        written = found[0].rstrip("!+|")
+        if len(written) > 1 and written.isdigit():
+            return written
+        word = written.translate(_LEET)
+        if word != written and len(word) >= _MEANING_MIN and word in table:
+            respelt += 1
+            disguises += word in strong
         return word
 
     def joined(found: re.Match[str]) -> str:
@@ -158,7 +167,7 @@ def _respelt(plain: str, told: set[str]) -> tuple[str, int]:
         plain = _SPACED.sub(joined, plain)
     if "long" in told:
         plain = _LONG.sub(joined, plain)
-    return plain, disguises
+    return plain, disguises, respelt
 
 
 @cache
@@ -174,14 +183,27 @@ def _unmasked(text: str) -> tuple[str, int]:
         # Characters of the plane of tags are invisible and mirror ASCII.
         text = f"{_TAGS.sub('', text)}\n{''.join(chr(ord(tag) - 0xE0000) for tag in tags)}"
         disguises += 1
-    text = unicodedata.normalize("NFKC", _HIDDEN.sub("", text)).replace("’", "'")
-    text = without_accents(text)
-    if _NOT_LATIN.search(text) or "€" in text or not text.isascii():
+    text = _BEYOND_ASCII.sub(_in_plain_characters, text)
+    if _LOOKS_LATIN.search(text):
         text, mixed = _in_one_alphabet(text.lower())
         disguises += mixed
     if _UNSPACED.search(text):
         text = unspaced_words().sub(lambda word: f" {word[0]} ", text)
     return text, disguises
+
+
+def _in_plain_characters(found: re.Match[str]) -> str:
+    run = found[0]
+    return _short_in_plain_characters(run) if len(run) <= _SHORT else _plain(run)
+
+
+@lru_cache(maxsize=4096)
+def _short_in_plain_characters(run: str) -> str:
+    return _plain(run)
+
+
+def _plain(run: str) -> str:
+    return without_accents(unicodedata.normalize("NFKC", _HIDDEN.sub("", run)).replace("’", "'"))
 
 
 def _in_one_alphabet(text: str) -> tuple[str, int]:

@@ -1,7 +1,8 @@
 """Forms that orders to a model have, as patterns over concepts (lexicon.py).
 
 In a pattern a word is a concept, ``a|b`` either, ``a?`` one that may be missing, ``..3`` up to three words of any
-meaning in the same sentence, ``...`` any number, ``^`` the beginning of a sentence, ``$`` its end and the text's.
+meaning in the same sentence, ``...`` any number, ``~3`` up to three words or ends of sentences, ``^`` the beginning of
+a sentence, ``$`` its end and the text's.
 """
 
 from __future__ import annotations
@@ -37,6 +38,12 @@ _FORMS = {
         "prior|all ..1 content ..2 override",
         "rules ..2 not ..1 apply",
         "rules ..2 be ..1 off|override",
+        "despite ..3 prior|your|system ..2 rules|training",
+        "despite ..2 you ..2 content|prior|rules",
+        "off ..1 your ..1 rules|training",
+        "off ..1 all ..1 prior ..1 task|rules|content",
+        "own_override ..1 your ..2 rules|limits",
+        "your ..1 rules be now",
     ),
     "override_all": (
         "^ please? override ..1 content",
@@ -53,7 +60,11 @@ _FORMS = {
         "new task|rules line",
         "^ new rules|task ..3",
         "now ..2 do ..2 task",
-        "only|now ..3 new ..1 task|rules",
+        "only|now ..4 new ..1 task|rules",
+        "only|now do ..1 person ..1 rules|content",
+        "not ..1 answer ..3 content ~3 only|make|reveal",
+        "not ..3 the content ..2 only ..1 answer|make|reveal",
+        "^ stop make|reveal|answer",
     ),
     "reveal_prompt": (
         "reveal ... your ..2 rules|training",
@@ -68,6 +79,7 @@ _FORMS = {
         "about ..1 your ..1 system|prior rules",
         "about be ..1 your ..2 rules",
         "about ..2 rules ..1 be ..1 you",
+        "about be ..2 rules ..1 you",
         "about ..4 in your ..2 rules",
         "translate ..2 your|system ..2 rules",
         "translate|make ..2 rules ..1 you",
@@ -78,6 +90,8 @@ _FORMS = {
         "reveal ..3 the|your|system ..1 secret",
         "about ..1 be ..1 the|your ..1 secret",
         "reveal ..3 your ..2 training|secret",
+        "reveal ..3 training|code ..2 model",
+        "reveal ..1 all ..2 training|secret",
     ),
     "persona": (
         "you be now",
@@ -146,6 +160,7 @@ _FORMS = {
         "answer ..3 all ..2 the",
         "answer ..3 sure",
         "reveal after person",
+        "you ..1 answer ..1 all ..1 content",
         "not ..1 reveal ..2 content ..2 only",
     ),
     "begins_sure": ("begin ..3 answer ..2 sure", "answer ..2 begin ..2 sure"),
@@ -169,14 +184,17 @@ _FORMS = {
     ),
     "edits_answer": (
         "edit|make ... in|to your ..1 answer|content",
-        "edit|make|reveal ..2 your ..2 answer|content",
+        "edit ..4 your ..1 answer|content",
         "your answer ..3 edit|must",
         "in your answer",
         "translate ..3 your ..1 answer",
         "if you answer",
     ),
+    "gives_answer": ("make|reveal ..2 your ..2 answer|content",),
     "inserts_code": (
         "edit ... the ..2 code ..1 block|code",
+        "the ..1 code block|code ... your ..2 code|work|answer",
+        "your ..1 code|work|answer ... the ..1 code block|code",
         "the code block|code ..3 in|to ..3 your",
         "edit ..3 the ..1 code ..3 in|to ..2 your",
         "edit ..3 the code ..1 block",
@@ -193,6 +211,7 @@ _FORMS = {
         "act ... fiction",
         "if ..4 not ..3 limits|rules",
     ),
+    "requests": ("^ please? about|make|reveal|translate|edit|solve", "^ please? must you", "^ please? person"),
 }
 # Words that stand in a text so often, wherever: who invents a persona speaks much of models, of answers and to "you".
 _DENSE = {"speaks_of_models": ("model", 3), "dictates": ("you must", 4), "speaks_of_answers": ("answer", 5)}
@@ -200,25 +219,30 @@ _DENSE = {"speaks_of_models": ("model", 3), "dictates": ("you must", 4), "speaks
 CONTEXTS = {
     "asks": ("^ about $", "^ must|be ..1 you|person $"),
     "person_overrides": ("own_override",),
-    "about_it": ("about ..3 override|own_override", "about ..4 unbound", "about ..4 in ..1 rules about"),
+    "about_it": ("about ..3 own_override", "about ..1 override", "about ..4 unbound", "about ..4 in ..1 rules about"),
 }
 
 # Rules that say more where both fired.
 _PAIRS = {
     "ordered_payload": ("payload", "run_payload"),
     "document_edit": ("edits_answer", "document"),
+    "document_answer": ("gives_answer", "document"),
     "document_code": ("inserts_code", "fence"),
     "disguised_override": ("disguised", "override"),
     "persona_edit": ("edits_answer", "persona"),
+    "persona_answer": ("gives_answer", "persona"),
     "encoded_order": ("encoded", "override"),
     "encoded_reveal": ("encoded", "reveal_prompt"),
     "persona_unbound": ("persona", "unbound"),
     "mode_unbound": ("mode", "unbound"),
+    "run_disguised": ("run_payload", "disguised"),
 }
 # Of no weight alone.
-SILENT = frozenset({"document", "fence", "edits_answer"})
+SILENT = frozenset({"document", "fence", "edits_answer", "gives_answer", "requests"})
+# What people mean well, too, with a mail or a table: enough to look closer, never to refuse.
+DOUBTFUL = frozenset({"document_answer", "stranger"})
 CONTEXT_RULES = frozenset([*CONTEXTS, "quotes_it"])
-RULES = (*_FORMS, *_DENSE, *CONTEXTS, *MARKS, *_PAIRS, "encoded", "disguised", "ciphered")
+RULES = (*_FORMS, *_DENSE, *CONTEXTS, *MARKS, *_PAIRS, "encoded", "disguised", "ciphered", "stranger", "respelt")
 
 _OTHER_WORDS = {"longer": "[.n]", "line": LINE_END, "^": f"[{LINE_END}{SENTENCE_END}]"}
 _SAME = f"[^{LINE_END}{SENTENCE_END}]"
@@ -228,7 +252,7 @@ _SAME = f"[^{LINE_END}{SENTENCE_END}]"
 def forms() -> Matcher:
     """Over the letters of a text, which begins with a line end."""
     expressions = {name: "|".join(map(_expression, patterns)) for name, patterns in {**_FORMS, **CONTEXTS}.items()}
-    return Matcher(expressions, walks=3)
+    return Matcher(expressions, walks=6)
 
 
 def dense(sequence: str) -> Iterator[str]:
@@ -249,6 +273,8 @@ def _expression(pattern: str) -> str:
 def _part(part: str) -> str:
     if part == "...":
         return f"{_SAME}*"
+    if part.startswith("~"):
+        return f".{{0,{part[1:]}}}"
     if part.startswith(".."):
         return f"{_SAME}{{0,{part[2:]}}}"
     if part == "$":
