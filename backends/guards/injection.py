@@ -11,7 +11,7 @@ from gateway.guard_ports import Asking, Guard
 from policies.screening.injection.scoring import Verdict, score
 from policies.screening.injection.weights import BLOCK_AT, ESCALATE_AT
 
-VERSION = 1
+VERSION = 2
 IN_LOOP_LENGTH_MAX = 4_000  # characters: its rules cost five times what others' do
 # Texts of one look that the classifier is asked about, the likeliest first.
 ASKED_MAX = 4

@@ -48,12 +48,14 @@ def main(path: Path, out: Path) -> None:
     is_attack = np.array([one[2] for one in texts])
     sources = np.array([one[1] for one in texts])
     weights, bias = fitted(evidence, is_attack, shares(sources, is_attack), names)
+    # As they are written down: what lies just below a threshold must not be rounded up to it.
+    weights, bias = weights.round(3), round(bias, 3)
     scores = 1 / (1 + np.exp(-(evidence @ weights + bias)))
     harmless = scores[~is_attack & (sources != "composed")]
     escalate_at = float(np.quantile(harmless, 1 - ESCALATED_MAX)) + 1e-4
     block_at = float(np.quantile(harmless, 1 - BLOCKED_MAX)) + 1e-4
     is_doubtful = np.isin(names, sorted(DOUBTFUL))
-    weights[is_doubtful] = odds(escalate_at) + DOUBTFUL_ODDS - bias
+    weights[is_doubtful] = round(odds(escalate_at) + DOUBTFUL_ODDS - bias, 3)
     out.write_text(module(dict(zip(names, weights, strict=True)), bias, escalate_at, block_at))
 
 

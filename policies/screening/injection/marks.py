@@ -9,6 +9,8 @@ from policies.screening.injection.matching import Matcher
 _ASKED = (
     r"(?:what (?:does|is|do)|explain|define|mean(?:s|ing)? of|detect|prevent|protect|classif\w+|phrase|such as|like)"
 )
+_ANY_ESCAPED = r"\\[^\\\n]{1,2}"
+_ESCAPED = rf"\\[aceghijklmopqyz\x80-\x{{10ffff}}] ?{_ANY_ESCAPED}"  # by no regular expression
 
 # Name: alternatives, in the syntax of RE2.
 MARKS = {
@@ -80,7 +82,7 @@ MARKS = {
     ),
     # Letters between backslashes, and a word of old games by letters.
     "spelt": (
-        r"(?:\\[^\\\n]{1,2}){8}",
+        rf"{_ESCAPED}(?:{_ANY_ESCAPED})*{_ESCAPED}(?:{_ANY_ESCAPED})*{_ESCAPED}\\",
         r"\bp[\W_]{1,4}w[\W_]{1,4}n[\W_]{1,4}e[\W_]{1,4}d\b|\bp[\W_]{1,4}wned\b|\bpw[\W_]{1,4}ned\b",
         r"i ?ha?ve? ?be+n ?pw|d[e3]n ?wp\b|\bdewnp",
     ),

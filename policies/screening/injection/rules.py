@@ -1,8 +1,8 @@
 """Forms that orders to a model have, as patterns over concepts (lexicon.py).
 
 In a pattern a word is a concept, ``a|b`` either, ``a?`` one that may be missing, ``..3`` up to three words of any
-meaning in the same sentence, ``...`` any number, ``~3`` up to three words or ends of sentences, ``^`` the beginning of
-a sentence, ``$`` its end and the text's.
+meaning in the same sentence, ``..3-you`` none of them a "you", ``...`` any number, ``~3`` up to three words or ends of
+sentences, ``^`` the beginning of a sentence, ``$`` its end and the text's.
 """
 
 from __future__ import annotations
@@ -219,7 +219,12 @@ _DENSE = {"speaks_of_models": ("model", 3), "dictates": ("you must", 4), "speaks
 CONTEXTS = {
     "asks": ("^ about $", "^ must|be ..1 you|person $"),
     "person_overrides": ("own_override",),
-    "about_it": ("about ..3 own_override", "about ..1 override", "about ..4 unbound", "about ..4 in ..1 rules about"),
+    "about_it": (
+        "about ..3 own_override",
+        "about ..3-you override",
+        "about ..4 unbound",
+        "about ..4 in ..1 rules about",
+    ),
 }
 
 # Rules that say more where both fired.
@@ -276,7 +281,8 @@ def _part(part: str) -> str:
     if part.startswith("~"):
         return f".{{0,{part[1:]}}}"
     if part.startswith(".."):
-        return f"{_SAME}{{0,{part[2:]}}}"
+        count, _, but = part[2:].partition("-")
+        return f"[^{LINE_END}{SENTENCE_END}{LETTERS.get(but, '')}]{{0,{count}}}"
     if part == "$":
         return f"[^{LINE_END}{SENTENCE_END}]*[{LINE_END}{SENTENCE_END}]?$"
     optional, part = part.endswith("?"), part.rstrip("?")
