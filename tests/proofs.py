@@ -1,4 +1,4 @@
-"""How far the proofs go: short forms in ``make test``, whole ones in ``make proofs``."""
+"""How far the proofs go: whole in ``make proofs``, short in plain pytest (``make test`` leaves out those of faults)."""
 
 from __future__ import annotations
 
