@@ -16,13 +16,11 @@ from numpy.typing import NDArray
 SPACE, LETTER, DIGIT, SIGN = range(4)
 BYTES_MAX = 36_256  # four bytes for each character that is looked at
 
-_LOWER = np.arange(256, dtype=np.uint8)
-_LOWER[ord("A") : ord("Z") + 1] += 32
 _KIND = np.full(256, SIGN, np.uint8)
 _KIND[list(b"\t\n\v\f\r ")] = SPACE
-_KIND[ord("a") : ord("z") + 1] = LETTER
-_KIND[128:] = LETTER
+_KIND[[*range(ord("a"), ord("z") + 1), *range(ord("A"), ord("Z") + 1), *range(128, 256)]] = LETTER
 _KIND[ord("0") : ord("9") + 1] = DIGIT
+_KIND_OF, _LOWER = _KIND.tobytes(), bytes(range(256)).lower()
 _BASE = 0x9E3779B97F4A7C15  # odd, so that it has an inverse modulo 2^64
 
 
@@ -33,35 +31,47 @@ def _powers(base: int) -> NDArray[np.uint64]:
 
 
 _POWERS, _INVERSES = _powers(_BASE), _powers(pow(_BASE, -1, 1 << 64))
+_ONE, _HALF, _REST, _MIXER = np.array([1, 32, 29, 0xD6E8FEB86659FD93], np.uint64)
 
 
 class Tokens(NamedTuple):
-    """The tokens of some bytes, in their order; ``byte_kinds`` is of every byte."""
+    """The tokens of some bytes, in their order; ``byte_kinds``: one byte for each of them."""
 
     hashes: NDArray[np.uint64]
     starts: NDArray[np.int64]
     ends: NDArray[np.int64]
     kinds: NDArray[np.uint8]
-    byte_kinds: NDArray[np.uint8]
+    byte_kinds: bytes
 
 
-def tokens(data: NDArray[np.uint8]) -> Tokens:
-    """The tokens of at most ``BYTES_MAX`` bytes of UTF-8."""
-    lower = _LOWER[data]
-    kinds = _KIND[lower]
-    is_edge = np.ones(len(data) + 1, np.bool_)
-    is_edge[1:-1] = (kinds[1:] != kinds[:-1]) | (kinds[1:] == SIGN)
-    edges = np.flatnonzero(is_edge)
-    starts, ends = edges[:-1], edges[1:]
-    is_token = kinds[starts] != SPACE
-    starts, ends = starts[is_token], ends[is_token]
-    sums = np.zeros(len(data) + 1, np.uint64)
-    np.cumsum((lower.astype(np.uint64) + np.uint64(1)) * _POWERS[: len(data)], out=sums[1:])
-    mixed = (sums[ends] - sums[starts]) * _INVERSES[starts]
-    mixed = (mixed ^ (mixed >> np.uint64(32))) * np.uint64(0xD6E8FEB86659FD93)
-    return Tokens(mixed ^ (mixed >> np.uint64(29)), starts, ends, kinds[starts], kinds)
+def tokens(raw: bytes) -> Tokens:
+    """The tokens of some UTF-8, less than ``BYTES_MAX``."""
+    count = len(raw)
+    byte_kinds = raw.translate(_KIND_OF)
+    kinds = np.frombuffer(byte_kinds, np.uint8)
+    is_edge = np.empty(count + 1, np.bool_)
+    is_edge[0] = is_edge[count] = True
+    np.not_equal(kinds[1:], kinds[:-1], out=is_edge[1:-1])
+    is_edge[:-1] |= kinds == SIGN
+    edges = is_edge.nonzero()[0]
+    kinds_of_runs = kinds[edges[:-1]]
+    runs = kinds_of_runs.nonzero()[0]  # all but spaces
+    starts, ends = edges[runs], edges[1:][runs]
+    terms = np.frombuffer(raw.translate(_LOWER), np.uint8).astype(np.uint64)
+    terms += _ONE
+    terms *= _POWERS[:count]
+    sums = np.empty(count + 1, np.uint64)
+    sums[0] = 0
+    np.add.accumulate(terms, out=sums[1:])
+    hashes = sums[ends]
+    hashes -= sums[starts]
+    hashes *= _INVERSES[starts]
+    hashes ^= hashes >> _HALF
+    hashes *= _MIXER
+    hashes ^= hashes >> _REST
+    return Tokens(hashes, starts, ends, kinds_of_runs[runs], byte_kinds)
 
 
 def hashes_of(words: Sequence[bytes]) -> NDArray[np.uint64]:
     """The hashes of words that are one token each."""
-    return np.array([tokens(np.frombuffer(word, np.uint8)).hashes[0] for word in words], np.uint64)
+    return np.array([tokens(word).hashes[0] for word in words], np.uint64)
