@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from gateway.domain import Deployment, Forecast, Prediction, Request
+from gateway.domain import Deployment, Prediction, Request
 from policies.view import View
 
 _UNKNOWN = Prediction()
@@ -23,26 +23,14 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
     forecast = view.forecast
     if forecast is None:
         return candidates
-    if forecast.cost_weight is not None:
-        weight = forecast.cost_weight
-        return sorted(candidates, key=lambda one: (-_worth(one, forecast, weight), _cost_nusd(one, forecast)))
-    enough = (1 - forecast.quality_loss_max) * max(_quality(one, forecast) for one in candidates)
-    adequate = [one for one in candidates if _quality(one, forecast) >= enough]
-    others = [one for one in candidates if _quality(one, forecast) < enough]
-    ranked = [
-        *sorted(adequate, key=lambda one: (_cost_nusd(one, forecast), -_quality(one, forecast))),
-        *sorted(others, key=lambda one: (-_quality(one, forecast), _cost_nusd(one, forecast))),
-    ]
-    return sorted(ranked, key=lambda one: one.name != forecast.strongest)
-
-
-def _worth(one: Deployment, forecast: Forecast, cost_weight: float) -> float:
-    return _quality(one, forecast) - cost_weight * _cost_nusd(one, forecast)
-
-
-def _quality(one: Deployment, forecast: Forecast) -> float:
-    return forecast.predictions.get(one.name, _UNKNOWN).quality or 0.0
-
-
-def _cost_nusd(one: Deployment, forecast: Forecast) -> int:
-    return forecast.predictions.get(one.name, _UNKNOWN).expected_cost_nusd or 0
+    predictions = [forecast.predictions.get(one.name, _UNKNOWN) for one in candidates]
+    expected = [(one.quality or 0.0, one.expected_cost_nusd or 0) for one in predictions]
+    keys: list[tuple[float, ...]]
+    if (weight := forecast.cost_weight) is not None:
+        keys = [(weight * nusd - quality, nusd) for quality, nusd in expected]
+    else:
+        enough = (1 - forecast.quality_loss_max) * max(quality for quality, _ in expected)
+        keys = [(0, nusd, -quality) if quality >= enough else (1, -quality, nusd) for quality, nusd in expected]
+        if forecast.strongest is not None:
+            keys = [(one.name != forecast.strongest, *key) for one, key in zip(candidates, keys, strict=True)]
+    return [candidates[place] for place in sorted(range(len(keys)), key=keys.__getitem__)]

@@ -79,7 +79,7 @@ def why_not(
 def _why_not_on(route: Route, deployment: Deployment, request: Request) -> Reason | None:
     """What of the request, or of where the route or its client want it answered, the deployment does not meet."""
     for who, placement in (("the route", route.placement), ("the request", request.placement)):
-        if reason := misplaced(deployment, placement, who):
+        if (placement.regions or placement.tags) and (reason := misplaced(deployment, placement, who)):
             return reason
     if lacking := request.needs & deployment.lacks:
         return Reason(Bar.CAPABILITY, "capability: " + ", ".join(_LACKING[one] for one in sorted(lacking)))

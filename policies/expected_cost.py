@@ -16,10 +16,14 @@ _UNKNOWN = Prediction()
 
 def list_cost_nusd(deployment: Deployment, input_tokens: int, output_tokens_max: int | None) -> int:
     """Of an answer of the usual length, at most the client's own maximum; 0 for what has no price."""
-    output_tokens = OUTPUT_TOKENS
-    if output_tokens_max is not None and output_tokens_max > 0:  # some servers take -1 or 0 for no maximum at all
-        output_tokens = min(OUTPUT_TOKENS, output_tokens_max)
-    return _priced(deployment, Usage(input_tokens=input_tokens, output_tokens=output_tokens))
+    return _priced(deployment, Usage(input_tokens=input_tokens, output_tokens=usual_tokens(output_tokens_max)))
+
+
+def usual_tokens(output_tokens_max: int | None) -> int:
+    """How long an answer is taken to be: as usual, or the client's own maximum if that is less."""
+    if output_tokens_max is None or output_tokens_max <= 0:  # some servers take -1 or 0 for no maximum at all
+        return OUTPUT_TOKENS
+    return min(OUTPUT_TOKENS, output_tokens_max)
 
 
 def too_dear(

@@ -75,6 +75,14 @@ class GeneralBands:
         """``is_stated``: of which models the mean quality was known."""
         return around(predicted.quality, np.where(is_stated[:, None], self.stated, self.guessed))
 
+    def of_one(self, quality: Sequence[float], is_stated: Sequence[bool]) -> tuple[list[float], list[float]]:
+        """As ``of``, for one prompt: low and high for each model."""
+        ends = (self.guessed.tolist(), self.stated.tolist())
+        low, high = ([min(one[0], 0.0) for one in ends], [max(one[1], 0.0) for one in ends])
+        lows = [one + low[is_known] for one, is_known in zip(quality, is_stated, strict=True)]
+        highs = [one + high[is_known] for one, is_known in zip(quality, is_stated, strict=True)]
+        return [one if one > 0 else 0.0 for one in lows], [one if one < 1 else 1.0 for one in highs]
+
 
 def around(quality: NDArray[np.float64], beyond: NDArray[np.float64]) -> Band:
     """``beyond``: (..., 2), differences from the prediction."""

@@ -284,6 +284,9 @@ def prior(models: Sequence[str], usd: Sequence[float], stated: Sequence[float | 
 
 def _scores(models: Sequence[str], usd: Sequence[float]) -> list[float]:
     known = [score_of(model) for model in models]
+    scores = [one for one in known if one is not None]
+    if len(scores) == len(known):  # then no price counts
+        return scores
     least = max(usd, default=0.0) * _CHEAPEST
     by_price = [_PER_LOG_PRICE * log(max(one, least)) if least > 0 else 0.0 for one in usd]
     both = [(score, price) for score, price in zip(known, by_price, strict=True) if score is not None]

@@ -6,18 +6,43 @@ more the better models gain by it than the weaker ones (``contrast``), and how m
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, field, fields
+from math import exp, log
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from policies.routing.descriptors import prior
 from policies.routing.pool import Pool
-from policies.routing.predictor import Floats, Predicted, opened, standardised, strangeness
+from policies.routing.predictor import OUTLIER, TINY, Floats, Predicted, opened, standardised, strangeness
 
 _LOG_COST_MAX = 3.0
+_TOLD = 3  # ease, contrast and log cost
 # A call of the public benchmarks, for pools of which only prices are known.
 _TOKENS_IN, _TOKENS_OUT = 150, 180
+
+
+class Foreseen(NamedTuple):
+    """Of each model for one prompt: the score and the cost in USD. ``familiarity``: of the prompt, see Predicted."""
+
+    quality: Sequence[float]
+    cost: Sequence[float]
+    familiarity: float
+
+
+class _Products(NamedTuple):
+    """What standardised features are multiplied with, before they are scaled and centred: that is in its numbers.
+
+    ``matrix`` (d, 3 + e + k) gives ease, contrast and log cost, the directions in which nearness is measured, and for
+    each kind its squared distance less the prompt's own square there; ``offset`` is added. ``limits``: of each measure
+    of strangeness, from where on a prompt is wholly strange, and from how far before it it is familiar.
+    """
+
+    matrix: Floats
+    offset: Floats
+    limits: Sequence[tuple[float, float]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +61,15 @@ class GeneralPredictor:
     near_weights: Floats
     near_means: Floats
     gate: Floats
+    _products: _Products = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_products", _products_of(self))
 
     @classmethod
     def names(cls) -> tuple[str, ...]:
         """Of its arrays."""
-        return tuple(field.name for field in fields(cls))
+        return tuple(one.name for one in fields(cls) if one.init)
 
     def predict(self, features: Floats, pool: Pool) -> Predicted:
         """``features``: (prompts, d)."""
@@ -61,6 +90,46 @@ class GeneralPredictor:
             familiarity.astype(np.float64),
             np.zeros(len(known), np.int64),
         )
+
+    def foresee(self, features: Floats, quality: Sequence[float], usd: Sequence[float]) -> Foreseen:
+        """As ``predict``, of one prompt (d,) and models of which all is known beforehand, in a quarter of the time.
+
+        One product tells all that is needed of the features; what follows is of few numbers, for which arrays are slow.
+        """
+        matrix, offset, limits = self._products
+        sized = features - self.feature_mean
+        sized /= self.feature_spread
+        np.minimum(sized, OUTLIER, out=sized)
+        np.maximum(sized, -OUTLIER, out=sized)
+        told = sized @ matrix
+        told += offset
+        points = told[_TOLD : _TOLD + len(self.near_means[0])]
+        ease, contrast, log_cost = told[:_TOLD].tolist()
+        near = float(points @ points) + min(told[_TOLD + len(points) :].tolist())
+        measures = (log(float(sized @ sized) / len(sized) + TINY), log(near / len(points) + TINY), 0.0)
+        openings = [(end - one) / width for one, (end, width) in zip(measures, limits, strict=True)]
+        familiarity = min(max(min(openings), 0.0), 1.0)
+        mean = sum(quality) / len(quality)
+        more, gain = ease * familiarity, 1 + max(contrast * familiarity, -1.0)
+        raised = exp(min(max(log_cost * familiarity, -_LOG_COST_MAX), _LOG_COST_MAX)) / float(self.cost_at_centre[0])
+        predicted = [mean + more + gain * (one - mean) for one in quality]
+        return Foreseen(
+            [0.0 if one < 0 else 1.0 if one > 1 else one for one in predicted],
+            [one * raised for one in usd],
+            familiarity,
+        )
+
+
+def _products_of(one: GeneralPredictor) -> _Products:
+    near, means = one.near_weights.astype(np.float64), one.near_means.astype(np.float64)
+    weights = np.concatenate([one.weights, near, near @ (-2 * means.T)], axis=1)
+    offset = -(one.feature_centre @ weights)
+    offset[_TOLD + near.shape[1] :] += np.square(means).sum(axis=1)
+    familiar, strange = one.gate.astype(np.float64)
+    width = np.maximum(strange - familiar, TINY)
+    limits = list(zip(strange.tolist(), width.tolist(), strict=True))
+    matrix = one.feature_scale[:, None] * weights
+    return _Products(matrix.astype(np.float32), offset.astype(np.float32), limits)
 
 
 def completed(pool: Pool) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float32]
 
 OUTLIER = 5.0  # standard deviations at which a feature is cut
-_TINY = 1e-6
+TINY = 1e-6  # beside which nothing is divided by zero, and has a logarithm
 _LOG_COST_MAX = 4.0  # a call costs at most e^4 times its model's mean, and at least e^-4 of it
 
 
@@ -116,14 +116,14 @@ def strangeness(
 
     ``sized``: features at their scale; ``placed``: in the directions of ``means``; ``scores``: of the kinds.
     """
-    size = np.log((np.square(sized) / np.square(scale)).mean(axis=1) + _TINY)
-    return np.stack([size, np.log(nearest(placed, means) + _TINY), -scores.max(axis=1)], axis=1)
+    size = np.log((np.square(sized) / np.square(scale)).mean(axis=1) + TINY)
+    return np.stack([size, np.log(nearest(placed, means) + TINY), -scores.max(axis=1)], axis=1)
 
 
 def opened(gate: NDArray[Any], measures: NDArray[Any]) -> NDArray[Any]:
     """How far the gate is open for each prompt: as its strangest measure says."""
     familiar, strange = gate
-    width = np.maximum(strange - familiar, _TINY)
+    width = np.maximum(strange - familiar, TINY)
     open_: NDArray[Any] = np.clip((strange - measures) / width, 0.0, 1.0).min(axis=1)
     return open_
 
