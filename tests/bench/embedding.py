@@ -23,8 +23,8 @@ from pathlib import Path
 import psutil
 from gateway.embedding.minilm import SentenceEncoder
 encoder = SentenceEncoder.load(Path(sys.argv[1]))
-for _ in range(50):
-    encoder.encode(["word " * 98])
+for number in range(50):
+    encoder.encode([f"{number} " + "word " * 97])
 print(psutil.Process().memory_info().rss)
 """
 

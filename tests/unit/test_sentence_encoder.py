@@ -65,6 +65,18 @@ def test_the_vector_of_a_text_is_the_same_whatever_is_encoded_with_it(encoder: S
         assert np.array_equal(encoder.encode([sentence])[0], vector)
 
 
+def test_a_text_that_is_encoded_again_is_not_computed_again(
+    encoder: SentenceEncoder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = encoder.encode(["Which of these two lists has my question?"])
+    monkeypatch.setattr(encoder, "_session", None)
+
+    again = encoder.encode(["Which of these two lists has my question?"])
+    assert np.array_equal(again, first)
+    again[0] = 0
+    assert np.array_equal(encoder.encode(["Which of these two lists has my question?"]), first), "each has its own"
+
+
 def test_several_threads_may_encode_at_once(encoder: SentenceEncoder) -> None:
     with ThreadPoolExecutor(4) as pool:
         found = list(pool.map(lambda _: encoder.encode(SENTENCES), range(8)))
