@@ -13,7 +13,8 @@ from policies.screening.injection.strangers import has_stranger
 RESPELT_MIN = 3
 DISGUISES_MIN = 2  # fewer happen by chance: a name, a formula
 
-_OWN = re.compile("((?<!u)(?<!um)h|d|w[^/;]?)([xv])")
+# Behind "to" (but "you have to"), "not", a person, or a person and a word.
+_OWN = re.compile("[xv](?:(?<=d.)|(?<=w.)|(?<=w[^/;].)|(?<=h.)(?<!uh.)(?<!umh.))")
 
 
 def examine(text: str) -> frozenset[str]:
@@ -43,4 +44,4 @@ def sequence_of(words: list[str]) -> str:
     """One letter for each word, behind a line end."""
     table = concepts()
     sequence = LINE_END + "".join(map(table.get, words, repeat(NOTHING)))
-    return _OWN.sub(lambda found: found[1] + OWN[found[2]], sequence)
+    return _OWN.sub(lambda found: OWN[found[0]], sequence)

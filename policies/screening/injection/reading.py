@@ -41,7 +41,7 @@ _LOOKS_LATIN = re.compile(f"[{_FOREIGN}]")
 _MIXED = re.compile(f"(?<![a-z0-9@$!|+])[a-z0-9@$!|+]*+[{_FOREIGN}][a-z0-9@$!|+{_FOREIGN}]*+")
 _EMPTY_LINES = re.compile(r"\n\s*\n")
 _UNSPACED = re.compile("[\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af]")
-_SIGNS = re.compile(r"[^\w\s;]+")
+_SIGNS = re.compile(rf"[^\w\s;{LINE}]+")
 
 # Single letters with marks or spaces between them: i g n o r e, i-g-n-o-r-e.
 _SPACED = re.compile(r"(?<![a-z0-9])[a-z0-9](?:[ \-._*|\\]{1,4}[a-z0-9](?![a-z0-9'])){4,}")
@@ -128,13 +128,13 @@ def _words(lower: str) -> list[str]:
         lower = lower.replace("ain't", "is not").replace("n't", " not").replace("'re ", " are ")
         lower = lower.replace("'ll ", " will ")
     lower = lower.replace(";", " ")
-    lower = _EMPTY_LINES.sub("\n", lower).replace("\n", " \n ")
+    lower = _EMPTY_LINES.sub("\n", lower).replace("\n", f" {LINE} ")
     for lone in (" . ", " ! ", " ? "):
         lower = lower.replace(lone, " ")
     for end, mark in _SENTENCE_ENDS:
         lower = lower.replace(end, mark)
     lower = lower.translate(_PUNCTUATION) if lower.isascii() else _SIGNS.sub(" ", lower).replace("_", " ")
-    return lower.replace("\n", LINE).split()
+    return lower.split()
 
 
 def _respelt(plain: str, told: set[str]) -> tuple[str, int, int]:
