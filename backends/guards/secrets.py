@@ -9,7 +9,7 @@ from gateway.domain import Finding, GuardRule, SecretsSettings
 from gateway.guard_ports import Asking, Guard
 from policies.screening.secrets.finding import find
 
-VERSION = 1
+VERSION = 2
 
 
 class SecretsGuard:

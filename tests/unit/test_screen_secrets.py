@@ -19,6 +19,7 @@ from policies.screening.secrets.values import is_random
 BASE62 = string.digits + string.ascii_letters
 RANDOM = "q7Lk2ZpX9vRt4MwB8sNc3HyD6fGj1KdTqY5xPzA0eWuC"
 HEXADECIMAL = "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822c"
+OF_OPENAI = "T3Blbk" + "FJ"
 A_UUID = "6f1d2c0e-9b4a-4f7e-8c35-1d2e3f4a5b6c"
 
 
@@ -32,8 +33,8 @@ def kinds(text):
 
 TOKENS = [
     ("aws_access_key", "AKIA" + "Q3EGRZ7LKX2NVB5T"),
-    ("anthropic_key", "sk-ant-" + "api03-" + RANDOM + RANDOM),
-    ("openai_key", "sk-" + "proj-" + RANDOM),
+    ("anthropic_key", "sk-ant-" + "api03-" + (RANDOM * 3)[:93] + "AA"),
+    ("openai_key", "sk-" + "proj-" + RANDOM + OF_OPENAI + RANDOM),
     ("api_key", "sk-" + RANDOM[:32]),
     ("github_token", "ghp_" + RANDOM[:36]),
     ("gitlab_token", "glpat-" + RANDOM[:20]),
@@ -83,6 +84,25 @@ def test_a_longer_word_is_not_a_token_of_a_fixed_length():
     assert found("xAKIA" + "Q3EGRZ7LKX2NVB5T") == []
 
 
+def test_what_lacks_the_mark_or_the_length_of_an_issuers_keys_is_none_of_them():
+    assert found("sk-ant-" + "api03-" + RANDOM + "AA") == []
+    assert found("sk-ant-" + "api03-" + (RANDOM * 3)[:95]) == []
+    assert found("sk-" + "proj-" + RANDOM + "T4Blbk" + "FJ" + RANDOM) == []
+
+
+def test_a_token_made_of_one_letter_is_a_token_unless_it_is_a_masks():
+    assert found("AKIA" + "Z" * 16) == ["AKIA" + "Z" * 16]
+    assert found("AKIA" + "X" * 16) == []
+
+
+def test_a_key_that_everybody_has_is_no_secret():
+    emulator = "Eby8vdM02xNOcqFlqUwJPLlmEtlCDXJ1OUzFT50uSRZ6IFsuFq2UVErCz4" + "I6tq/K1SZFPTOtr/KBHBeksoGMGw=="
+    for key in (emulator, emulator[:20] + "q" + emulator[21:]):
+        is_published = key == emulator
+        assert (found(f"AccountName=dev;AccountKey={key};") == []) is is_published
+        assert (found(f"account_key: '{key}'") == []) is is_published
+
+
 def test_common_beginnings_ask_for_something_random_behind_them():
     assert found("sk-learn-pipelines-with-many-parameters-2024") == []
     assert found("https://example.org/sk-8-ways-to-cook-a-potato-in-the-oven") == []
@@ -125,6 +145,40 @@ def test_a_random_value_with_the_name_of_a_secret_is_found_in_code_configuration
     assert found(form.format(value)) == [value]
 
 
+@pytest.mark.parametrize("value", VALUES.values(), ids=VALUES)
+@pytest.mark.parametrize(
+    "form",
+    [
+        "mixpanel = '{}'",
+        "ALGOLIA_ADMIN={}",
+        "cloudflare: {}",
+        '{{"postmarkLive": "{}"}}',
+        'const openWeather = "{}";',
+        "sendgrid token = '{}'",
+        "Mailgun => '{}',",
+    ],
+)
+def test_a_random_value_with_the_name_of_an_issuer_is_found_without_a_word_for_keys(form, value):
+    assert found(form.format(value)) == [value]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "mixpanel " + HEXADECIMAL[:32],
+        "mixpanel_project_id: " + A_UUID,
+        "algolia: " + HEXADECIMAL[:12],
+        "sentry: 'sha512-" + RANDOM + "'",
+        "etherscan: 0x" + HEXADECIMAL,
+        "cloudflare = client7.accounts2.members3",
+        "twilio==9.0.1",
+        "I moved from Mailgun: it took 3 days and 250,000 messages",
+    ],
+)
+def test_the_name_of_an_issuer_alone_makes_no_secret(text):
+    assert found(text) == []
+
+
 @pytest.mark.parametrize(
     "text",
     [
@@ -144,6 +198,7 @@ def test_a_random_value_with_the_name_of_a_secret_is_found_in_code_configuration
         "password: string",
         "password: user1@example.org",
         "secret: /run/secrets/acme1",
+        "Pass `verbosity=0` to keep it quiet",
         "token: 0x" + "6b175474e89094c44da98b954eedeac495271d0f",
         "integrity sha512-" + RANDOM,
         "PublicKeyToken=b77a5c561934e089",
@@ -151,6 +206,12 @@ def test_a_random_value_with_the_name_of_a_secret_is_found_in_code_configuration
 )
 def test_what_only_looks_like_a_secret_is_left_alone(text):
     assert found(text) == []
+
+
+def test_a_key_may_hold_equals_signs_and_begin_with_a_slash():
+    for value in ("b_=" + RANDOM, "/" + RANDOM, RANDOM[:20] + "=" + RANDOM[20:]):
+        assert found(f'"acme_token": "{value}"') == [value]
+        assert found(f"ACME_TOKEN={value}") == [value]
 
 
 @pytest.mark.parametrize(
@@ -263,6 +324,8 @@ HOSTILE = [
     "key=",
     "key=1",
     "password1=",
+    "mixpanel = 1",
+    "sk-proj-",
     "eyJ",
     "://a:",
     "curl -u ",

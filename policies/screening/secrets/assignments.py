@@ -9,35 +9,40 @@ from typing import NamedTuple
 
 import re2
 
+from policies.screening.secrets.issuers import ISSUERS
 from policies.screening.secrets.values import DIGITS, LETTERS, LOOKED_AT_MAX, count, is_filled_in, is_random
 from policies.screening.spans import Span
 
 # A word of a name, what may stand between it and a value, and the beginning of a value that no plain word has. What may
 # stand between and what may begin a value share no character: the automaton stays small on any text.
 _BETWEEN = r"[\s\"'`\\\])>}(\[{:=,|?]"
-_IN_VALUE = r"[^\s\"'`\\\])>}(\[{:=,|?<]"
+_BEGINS_VALUE = r"[^\s\"'`\\\])>}(\[{:=,|?<]"
+_IN_VALUE = r"[^\s\"'`\\\])>}(\[{:,|?<]"
 _FILLERS = r"(?:is|was|value|bearer|basic|token|apikey|ssws|&?str|string)"
 _SIGN = r"[0-9!@#$%^&*]"
 # Six characters and more, of which one is such a sign.
-_VALUE = "|".join(f"{_IN_VALUE}{{{before}}}{_SIGN}{_IN_VALUE}{{{5 - before}}}" for before in range(5))
+_SIX = "|".join(f"{_BEGINS_VALUE}{_IN_VALUE}{{{before}}}{_SIGN}{_IN_VALUE}{{{4 - before}}}" for before in range(4))
+_VALUE = rf"{_SIGN}{_IN_VALUE}{{5}}|{_SIX}|{_BEGINS_VALUE}{_IN_VALUE}{{4}}{_IN_VALUE}*{_SIGN}"
 _FINDER = (
-    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b)"
-    rf"[\w.-]*{_BETWEEN}+(?:{_FILLERS}{_BETWEEN}+)?(?:{_VALUE}|{_IN_VALUE}{{5}}{_IN_VALUE}*{_SIGN})"
+    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b"
+    rf"|{'|'.join(sorted(ISSUERS))})"
+    rf"[\w.-]*{_BETWEEN}+(?:{_FILLERS}{_BETWEEN}+)?(?:{_VALUE})"
 )
 _ASSIGNMENT = re.compile(
-    rf"(?P<rest>[\w.-]{{0,60}})(?P<between>{_BETWEEN}{{1,24}}(?:{_FILLERS}{_BETWEEN}{{1,24}})?)"
-    r"(?:(?<=(?P<quote>[\"'`]))(?P<quoted>[^\n\\\"'`]{1,300})(?=\\?(?P=quote))|(?P<bare>[^\s\"'`<>,;&|)\]}\\=]{1,300}={0,2}))",
+    rf"(?P<rest>[\w.-]{{0,60}})(?P<between>{_BETWEEN}{{1,24}}(?:(?P<filler>{_FILLERS}){_BETWEEN}{{1,24}})?)"
+    r"(?:(?<=(?P<quote>[\"'`]))(?P<quoted>[^\n\\\"'`]{1,300})(?=\\?(?P=quote))|(?P<bare>[^\s\"'`<>,;&|)\]}\\]{1,300}))",
     re.IGNORECASE | re.ASCII,
 )
 _TELLING = re.compile(r"[:=>(,]|is|\A-")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
+_KEY = re.compile(r"(?!sha[0-9]|0x)[0-9A-Za-z_./+=:~-]+")
 _SIGNS = b"!@#$%^&*?+~"
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
 # Variables, paths, calls, addresses, members of objects, contracts of tokens.
 _OTHER = re.compile(
-    r"\$[\w({]|[/@]|\S*\s|[\w:]*://|[\w.]*\(|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
+    r"\$[\w({]|@|/[^/.]*[/.]|[a-z_]{3,}=[^=]|\S*\s|[\w:]*://|[\w.]*\(|[\w.+-]+@[\w-]+\.[a-z]{2,8}\Z"
     r"|[A-Za-z_]\w{0,30}(?:\.[A-Za-z_]\w{0,30})+\Z|0x[0-9a-fA-F]{40}\Z"
 )
 _AFTER_CODE = tuple(",)([")
@@ -118,11 +123,13 @@ def _assigned(text: str, start: int) -> _Assigned | None:
     found = _ASSIGNMENT.match(text, start)
     if found is None:
         return None
-    rest, between, _, quoted, bare = found.groups()
+    rest, between, filler, _, quoted, bare = found.groups()
     if "\n" in between and ("=" in between or not (":" in between or ">" in between)):
         return None
     before = text[max(0, start - _NAME_LENGTH_MAX) : start]
     name = before[len(before.rstrip(_NAME)) :] + rest
+    if filler and _is_key(filler.lower()):
+        name = f"{name}_{filler}"
     return _Assigned(
         name=name,
         value=quoted or bare.rstrip(".:;,!?"),
@@ -138,9 +145,19 @@ def _is_secret(kind: str, value: str, is_told: bool, is_code: bool) -> bool:
     if kind == "password":
         is_code = is_code or len(value) > LOOKED_AT_MAX
         return is_told and _is_password(value[:LOOKED_AT_MAX], is_code) and not is_filled_in(value)
+    if kind == "issuer" and not is_told:
+        return False
     if _UUID.fullmatch(value):
         return len(set(value)) > 4  # noqa: PLR2004 - a made-up one counts up, and so may a real one
+    if kind == "issuer":
+        return _is_issued(value)
     return len(value) >= _KEY_LENGTH_MIN and is_random(value, 5.0, 0.45) and not is_filled_in(value)
+
+
+def _is_issued(value: str) -> bool:
+    """Of a value with an issuer's name before it and no more: it may be anything of theirs."""
+    is_key = len(value) >= _LENGTH_MIN_UNTOLD and _KEY.fullmatch(value) is not None
+    return is_key and is_random(value, 6.0) and not is_filled_in(value)
 
 
 def _is_password(value: str, is_code: bool) -> bool:
@@ -150,14 +167,21 @@ def _is_password(value: str, is_code: bool) -> bool:
 
 
 def _kind(name: str) -> str | None:
-    """Whether a name is one of a password or of a key; None for what is neither, and for what tells about one."""
+    """Of a password, a key, or no more than an issuer; None for other names, and for those that tell about a secret."""
     words = [word.lower() for word in _WORDS.findall(name)]
     at = max((place for place, word in enumerate(words) if _is_key(word)), default=-1)
+    if at < 0 and _issuer().search("".join(words).encode()):
+        return None if _ABOUT.intersection(words) else "issuer"
     if at < 0 or _ABOUT.intersection(words[at + 1 :]) or _PUBLIC.intersection(words[:at]):
         return None
     if words[at] == "login" and "sonar" not in words:
         return None
     return "password" if words[at].endswith(_PASSWORDS) else "key"
+
+
+@cache
+def _issuer() -> re2._Regexp:
+    return re2.compile("|".join(sorted(ISSUERS)).encode())
 
 
 def _is_key(word: str) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from policies.screening.folding import Folded
 from policies.screening.secrets.assignments import find_assignments
+from policies.screening.secrets.published import is_published
 from policies.screening.secrets.tokens import find_tokens
 from policies.screening.secrets.written import find_written
 from policies.screening.spans import Span, bounded, without_overlaps
@@ -21,7 +22,8 @@ def find(text: str, folded: Folded | None = None) -> Sequence[Span]:
     end = len(plain)
     found = [
         *bounded(find_tokens(plain, seen), end, FOUND_MAX),
-        *bounded(find_written(plain), end, FOUND_MAX),
+        *bounded(find_written(plain, seen), end, FOUND_MAX),
         *bounded(find_assignments(plain, seen), end, FOUND_MAX),
     ]
-    return folded.as_given(without_overlaps(found))
+    secrets = (span for span in found if not is_published(plain[span.start : span.end]))
+    return folded.as_given(without_overlaps(secrets))

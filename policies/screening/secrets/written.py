@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from functools import cache
 
 import msgspec
+import re2
 
 from policies.screening.secrets.values import is_filled_in, is_random
 from policies.screening.spans import Span
@@ -33,7 +34,10 @@ _WEAK_PASSWORDS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class _Form:
-    """How a user and a password (or a secret without a user) are written where all of the ``marks`` stand."""
+    """How a user and a password (or a secret without a user) are written where all of the ``marks`` stand.
+
+    The first of them is the rarest.
+    """
 
     kind: str
     marks: tuple[str, ...]
@@ -82,11 +86,14 @@ _FORMS = (
         ("jdbc:", "assword="),
         r"(?i)[?&;]password=(?P<user>)(?P<password>[^&;\"'\s<>]{3,200})",
     ),
-    _Form(
-        "password_in_call",
-        ("uth",),
-        r"(?:[aA]uth ?= ?|BasicAuth|[aA]uthorization|set_?[aA]uth|asic_auth)\("
-        r"[\"'](?P<user>[^\"'\n]{1,100})[\"'], ?[\"'](?P<password>[^\"'\s]{3,200})[\"']",
+    *(
+        _Form(
+            "password_in_call",
+            (f"({quote}", "uth"),
+            rf"(?:[aA]uth ?= ?|BasicAuth|[aA]uthorization|set_?[aA]uth|asic_auth)\({quote}"
+            r"(?P<user>[^\"'\n]{1,100})[\"'], ?[\"'](?P<password>[^\"'\s]{3,200})[\"']",
+        )
+        for quote in "\"'"
     ),
     _Form(
         "password_in_call",
@@ -101,8 +108,13 @@ _FORMS = (
 )
 
 
-def find_written(text: str) -> Iterator[Span]:
-    """All of them; each form is looked for only where its marks stand."""
+def find_written(text: str, seen: bytes) -> Iterator[Span]:
+    """All of them; each form is looked for only where its marks stand.
+
+    ``seen`` is the text, one byte for each character.
+    """
+    if not _marks().search(seen):
+        return
     if "PRIVATE KEY" in text:
         yield from _key_blocks(text)
     if "Private-Lines" in text:
@@ -114,6 +126,12 @@ def find_written(text: str) -> Iterator[Span]:
     for form in _FORMS:
         if all(mark in text for mark in form.marks):
             yield from _passwords(text, form)
+
+
+@cache
+def _marks() -> re2._Regexp:
+    firsts = {"PRIVATE KEY", "Private-Lines", "eyJ", "uthorization", *(form.marks[0] for form in _FORMS)}
+    return re2.compile("|".join(map(re2.escape, sorted(firsts))).encode())
 
 
 def _key_blocks(text: str) -> Iterator[Span]:
