@@ -55,12 +55,15 @@ class UpstreamProcess:
 
     def calls(self, user: str = "") -> list[dict[str, Any]]:
         """The recorded calls whose ``user`` field (with Anthropic ``metadata.user_id``) begins so."""
-        calls: list[dict[str, Any]] = self._client.get(f"{self._host}/_calls").json()["calls"]
-        return [call for call in calls if user_of(call).startswith(user)]
+        return self._shown({"user": user})
 
     def calls_of(self, model: str) -> list[dict[str, Any]]:
         """The recorded calls of that model."""
-        return [call for call in self.calls() if isinstance(call["body"], dict) and call["body"].get("model") == model]
+        return self._shown({"model": model})
+
+    def _shown(self, which: dict[str, str]) -> list[dict[str, Any]]:
+        calls: list[dict[str, Any]] = self._client.get(f"{self._host}/_calls", params=which).json()["calls"]
+        return calls
 
     def stop(self) -> None:
         self._client.close()
@@ -68,12 +71,6 @@ class UpstreamProcess:
         self._process.wait()
         assert self._process.stdout is not None
         self._process.stdout.close()
-
-
-def user_of(call: dict[str, Any]) -> str:
-    body = call["body"] if isinstance(call["body"], dict) else {}
-    metadata = body.get("metadata")
-    return str(body.get("user") or (metadata.get("user_id", "") if isinstance(metadata, dict) else ""))
 
 
 class Gateway:

@@ -8,8 +8,8 @@ A request says what it wants in the body field ``script`` (with the SDKs: ``extr
 It answers chat, completions, embeddings and moderations, ``/v1/responses`` (with ``input_tokens`` and what is stored)
 and ``/v1/messages`` (with ``count_tokens``), whole and as streams; and the endpoints for sound, images and reranking.
 
-Every request is recorded: ``GET /_calls`` returns ``{"calls": [...]}`` (fields in ``scripted/server.py``),
-``DELETE /_calls`` forgets them.
+Every request is recorded: ``GET /_calls`` returns ``{"calls": [...]}`` (fields in ``scripted/server.py``), with
+``?user=`` or ``?model=`` those of one; ``DELETE /_calls`` forgets them.
 """
 
 from __future__ import annotations

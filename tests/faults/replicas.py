@@ -36,7 +36,8 @@ import httpx
 import psutil
 import redis
 from proofs import IS_WHOLE
-from running_gateway import OBOL, Gateway, UpstreamProcess, until, user_of
+from running_gateway import OBOL, Gateway, UpstreamProcess, until
+from scripted.server import user_of
 
 from gateway.stores.embedded import VALKEY, EmbeddedStores
 
@@ -256,7 +257,7 @@ class House:
         Each upstream call has exactly one entry, an entry without a call is an orphan, every balance that a key can
         draw on is the sum of the ledger with nothing held, and `obol ledger verify` finds no difference.
         """
-        called = Counter(user_of(call) for call in self.calls())
+        called = Counter(user_of(call["body"]) for call in self.calls())
         try:
             until(self.is_at_rest, "nothing is open, held or journaled", AT_REST_WITHIN_S)
         except AssertionError as error:

@@ -14,7 +14,8 @@ from collections.abc import Iterator
 import pytest
 import redis
 from load import WORDS, Load, met, under_load
-from running_gateway import Gateway, UpstreamProcess, until, user_of
+from running_gateway import Gateway, UpstreamProcess, until
+from scripted.server import user_of
 
 WORKERS = 2
 ORPHANED_WITHIN_S = 15.0
@@ -62,7 +63,7 @@ def assert_books_are_right(gateway: Gateway, upstream: UpstreamProcess, load: Lo
     ``in_flight``: whose calls were under way when something was killed.
     """
     until(lambda: gateway.admin("GET", "ledger").is_success, "the ledger can be read", 60)  # Postgres may recover still
-    called = Counter(user_of(call) for call in upstream.calls(load.prefix))
+    called = Counter(user_of(call["body"]) for call in upstream.calls(load.prefix))
     ready_s = time.monotonic()
 
     def entries() -> list[dict[str, object]]:

@@ -17,7 +17,8 @@ from typing import Any
 import pytest
 from proofs import IS_WHOLE
 from replicas import INPUT_NUSD, OUTPUT_NUSD, Answer, House, Replicas, ask, clients, nusd
-from running_gateway import until, user_of
+from running_gateway import until
+from scripted.server import user_of
 
 from policies.demand import OVERHEAD_TOKENS
 from policies.refusal_text import dollars
@@ -106,7 +107,7 @@ async def test_entries_are_dated_by_the_clock_of_redis(replicas: Replicas) -> No
             body = question(house.user())
             asked_at_s[body["user"]] = time.time()
             assert (await ask(session, gateway.url, key, body)).status == 200
-    called_at_s = {user_of(call): call["started_at"] for call in house.calls()}
+    called_at_s = {user_of(call["body"]): call["started_at"] for call in house.calls()}
     until(house.is_at_rest, "all are in the ledger")
 
     entries = house.entries()

@@ -27,7 +27,8 @@ from replicas import (
     clients,
     nusd,
 )
-from running_gateway import Gateway, until, user_of
+from running_gateway import Gateway, until
+from scripted.server import user_of
 
 from gateway.serving.supervisor import ADDRESS_FILE
 
@@ -192,7 +193,7 @@ async def test_gateways_killed_under_load_charge_every_call_once_and_give_everyt
     told = f"{KILLS} kills with {len(asked.doomed)} requests in flight, all freed {freed_s:.1f} s after the last"
     print(f"{told}; {counted}; answered {len(asked.answered)}, refused {dict(asked.refused)}")  # noqa: T201
     assert asked.strange == []
-    called = {user_of(call) for call in house.calls()}
+    called = {user_of(call["body"]) for call in house.calls()}
     assert called & asked.cut <= asked.doomed, "a gateway that lived broke an answer off"
     entries = house.entries()
     orphaned = [one["end_user"] for one in entries if one["basis"] == "orphaned"]

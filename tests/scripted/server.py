@@ -43,6 +43,18 @@ class Call(msgspec.Struct):
     events_sent: int = 0
 
 
+def user_of(body: object) -> str:
+    """Who asks, by a recorded body: ``user``, with Anthropic ``metadata.user_id``."""
+    if not isinstance(body, dict):
+        return ""
+    metadata = body.get("metadata")
+    return str(body.get("user") or (metadata.get("user_id", "") if isinstance(metadata, dict) else ""))
+
+
+def _model_of(body: object) -> object:
+    return body.get("model") if isinstance(body, dict) else None
+
+
 class ScriptedUpstream:
     """The server and its records. ``calls`` grows by one for each request."""
 
@@ -83,8 +95,15 @@ class ScriptedUpstream:
         if self._runner is not None:
             await self._runner.cleanup()
 
-    async def _show_calls(self, _: web.Request) -> web.Response:
-        return web.Response(body=msgspec.json.encode({"calls": self.calls}), content_type="application/json")
+    async def _show_calls(self, request: web.Request) -> web.Response:
+        """All, or those whose user begins so, and of that model: thousands of others would be parsed for one."""
+        user, model = request.query.get("user", ""), request.query.get("model")
+        shown = [
+            call
+            for call in self.calls
+            if user_of(call.body).startswith(user) and (model is None or _model_of(call.body) == model)
+        ]
+        return web.Response(body=msgspec.json.encode({"calls": shown}), content_type="application/json")
 
     async def _forget_calls(self, _: web.Request) -> web.Response:
         self.calls.clear()
