@@ -139,6 +139,8 @@ VALUES = {
         "- name: ACME_TOKEN\n  value: {}",
         "my api key is {} and it fails",
         "token\uff1a{}\u3002",
+        'variable "acme_token" {{\n  default = "{}"\n}}',
+        "ACME_PAT={}",
     ],
 )
 def test_a_random_value_with_the_name_of_a_secret_is_found_in_code_configuration_headers_and_sentences(form, value):
@@ -212,6 +214,19 @@ def test_a_key_may_hold_equals_signs_and_begin_with_a_slash():
     for value in ("b_=" + RANDOM, "/" + RANDOM, RANDOM[:20] + "=" + RANDOM[20:]):
         assert found(f'"acme_token": "{value}"') == [value]
         assert found(f"ACME_TOKEN={value}") == [value]
+
+
+@pytest.mark.parametrize(
+    "form",
+    [
+        "SharedAccessKeyName=registryReadWrite;SharedAccessKey={}",
+        "https://acme.dev/?key_id=abc123&secret_key={}",
+        "--set key.name=abc123,token={}",
+        "key_id=abc123 token={}",
+    ],
+)
+def test_a_secret_is_found_after_another_assignment_in_its_line(form):
+    assert found(form.format(RANDOM)) == [RANDOM]
 
 
 @pytest.mark.parametrize(

@@ -17,14 +17,15 @@ from policies.screening.spans import Span
 # stand between and what may begin a value share no character: the automaton stays small on any text.
 _BETWEEN = r"[\s\"'`\\\])>}(\[{:=,|?]"
 _BEGINS_VALUE = r"[^\s\"'`\\\])>}(\[{:=,|?<]"
-_IN_VALUE = r"[^\s\"'`\\\])>}(\[{:,|?<]"
-_FILLERS = r"(?:is|was|value|bearer|basic|token|apikey|ssws|&?str|string)"
+# What may follow one in a line, such as ``;token=``, is another's.
+_IN_VALUE = r"[^\s\"'`\\\])>}(\[{:,|?<;&]"
+_FILLERS = r"(?:is|was|value|bearer|basic|token|apikey|ssws|&?str|string|default)"
 _SIGN = r"[0-9!@#$%^&*]"
 # Six characters and more, of which one is such a sign.
 _SIX = "|".join(f"{_BEGINS_VALUE}{_IN_VALUE}{{{before}}}{_SIGN}{_IN_VALUE}{{{4 - before}}}" for before in range(4))
 _VALUE = rf"{_SIGN}{_IN_VALUE}{{5}}|{_SIX}|{_BEGINS_VALUE}{_IN_VALUE}{{4}}{_IN_VALUE}*{_SIGN}"
 _FINDER = (
-    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b"
+    r"(?i)(?:key|token|secret|passw|pwd|passphrase|passcode|credential|creds|auth|bearer|sonar[._]?login|\bpass\b|_pass\b|_pat\b"
     rf"|{'|'.join(sorted(ISSUERS))})"
     rf"[\w.-]*{_BETWEEN}+(?:{_FILLERS}{_BETWEEN}+)?(?:{_VALUE})"
 )
@@ -56,7 +57,7 @@ LOOKS_MAX = 20_000
 _PASSWORDS = ("password", "passwd", "pwd", "passphrase", "passcode", "pass", "pw")
 _KEYS = frozenset(
     """
-key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey login
+key keys token tokens secret secrets credential credentials creds auth authorization bearer apikey login pat
 """.split()
 )
 _ENDINGS = tuple(
@@ -124,7 +125,8 @@ def _assigned(text: str, start: int) -> _Assigned | None:
     if found is None:
         return None
     rest, between, filler, _, quoted, bare = found.groups()
-    if "\n" in between and ("=" in between or not (":" in between or ">" in between)):
+    is_block = filler is not None and filler.lower() == "default"  # of a variable of Terraform
+    if "\n" in between and not is_block and ("=" in between or not (":" in between or ">" in between)):
         return None
     before = text[max(0, start - _NAME_LENGTH_MAX) : start]
     name = before[len(before.rstrip(_NAME)) :] + rest
