@@ -255,6 +255,9 @@ def _record(arrays: Mapping[str, NDArray[Any]], prefix: str, calibrated: _Calibr
 def _check(router: Router) -> None:
     """Predict once: whatever does not fit together, or makes no number, is found here and not by a request."""
     try:
+        general = router.general.foresee(router.features(["Which is it?"])[0], [0.5, 0.9], [1.0, 2.0])
+        if not np.isfinite([*general.quality, *general.cost]).all():
+            raise BadArtifact("its predictions for others are no numbers")
         for track, pool in router.known.items():
             unknown = np.full(len(pool.models), np.nan)
             asked = Pool(track, pool.models, unknown, unknown, unknown, unknown)

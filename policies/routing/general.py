@@ -106,6 +106,7 @@ class GeneralPredictor:
         points = told[_TOLD : _TOLD + len(self.near_means[0])]
         ease, contrast, log_cost = told[:_TOLD].tolist()
         near = float(points @ points) + min(told[_TOLD + len(points) :].tolist())
+        near = max(near, 0.0)  # by rounding it may be less
         measures = (log(float(sized @ sized) / len(sized) + TINY), log(near / len(points) + TINY), 0.0)
         openings = [(end - one) / width for one, (end, width) in zip(measures, limits, strict=True)]
         familiarity = min(max(min(openings), 0.0), 1.0)

@@ -212,3 +212,17 @@ def test_candidates_stand_in_the_order_that_is_stated(predicted, loss_max, weigh
 def test_odd_prompts_are_foreseen_too(text):
     found = ROUTER.general.foresee(features(text, WORDS), [0.5, 0.9], [1.0, 0.0])
     assert np.isfinite([*found.quality, *found.cost, found.familiarity]).all()
+
+
+@given(st.integers(0, 2**32 - 1))
+def test_a_prompt_right_at_what_is_known_is_as_near_as_can_be_however_sums_are_rounded(seed):
+    """Squares of a thousand differ by a tenth in single precision, and no distance is less than nothing."""
+    chance = np.random.default_rng(seed)
+    length = len(ROUTER.general.feature_mean)
+    weights = chance.normal(0, 1000, (length, 4)).astype(np.float32)
+    sized = chance.uniform(-3, 3, length).astype(np.float32)
+    prompt = ROUTER.general.feature_mean + sized * ROUTER.general.feature_spread
+    known = sized * ROUTER.general.feature_scale
+    means = ((known - ROUTER.general.feature_centre) @ weights)[None].astype(np.float32)
+    found = replace(ROUTER.general, near_weights=weights, near_means=means).foresee(prompt, [0.5, 0.9], [1.0, 2.0])
+    assert np.isfinite([*found.quality, *found.cost, found.familiarity]).all()

@@ -112,7 +112,7 @@ def test_training_twice_makes_the_same_file(router):
 
 def test_a_router_that_predicts_no_numbers_is_refused(router):
     artifact = to_artifact(router, {})
-    for name in ("0/quality_weights", "0/cost_mean"):
+    for name in ("0/quality_weights", "0/cost_mean", "general/weights", "general/cost_at_centre"):
         broken = artifact.arrays[name] * np.float32("nan")
         with pytest.raises(BadArtifact, match="no numbers"):
             from_artifact(replace(artifact, arrays={**artifact.arrays, name: broken}))
