@@ -2,7 +2,8 @@
 
 Streaming and not is the same path: a whole answer is a stream of one block. What holds at every line:
 
-- guards see a prompt before anything else does, and every answer before its client;
+- guards see a prompt before anything else does, and every answer before its client; those in the shadow see prompts
+  meanwhile, and nothing waits for them but entries;
 - a call is admitted by all limits and budgets at once, and holds the most that it can cost, before the upstream hears
   of it; its intent is durable then, and is itself a valid (orphaned) ledger entry;
 - every attempt ends in exactly one settled entry, whoever goes away;

@@ -25,7 +25,7 @@ class Settlement:
         self._services = services
         self._health = health
         self._first_tokens = first_tokens
-        self._asides: dict[str, set[asyncio.Event]] = {}  # by request: the ends of what guards asked and gave up
+        self._asides: dict[str, set[asyncio.Event]] = {}  # by request: the ends of what goes on beside it
 
     async def admit(self, attempt: Attempt) -> Room:
         """Admit the attempt by our own limits and budgets: its intent is durable then. Raises what refuses it.
@@ -72,6 +72,7 @@ class Settlement:
 
         ``content``: for content logging. ``error``: what the client gets in its place.
         """
+        await self._informed(attempt)
         total_ms = self._ended_ms(attempt)
         entry = recalled_entry(attempt, answer, total_ms=total_ms, source=source, content=content, error=error)
         await self._settle(attempt, entry)
@@ -103,9 +104,22 @@ class Settlement:
         self._services.background.spawn(self._leave(request_id, organization_id))
 
     async def _leave(self, request_id: str, organization_id: str) -> None:
-        for ended in tuple(self._asides.get(request_id, ())):  # their tokens are counted where the place is
-            await ended.wait()
+        await self._asides_of(request_id)  # their tokens are counted where the place is
         await self._services.journal.leave(request_id, organization_id)
+
+    def beside(self, request_id: str, work: Coroutine[object, object, None]) -> None:
+        """Start what only the entries of the request's answers wait for, and its place. It ends by itself."""
+        self._services.background.spawn(self._aside(request_id, work))
+
+    async def _asides_of(self, request_id: str) -> None:
+        while asides := self._asides.get(request_id):
+            await next(iter(asides)).wait()
+
+    async def _informed(self, attempt: Attempt) -> None:
+        """Wait until all is known that the entry of an answer tells of its request."""
+        if attempt.intent.purpose == Purpose.ANSWER and attempt.intent.request_id in self._asides:
+            attempt.whole_at(self.now_s())
+            await self._asides_of(attempt.intent.request_id)
 
     async def succeed(self, attempt: Attempt, reader: ReplyReader, dialect: Dialect, *, is_last: bool = True) -> None:
         """Charge a complete answer. ``is_last`` false: it was for ourselves, and the request goes on."""
@@ -139,6 +153,7 @@ class Settlement:
         if reader.usage is not None or reader.output_text():
             await self._charge(attempt, Outcome.FAILED, reader, dialect, error, is_last=is_last)
         else:
+            await self._informed(attempt)
             entry = unbilled_entry(attempt, error, total_ms=self._ended_ms(attempt))
             await self._settle(attempt, entry, is_last=is_last)
 
@@ -164,22 +179,22 @@ class Settlement:
         self._services.background.spawn(charge if is_last else self._aside(attempt.intent.request_id, charge))
         return is_last
 
-    def _aside(self, request_id: str, charge: Coroutine[object, object, None]) -> Coroutine[object, object, None]:
-        """The charge, for which the request's place waits from now on."""
+    def _aside(self, request_id: str, work: Coroutine[object, object, None]) -> Coroutine[object, object, None]:
+        """The work, for which the request's place and the entries of its answers wait from now on."""
         ended = asyncio.Event()
         self._asides.setdefault(request_id, set()).add(ended)
 
-        async def charged() -> None:
+        async def waited_for_until_it_ends() -> None:
             try:
-                await charge
+                await work
             finally:
                 ended.set()
-                waited_for = self._asides[request_id]
-                waited_for.remove(ended)
-                if not waited_for:
+                asides = self._asides[request_id]
+                asides.remove(ended)
+                if not asides:
                     del self._asides[request_id]
 
-        return charged()
+        return waited_for_until_it_ends()
 
     async def _charge_somehow(
         self, attempt: Attempt, outcome: Outcome, reader: ReplyReader, dialect: Dialect, *, is_last: bool
@@ -205,6 +220,8 @@ class Settlement:
         error_code: str | None = None,
         is_last: bool = True,
     ) -> None:
+        if is_last or outcome is not Outcome.REJECTED:  # of one that another follows, that one's entry tells the rest
+            await self._informed(attempt)
         usage, basis = reader.usage, Basis.REPORTED
         if usage is None:
             usage, basis = await self._count(attempt, reader, dialect), Basis.ESTIMATED

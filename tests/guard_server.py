@@ -1,7 +1,8 @@
 """Whoever guards ask, in one process: a chat model, a judge, a moderation API, a classifier and a webhook.
 
 ``python tests/guard_server.py`` prints ``{"port": 12345}``. What they say is chosen by words in the texts that they are
-given: ADVERSE, NONSENSE, HANG, DIE and REFUSE; anything else is harmless. The chat model ``mini`` says what follows
+given: ADVERSE, NONSENSE, HANG, DIE and REFUSE; anything else is harmless. About AFTER they say nothing until the chat
+model was asked too, with the same mark of 32 hexadecimal digits in its text. The chat model ``mini`` says what follows
 "say " in its last message. ``GET /_calls`` gives ``{"calls": [{"path", "body", "headers"}]}``.
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import re
+from collections import defaultdict
 from collections.abc import Callable
 from typing import Any
 
 from aiohttp import web
 
 calls: list[dict[str, Any]] = []
+mini_was_asked: defaultdict[str, asyncio.Event] = defaultdict(asyncio.Event)  # by mark
 USAGE = {"prompt_tokens": 100, "completion_tokens": 3, "total_tokens": 103}
 
 
@@ -87,8 +91,12 @@ def answering(say: Callable[..., dict[str, Any]]) -> Callable[[web.Request], Any
         calls.append(
             {"path": request.path, "body": body, "headers": {k.lower(): v for k, v in request.headers.items()}}
         )
+        mark = "".join(re.findall("[0-9a-f]{32}", raw)[-1:])
         if body.get("model") == "mini" and say is judge:
+            mini_was_asked[mark].set()
             return await mini(request, body)
+        if "AFTER" in raw:
+            await mini_was_asked[mark].wait()
         if "HANG" in raw:
             await asyncio.Event().wait()
         if "DIE" in raw and request.transport is not None:

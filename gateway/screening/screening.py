@@ -61,11 +61,12 @@ class Screening:
         self._chain = request.chain or Chain(path.services.clock.monotonic_s())
         self._redactor = Redactor(self._name_of if _goes_on(request) else None)
         self._asked: list[InItsName] = []
+        self._shadows_looking = 0
 
     @property
     def has_place(self) -> bool:
-        """Whether a call of a guard's made the request count among those under way."""
-        return any(one.has_place for one in self._asked)
+        """Whether a call of a guard's made the request count among those under way, or still may."""
+        return self._shadows_looking > 0 or any(one.has_place for one in self._asked)
 
     def cost_nusd(self) -> int:
         """What its guards were paid so far."""
@@ -86,6 +87,7 @@ class Screening:
     async def look_at_prompt(self) -> None:
         """``request`` and ``dialect`` are what may go on afterwards.
 
+        Shadows look at what the others let pass, beside all that follows: only entries of the request wait for them.
         Raises ContentFiltered, GuardUnavailable, and what refuses a paid guard.
         """
         guards = [one for one in self._guards if one[0].looks_at(Where.INPUT)]
@@ -95,8 +97,11 @@ class Screening:
         texts = await asyncio.to_thread(self.dialect.texts) if is_long else self.dialect.texts()
         before = texts
         standing = {id(rule): guard for rule, guard in guards}
+        shadows: list[tuple[Sequence[Standing], Sequence[str]]] = []  # with what they are to see
         for group in in_groups(rule for rule, _ in guards):
-            looked = await self._looked([(rule, standing[id(rule)]) for rule in group], texts)
+            here = [(rule, standing[id(rule)]) for rule in group]
+            shadows.append(([one for one in here if one[0].mode is GuardMode.SHADOW], texts))
+            looked = await self._looked([one for one in here if one[0].mode is not GuardMode.SHADOW], texts)
             if places := [place for one in looked for place in one.places]:
                 redact = partial(self._redacted, texts, places, is_first=texts is before)
                 texts = await asyncio.to_thread(redact) if is_long else redact()
@@ -104,6 +109,16 @@ class Screening:
             change = self.dialect.with_texts
             self.request = await asyncio.to_thread(change, texts) if is_long else change(texts)
             self.dialect = self.dialect.of(self.request)
+        for shadowing, seen in shadows:
+            if shadowing:
+                self._shadows_looking += 1
+                self._path.settlement.beside(self.request.id, self._watch(shadowing, seen))
+
+    async def _watch(self, shadows: Sequence[Standing], texts: Sequence[str]) -> None:
+        try:
+            await self._looked(shadows, texts)  # it refuses nothing: shadows neither block nor bar
+        finally:
+            self._shadows_looking -= 1
 
     def _redacted(self, texts: Sequence[str], places: Sequence[Place], *, is_first: bool) -> Sequence[str]:
         if is_first:

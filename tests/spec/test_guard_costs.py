@@ -31,6 +31,7 @@ GUARDS = {
     "is-late": {"kind": "judge", "deployment": "hang", "on_error": "open", "timeout_s": 0.3},
     "pays-out": {"kind": "judge", "deployment": "harmless", "where": "output"},
     "blocks-out": {"kind": "judge", "deployment": "adverse", "where": "output"},
+    "hangs-in-the-shadow": {"kind": "judge", "deployment": "hang-too", "mode": "shadow", "timeout_s": 3},
     "hangs-out": {"kind": "judge", "deployment": "hang", "where": "output"},
 }
 ROUTES = {
@@ -39,7 +40,7 @@ ROUTES = {
     "many": ["pays", "pays-too", "pays-out"],
     "paid-in-vain": ["pays", "blocks"],
 }
-JUDGES = ("harmless", "harmless-too", "adverse", "error-500", "error-500-too", "hang")
+JUDGES = ("harmless", "harmless-too", "adverse", "error-500", "error-500-too", "hang", "hang-too")
 
 
 @pytest.fixture(scope="module")
@@ -256,6 +257,26 @@ async def test_a_client_that_leaves_while_a_guard_looks_at_its_answer_leaves_not
     assert guard["status"] == "cancelled"
     assert (answer["status"], answer["basis"], answer["cost_nusd"]) == ("cancelled", "reported", ANSWER_NUSD)
     assert "passed" not in [one["verdict"] for one in answer["guards"]]
+    await asyncio.to_thread(until, lambda: not payer.open_intents(), "nothing is open")
+    assert isinstance(await asyncio.to_thread(ask, payer, "pays", user), str)
+
+
+@STREAMED
+async def test_a_client_that_leaves_while_a_shadow_looks_leaves_nothing_open_and_its_entry_has_the_verdict(
+    payer: Payer, hook: Hook, upstream: UpstreamProcess, user: str, is_stream: bool
+) -> None:
+    payer.have_one_place()
+
+    def is_under_way() -> bool:
+        return is_looking(payer, hook, "hangs-in-the-shadow") and len(upstream.calls(user)) == 1
+
+    await leave(payer, "hangs-in-the-shadow", user, is_stream, is_under_way)
+    answer, guard = await asyncio.to_thread(entries_by_purpose, payer)
+    assert [(one["purpose"], one["status"]) for one in (answer, guard)] == [
+        ("answer", "cancelled"),
+        ("guard", "cancelled"),
+    ]
+    assert [(one["guard"], one["verdict"]) for one in answer["guards"]] == [("hangs-in-the-shadow", "failed")]
     await asyncio.to_thread(until, lambda: not payer.open_intents(), "nothing is open")
     assert isinstance(await asyncio.to_thread(ask, payer, "pays", user), str)
 

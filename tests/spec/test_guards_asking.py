@@ -198,6 +198,30 @@ def test_a_guard_that_flags_tells_the_client_and_one_in_the_shadow_the_ledger_al
         assert (verdict["mode"], verdict["verdict"]) == (mode, "flagged")
 
 
+@pytest.mark.parametrize("kind", [*ASKING, "hook"])
+@pytest.mark.parametrize("is_stream", [False, True], ids=["whole", "streamed"])
+def test_a_model_is_asked_while_a_guard_in_the_shadow_looks_and_what_that_says_and_costs_is_told_all_the_same(
+    guarded: Gateway, sdk: openai.OpenAI, ledger: Books, kind: str, is_stream: bool
+) -> None:
+    # Of what is AFTER something nobody says anything until the model was asked.
+    with sdk.chat.completions.with_streaming_response.create(
+        model=f"{kind}-shadow", messages=says("What comes AFTER that?"), stream=is_stream
+    ) as raw:
+        assert "Fin" in raw.read().decode()
+    entries = entries_by_purpose(ledger, raw.headers["x-request-id"])
+    (verdict,) = entries["answer"]["guards"]
+    assert (verdict["guard"], verdict["verdict"]) == (f"{kind}-shadow", "passed")
+    assert ("guard" in entries) == (kind in ASKING)
+    paid_nusd = entries["guard"]["cost_nusd"] if kind in ASKING else 0
+    assert verdict.get("cost_nusd", 0) == paid_nusd
+
+    told = guarded.admin("GET", f"requests/{raw.headers['x-request-id']}").raise_for_status().json()
+    assert [(one["guard"], one["verdict"]) for one in told["guards"]] == [(f"{kind}-shadow", "passed")]
+    assert told["cost_nusd"] == entries["answer"]["cost_nusd"] + paid_nusd
+    stages = {(one["stage"], one["name"]): one for one in told["stages"]}
+    assert stages["prompt_moderation", f"{kind}-shadow"]["verdict"] == "passed"
+
+
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("fault", ["NONSENSE", "DIE", "REFUSE", "HANG"])
 def test_a_guard_without_a_verdict_has_not_passed_and_its_rule_says_what_becomes_of_the_request(

@@ -77,6 +77,7 @@ class Journal:
     async def leave(self, request_id, organization_id):
         await asyncio.sleep(0)
         self.left.append((request_id, organization_id))
+        self.order.append(("leave", request_id))
 
     async def progress(self, entries):
         self.renewed += entries
