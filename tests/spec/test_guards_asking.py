@@ -18,14 +18,20 @@ from spec_parts import Books
 SERVER = Path(__file__).parents[1] / "guard_server.py"
 SECRET = "a secret of ours"
 KINDS = {
-    "judge": 'kind: judge, deployment: judge, rubric: "Adverse is what the rules of the house forbid."',
-    "guard-model": "kind: judge, deployment: guard-model",
-    "moderation": "kind: moderation_api, deployment: moderator, thresholds: {violence: 0.5}",
-    "classifier": "kind: injection, classifier: classifier, asked_as: classify, escalate_at: 0.000001, block_at: 1",
-    "hook": f'kind: webhook, url: HOST/hook, secret: "{SECRET}"',
+    "judge": 'kind: judge, deployment: NAME, rubric: "Adverse is what the rules of the house forbid."',
+    "guard-model": "kind: judge, deployment: NAME",
+    "moderation": "kind: moderation_api, deployment: NAME, thresholds: {violence: 0.5}",
+    "classifier": "kind: injection, classifier: NAME, asked_as: classify, escalate_at: 0.000001, block_at: 1",
+    "hook": f'kind: webhook, url: HOST/hook?NAME, secret: "{SECRET}"',
     "plugin": "kind: plugin, plugin: ours, settings: {word: ADVERSE}",
 }
-ASKING = ("judge", "guard-model", "moderation", "classifier")
+# Whom those ask that ask a deployment: each guard one of its name, with a circuit of its own.
+ASKING = {
+    "judge": "provider: up, model: judge, price: {input: 3, output: 7}",
+    "guard-model": "provider: up, model: judge, price: {input: 3, output: 7}",
+    "moderation": "provider: up, model: omni, price: free, mode: moderation",
+    "classifier": "provider: gpu, model: prompt-guard, price: {input: 0.1, output: 0}, mode: moderation",
+}
 MODES = ("block", "flag", "shadow")
 PLUGIN = """
 import time
@@ -57,7 +63,7 @@ HARMLESS, ADVERSE = "What now?", "What of ADVERSE things?"
 
 def catalog(base_url: str) -> str:
     """A route for each guard: KIND-MODE for each mode, KIND-closed and KIND-open for failures, KIND-out for answers."""
-    guards, routes = [], []
+    guards, routes, deployments = [], [], []
     for kind, settings in KINDS.items():
         rules = {mode: f"mode: {mode}, on_error: closed, timeout_s: 30" for mode in MODES}
         rules |= {end: f"mode: block, on_error: {end}, timeout_s: 30" for end in ("closed", "open")}
@@ -67,8 +73,9 @@ def catalog(base_url: str) -> str:
         if kind in {"hook", "plugin"}:
             rules["redact"] = "mode: redact, on_error: closed, timeout_s: 30"
         for rule, said in rules.items():
-            settings_there = settings.replace("/hook", f"/hook?{kind}-{rule}")  # a circuit of its own
-            guards.append(f"  {kind}-{rule}: {{{settings_there}, {said}}}\n")
+            guards.append(f"  {kind}-{rule}: {{{settings.replace('NAME', f'{kind}-{rule}-asked')}, {said}}}\n")
+            if kind in ASKING:
+                deployments.append(f"  - {{name: {kind}-{rule}-asked, {ASKING[kind]}}}\n")
             routes.append(f"  {kind}-{rule}: {{deployments: [mini], guards: [{kind}-{rule}]}}\n")
     text = f"""
 providers:
@@ -76,11 +83,7 @@ providers:
   gpu: {{kind: vllm, base_url: HOST/v1}}
 deployments:
   - {{name: mini, provider: up, model: mini, price: {{input: 1, output: 2}}}}
-  - {{name: judge, provider: up, model: judge, price: {{input: 3, output: 7}}}}
-  - {{name: guard-model, provider: up, model: guard-model, price: {{input: 3, output: 7}}}}
-  - {{name: moderator, provider: up, model: omni, price: free, mode: moderation}}
-  - {{name: classifier, provider: gpu, model: prompt-guard, price: {{input: 0.1, output: 0}}, mode: moderation}}
-guards:
+{"".join(deployments)}guards:
 {"".join(guards)}routes:
 {"".join(routes)}"""
     return text.replace("HOST", base_url.removesuffix("/v1"))
