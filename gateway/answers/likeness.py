@@ -47,9 +47,13 @@ _log = logging.getLogger("obol.answers")
 
 @dataclass(frozen=True, slots=True)
 class Doubt:
-    """An answer that is not given but compared with what the upstream says; ``plan`` decided so."""
+    """An answer that is not given but compared with what the upstream says; ``plan`` decided so.
+
+    ``group``: of the question that it answers.
+    """
 
     answer: KeptAnswer
+    group: str
     plan: Plan
     decision: Decision
 
@@ -124,7 +128,7 @@ class Likeness:
         budgets = self._shared.budgets
         plan, tenant = budgets.plan(self._route, self.wrong_max), budgets.counts(self._tenant)
         neighbours = list(look.nearest.neighbours)
-        hit = None
+        hit, group = None, ""
         while True:
             verdict = await _considered(look.text, neighbours)
             decision = plan.decide(verdict, tenant, self._draw)
@@ -132,6 +136,7 @@ class Likeness:
                 break
             found = await self._kept(key, look, neighbours[decision.index])
             if isinstance(found, Hit):
+                group = neighbours[decision.index].group
                 hit = replace(found, similarity=Similarity(neighbours[decision.index].cosine, self.wrong_max))
             if hit is not None or found is None:
                 break
@@ -142,7 +147,7 @@ class Likeness:
             return look
         if decision.action is Action.SERVE:
             return replace(look, hit=hit)
-        return replace(look, doubt=Doubt(hit.answer, plan, decision))
+        return replace(look, doubt=Doubt(hit.answer, group, plan, decision))
 
     async def _looked(self, key: AnswerKey, deployment: Deployment, output_tokens_max: int | None) -> Look | None:
         lone = self._lone
@@ -187,13 +192,15 @@ class Likeness:
     async def learn(self, look: Look, key: AnswerKey, epoch: str, whole: bytes) -> None:
         """The upstream's answer is kept: let its question be found, and see what the one that was doubted was worth."""
         try:
-            await self._shared.index.keep(KeptQuestion(key, epoch, look.space, look.text, look.nearest.vector or None))
-            if look.doubt is not None:
-                await self._compare(look.doubt, whole)
+            is_same = look.doubt is not None and await self._compare(look.doubt, whole)
+            group = look.doubt.group if look.doubt is not None and is_same else ""
+            vector = look.nearest.vector or None
+            await self._shared.index.keep(KeptQuestion(key, epoch, look.space, look.text, vector, group))
         except IndexAway as exc:
             _log.debug("a question is not found later, or an answer not compared: %s", exc)
 
-    async def _compare(self, doubt: Doubt, whole: bytes) -> None:
+    async def _compare(self, doubt: Doubt, whole: bytes) -> bool:
+        """Whether both say the same, which is counted."""
         endpoint = self._request.endpoint
         before = await asyncio.to_thread(said, endpoint, doubt.answer.whole)
         now = await asyncio.to_thread(said, endpoint, whole)
@@ -202,10 +209,11 @@ class Likeness:
         is_same = bool(before) and await asyncio.to_thread(same_answer, before, now, float(one @ other))
         counts = doubt.plan.compared(doubt.decision, is_wrong=not is_same)
         self._shared.budgets.add(self._route, self._tenant, counts)
+        return is_same
 
 
 async def _considered(text: str, neighbours: Sequence[Neighbour]) -> Verdict:
     """Mostly half a millisecond's work, but texts may be made so that it is a hundred: off the loop."""
     if not neighbours:
         return consider(text, ())
-    return await asyncio.to_thread(consider, text, [Candidate(one.cosine, one.text) for one in neighbours])
+    return await asyncio.to_thread(consider, text, [Candidate(one.cosine, one.text, one.group) for one in neighbours])

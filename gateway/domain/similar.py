@@ -9,11 +9,15 @@ from gateway.domain.answers import AnswerKey
 
 @dataclass(frozen=True, slots=True)
 class Neighbour:
-    """A question that was answered before; ``digest`` names its answer. ``cosine``: how near it is, at most 1."""
+    """A question that was answered before; ``digest`` names its answer. ``cosine``: how near it is, at most 1.
+
+    ``group``: questions of one group were found to have the same answer; empty where none was compared.
+    """
 
     cosine: float
     text: str
     digest: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +40,8 @@ class KeptQuestion:
     """A question whose answer is kept under ``key``, to be found by others of the same ``space``.
 
     ``space`` stands for all that must be equal beside the text. ``epoch``: what the answer was asked under.
-    ``vector``: float32, ``None`` where it is to be made of the text.
+    ``vector``: float32, ``None`` where it is to be made of the text. ``group``: of those that were found to have the
+    same answer, the digest of the first; empty where none is known.
     """
 
     key: AnswerKey
@@ -44,3 +49,4 @@ class KeptQuestion:
     space: str
     text: str
     vector: bytes | None = None
+    group: str = ""

@@ -106,6 +106,7 @@ class EmbedderClient:
             team_id=key.team_id,
             key_id=key.key_id,
             member_id=key.member_id,
+            group=question.group,
         )
         said = await self._ask(asked, WRITE_WITHIN_S)
         return isinstance(said, Done) and said.is_so

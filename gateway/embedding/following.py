@@ -126,7 +126,7 @@ class Following:
         for one in questions:
             vector = unit(np.frombuffer(one.vector, np.int8).astype(np.float32))
             if vector is not None:
-                self._index.put(tenant, Held(one.name, one.space, one.digest, one.text, one.ends_ms, vector))
+                self._index.put(tenant, Held(one.name, one.space, one.digest, one.text, one.ends_ms, vector, one.group))
 
     def _drop(self, tenant: str, names: Sequence[str]) -> None:
         for name in names:

@@ -42,6 +42,7 @@ class Keep(_Frame, frozen=True):
     team_id: str
     key_id: str
     member_id: str | None
+    group: str
 
 
 class Forget(_Frame, frozen=True):
@@ -60,9 +61,9 @@ class Encode(_Frame, frozen=True):
 
 
 class Found(_Frame, frozen=True):
-    """To Near: as domain.Nearest has it, neighbours as cosine, text and digest."""
+    """To Near: as domain.Nearest has it, neighbours as cosine, text, digest and group."""
 
-    neighbours: tuple[tuple[float, str, str], ...]
+    neighbours: tuple[tuple[float, str, str, str], ...]
     tokens: int
     cpu_ns: int
     vector: bytes

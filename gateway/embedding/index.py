@@ -16,7 +16,7 @@ _FOUR = 4  # bytes of a number
 
 
 class Held(msgspec.Struct, frozen=True):
-    """A question and when its answer ends. ``name`` is its own among its tenant's."""
+    """A question and when its answer ends. ``name`` is its own among its tenant's; ``group``: as in Neighbour."""
 
     name: str
     space: str
@@ -24,6 +24,7 @@ class Held(msgspec.Struct, frozen=True):
     text: str
     ends_ms: int
     vector: Vector
+    group: str = ""
 
 
 class _Known(msgspec.Struct):
@@ -35,6 +36,7 @@ class _Known(msgspec.Struct):
     text: str
     ends_ms: int
     bytes: int
+    group: str
 
 
 class Index:
@@ -74,7 +76,7 @@ class Index:
             return
         self._number += 1
         size = _ENTRY_BYTES + len(held.text) + dimensions * _FOUR
-        known = _Known(held.name, held.space, held.digest, held.text, held.ends_ms, size)
+        known = _Known(held.name, held.space, held.digest, held.text, held.ends_ms, size, held.group)
         space.put(self._number, held.vector)
         if space.is_unsettled:
             self._unsettled.add((tenant, held.space))
@@ -120,7 +122,9 @@ class Index:
         if held is None or held.dimensions != len(vector):
             return ()
         found = ((cosine, self._known[number]) for cosine, number in held.nearest(vector, count))
-        return tuple(Neighbour(cosine, known.text, known.digest) for cosine, known in found)
+        return tuple(
+            Neighbour(cosine, known.text, known.digest, known.group or known.digest) for cosine, known in found
+        )
 
     def settle(self, count: int) -> bool:
         """Bring some order into large spaces; whether more is to be done."""

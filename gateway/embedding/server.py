@@ -159,7 +159,7 @@ class Server:
             return Found(asked.number, (), tokens, cpu_ns, b"", is_too_long=False)
         now_ms = int(self._unix_s() * 1000)
         near = self._index.nearest(asked.tenant, asked.space, vector, NEIGHBOURS_MAX, now_ms)
-        neighbours = tuple((one.cosine, one.text, one.digest) for one in near)
+        neighbours = tuple((one.cosine, one.text, one.digest, one.group) for one in near)
         return Found(asked.number, neighbours, tokens, cpu_ns, vector.tobytes(), is_too_long=False)
 
     async def _keep(self, asked: Keep) -> bool:
@@ -169,7 +169,7 @@ class Server:
         if vector is None:
             return False
         key = AnswerKey(asked.tenant, asked.digest, asked.organization_id, asked.team_id, asked.key_id, asked.member_id)
-        question = KeptQuestion(key, asked.epoch, asked.space, asked.text)
+        question = KeptQuestion(key, asked.epoch, asked.space, asked.text, group=asked.group)
         is_kept = await self._truth.keep(question, _in_bytes(vector))
         await self._following.catch_up(asked.tenant)
         return is_kept

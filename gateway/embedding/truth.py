@@ -11,7 +11,7 @@ from gateway.domain.similar import KeptQuestion
 
 @dataclass(frozen=True, slots=True)
 class StoredQuestion:
-    """A question as the store has it. ``vector``: a number of 8 bits for each dimension."""
+    """A question as the store has it. ``vector``: a number of 8 bits a dimension; ``group``: of KeptQuestion."""
 
     name: str
     space: str
@@ -19,6 +19,7 @@ class StoredQuestion:
     text: str
     ends_ms: int
     vector: bytes
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)

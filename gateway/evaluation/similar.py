@@ -123,7 +123,7 @@ class _Replay:
             self._count(self._plan.asked(None), cache)
             return Outcome(question, known.answer_class == question.answer_class, "exact")
         near = cache.nearest(vector)
-        verdict = consider(question.text, [Candidate(cosine, one.text) for cosine, one in near])
+        verdict = consider(question.text, [Candidate(cosine, one.question.text, one.group) for cosine, one in near])
         return self._decided(question, vector, cache, verdict, near)
 
     def _decided(
@@ -132,17 +132,19 @@ class _Replay:
         vector: NDArray[np.float32],
         cache: _Cache,
         verdict: Verdict,
-        near: Sequence[tuple[float, Question]],
+        near: Sequence[tuple[float, _Kept]],
     ) -> Outcome:
         decision = self._plan.decide(verdict, cache.counts, self._draws.random())
         self._count(self._plan.asked(decision), cache)
         found = near[decision.index][1] if decision.index is not None else None
         if found and decision.action is Action.SERVE:
-            return Outcome(question, found.answer_class == question.answer_class, "similar")
+            return Outcome(question, found.question.answer_class == question.answer_class, "similar")
+        group = ""
         if found and decision.action is Action.SHADOW:
-            is_wrong = found.answer_class != question.answer_class
+            is_wrong = found.question.answer_class != question.answer_class
             self._count(self._plan.compared(decision, is_wrong=is_wrong), cache)
-        cache.add(question, vector)
+            group = "" if is_wrong else found.group
+        cache.add(question, vector, group)
         how = "unsure" if decision.bin > self._plan.limit else "shadow"
         return Outcome(question, None, how if found else verdict.reason)
 
@@ -157,26 +159,35 @@ class _Replay:
         cache.counts.update(counts.tenant)
 
 
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """``group``: those of one were compared and found to have the same answer."""
+
+    question: Question
+    group: str
+
+
 class _Cache:
     """Questions of a tenant that were answered by a model, with their vectors, and the tenant's counts on the route."""
 
     def __init__(self) -> None:
         self.exact: dict[str, Question] = {}
         self.counts: Counter[str] = Counter()
-        self._questions: list[Question] = []
+        self._questions: list[_Kept] = []
         self._vectors: NDArray[np.float32] = np.empty((64, 0), np.float32)
 
-    def add(self, question: Question, vector: NDArray[np.float32]) -> None:
+    def add(self, question: Question, vector: NDArray[np.float32], group: str) -> None:
+        """``group``: empty for a question that begins one."""
         size = len(self._questions)
         if not size:
             self._vectors = np.empty((len(self._vectors), len(vector)), np.float32)
         elif size == len(self._vectors):
             self._vectors = np.concatenate([self._vectors, np.empty_like(self._vectors)])
         self._vectors[size] = vector
-        self._questions.append(question)
+        self._questions.append(_Kept(question, group or str(size)))
         self.exact.setdefault(_plain(question.text), question)
 
-    def nearest(self, vector: NDArray[np.float32]) -> list[tuple[float, Question]]:
+    def nearest(self, vector: NDArray[np.float32]) -> list[tuple[float, _Kept]]:
         size = len(self._questions)
         if not size:
             return []

@@ -39,6 +39,7 @@ class _Question(msgspec.Struct, frozen=True, array_like=True):
     digest: str
     text: str
     vector: bytes
+    group: str = ""
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -63,7 +64,7 @@ class SimilarQuestions:
         answer, _, epochs, _ = keys_of(key)
         questions, ends, log, state = _keys(key.tenant)
         name = _name(question.space, key.digest)
-        packed = _encode(_Question(question.space, key.digest, question.text, vector))
+        packed = _encode(_Question(question.space, key.digest, question.text, vector, question.group))
         args = (*writer_of(key), question.epoch, name, packed, self._questions_max)
         with _told():
             return await self._link.script(_KEEP, (epochs, answer, questions, ends, log, state), args) == 1
@@ -156,6 +157,6 @@ def _stored(name: str, value: bytes) -> StoredQuestion | None:
     parts = value.split(b" ", _PARTS)
     try:
         found = _decode(parts[_PARTS])
-        return StoredQuestion(name, found.space, found.digest, found.text, int(parts[0]), found.vector)
+        return StoredQuestion(name, found.space, found.digest, found.text, int(parts[0]), found.vector, found.group)
     except (IndexError, ValueError, msgspec.MsgspecError):
         return None

@@ -11,17 +11,21 @@ from policies.semantic.guards import examine
 from policies.semantic.reading import Reading, read
 from policies.semantic.score import features, risk
 
-CANDIDATES_MAX = 8  # that are looked for; cosines of all of them tell how crowded it is
-_READ = 5  # of which the texts are read
+CANDIDATES_MAX = 8  # that are looked for; all of them tell how crowded it is, and whether by the same answer
+CANDIDATES_READ = 5  # of which the texts are read
 COSINE_MIN = 0.6  # below it two prompts have nothing to do with each other
 
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """``cosine``: between the vectors of the cached and the asked prompt; ``text``: the cached prompt."""
+    """``cosine``: between the vectors of the cached and the asked prompt; ``text``: the cached prompt.
+
+    ``group``: candidates of the same one are known to have the same answer; empty: nothing is known of it.
+    """
 
     cosine: float
     text: str
+    group: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,10 +50,10 @@ def consider(asked: str, candidates: Sequence[Candidate]) -> Verdict:
     if not candidates or candidates[0].cosine < COSINE_MIN:
         return Verdict(None, 1.0, "none", "nothing similar")
     reading = _read(asked)
-    cosines = [one.cosine for one in candidates[:CANDIDATES_MAX]]
+    crowd = [(one.cosine, one.group or str(at)) for at, one in enumerate(candidates[:CANDIDATES_MAX])]
     best: Verdict | None = None
     refused = ""
-    for index, candidate in enumerate(candidates[:_READ]):
+    for index, candidate in enumerate(candidates[:CANDIDATES_READ]):
         if candidate.cosine < COSINE_MIN:
             break
         cached = _read(candidate.text)
@@ -58,7 +62,7 @@ def consider(asked: str, candidates: Sequence[Candidate]) -> Verdict:
         if found.refused:
             refused = refused or found.refused
             continue
-        chance = risk(features(cached, reading, changed, found.doubt, candidate.cosine, cosines))
+        chance = risk(features(cached, reading, changed, found.doubt, crowd, index))
         if best is None or chance < best.risk:
             best = Verdict(index, chance, found.doubt, "similar")
     return best or Verdict(None, 1.0, "none", refused)

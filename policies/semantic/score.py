@@ -16,6 +16,7 @@ from policies.semantic.reading import Reading
 from policies.semantic.weights import BIAS, COEFFICIENTS, WORDS
 
 NEIGHBOURS = 5  # of which the mean cosine is looked at
+_SHARPNESS = 10.0  # a neighbour with a cosine of so much less as 1 to this weighs a third
 _RARE = 9.0  # weight of a word that the table does not have
 
 
@@ -26,9 +27,14 @@ def risk(features: Sequence[float]) -> float:
 
 
 def features(
-    cached: Reading, asked: Reading, edit: Edit, doubt: str, cosine: float, cosines: Sequence[float]
+    cached: Reading, asked: Reading, edit: Edit, doubt: str, crowd: Sequence[tuple[float, str]], at: int
 ) -> list[float]:
-    """In the order of ``COEFFICIENTS``. ``cosines``: of all candidates, the nearest first."""
+    """In the order of ``COEFFICIENTS``.
+
+    ``crowd``: cosine and group of each candidate, the nearest first; ``at``: which of them is the cached prompt.
+    """
+    cosines = [one for one, _ in crowd]
+    cosine = cosines[at]
     kept, gone, come = _weight(edit.kept), _weight(edit.gone_stems), _weight(edit.come_stems)
     near = cosines[:NEIGHBOURS]
     mean = sum(near) / len(near)
@@ -67,7 +73,22 @@ def features(
         len(one & other) / max(1, len(one | other)),
         _bigrams(cached.words, asked.words),
         *(float(doubt == name) for name in DOUBTS[1:]),
+        *_company(crowd, crowd[at][1]),
     ]
+
+
+def _company(crowd: Sequence[tuple[float, str]], group: str) -> tuple[float, ...]:
+    """How the neighbours that are known to have the candidate's answer stand among all of them."""
+    alike = [cosine for cosine, name in crowd if name == group]
+    others = [cosine for cosine, name in crowd if name != group]
+    nearest = crowd[0][0]
+    weights = [math.exp(_SHARPNESS * (cosine - nearest)) for cosine, _ in crowd]
+    return (
+        1 / len(crowd),
+        alike[0] - max(others, default=0.0),
+        math.log1p(len(alike)),
+        sum(weight for weight, (_, name) in zip(weights, crowd, strict=True) if name == group) / sum(weights),
+    )
 
 
 def _weight(stems: Iterable[str]) -> float:

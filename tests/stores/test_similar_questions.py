@@ -69,6 +69,16 @@ async def test_vectors_of_another_model_have_a_space_of_their_own_of_any_length(
         assert (await here.client.nearest("org", "wide", "hello", broken)).neighbours == ()
 
 
+async def test_a_question_is_found_with_the_group_it_was_kept_under_or_with_its_own(here):
+    _, digest = await here.answer("hello there")
+    place = AnswerKey("org", uuid4().hex, "org", "team", "key")
+    epoch = (await here.answers.look(place, may_lead=False)).epoch
+    await here.answers.keep(place, epoch, ANSWER, 1000)
+    await here.client.keep(KeptQuestion(place, epoch, "space", "hello you", group=digest))
+    found = await here.client.nearest("org", "space", "hello there")
+    assert [(one.text, one.group) for one in found.neighbours] == [("hello there", digest), ("hello you", digest)]
+
+
 async def test_a_long_text_is_neither_looked_for_nor_kept(here):
     long = "word " * 257
     found = await here.client.nearest("org", "space", long)

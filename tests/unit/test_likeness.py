@@ -28,6 +28,7 @@ class Index:
     def __init__(self):
         self.spaces, self.forgotten, self.is_away = {}, [], False
         self.tokens, self.vector, self.given = 8, b"v", []
+        self.groups = {}
 
     async def nearest(self, tenant, space, _text, vector=None):
         await asyncio.sleep(0)
@@ -35,7 +36,9 @@ class Index:
             raise IndexAway("away")
         self.given.append(vector)
         found = self.spaces.get((tenant, space), {})
-        neighbours = tuple(Neighbour(0.97, text, digest) for digest, text in found.items())
+        neighbours = tuple(
+            Neighbour(0.97, text, digest, self.groups.get(digest) or digest) for digest, text in found.items()
+        )
         return Nearest(neighbours, self.tokens, CPU_NS, vector or self.vector)
 
     async def late(self, *_):
@@ -45,6 +48,7 @@ class Index:
         if self.is_away:
             raise IndexAway("away")
         self.spaces.setdefault((question.key.tenant, question.space), {})[question.key.digest] = question.text
+        self.groups[question.key.digest] = question.group
         return True
 
     async def forget(self, tenant, space, digest):
@@ -190,7 +194,7 @@ async def test_a_share_is_asked_again_and_compared(told, wrong):
     if wrong:
         choice = {"index": 0, "message": {"content": "Something else."}, "finish_reason": "stop"}
         told = {**ANSWER, "choices": [choice]}
-    pipeline, _, tasks, _, _, counts = similar(backend := Backend(WHOLE, [json.dumps(told).encode()]), drawn=0.0)
+    pipeline, _, tasks, _, index, counts = similar(backend := Backend(WHOLE, [json.dumps(told).encode()]), drawn=0.0)
     answer, shown = await both(pipeline, tasks)
     assert (answer.cache, json.loads(shown)) == (CacheStatus.MISS, told), "the client gets the new one"
     assert len(backend.calls) == 2
@@ -200,6 +204,8 @@ async def test_a_share_is_asked_again_and_compared(told, wrong):
     assert sum(count for name, count in route.items() if ":looked:" in name) == 1
     assert sum(count for name, count in route.items() if ":wrong:" in name) == wrong
     assert sum(count for name, count in tenant.items() if name.endswith(":wrong")) == wrong
+    first, second = index.groups
+    assert index.groups == {first: "", second: "" if wrong else first}, "what has the same answer is known to have it"
 
 
 async def test_a_route_that_was_found_wrong_gives_none():

@@ -79,6 +79,17 @@ def test_a_nearer_prompt_is_the_smaller_risk():
     assert near.risk < far.risk
 
 
+def test_neighbours_that_are_known_to_have_the_same_answer_make_it_a_smaller_risk():
+    texts = ["where is my parcel", "where is the parcel now", "my parcel has not come"]
+
+    def asked(*groups: str) -> float:
+        near = [Candidate(0.9 - at / 100, *one) for at, one in enumerate(zip(texts, groups, strict=True))]
+        return consider("where is my parcel now please", near).risk
+
+    assert asked("a", "a", "a") < asked("a", "a", "b") < asked("a", "b", "c")
+    assert asked("", "", "") == asked("a", "b", "c"), "of whom nothing is known may have any answer"
+
+
 @pytest.mark.parametrize(
     "hostile", ["please " * 5_000, "ok, " * 5_000, '"' * 9_000, "a_" * 9_000, "1,1" * 9_000, "\u20ac" * 9_000]
 )
