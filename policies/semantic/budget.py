@@ -9,9 +9,11 @@ place, by epochs of so many requests, of which the latest few count. Three thing
 
 1. *Correction.* The score's risks are the same for all routes. For each kind of doubt, and within it for each tenant,
    what was found wrong is set against what the score had foretold: (wrong + prior) / (foretold + prior).
-2. *Limit.* Corrected risks are counted by bins. The limit is the highest bin up to which the wrong answers of all
-   would-be hits, at the upper end of what the comparisons leave open, stay within what is planned with: less than the
-   share, as wrong answers come by chance.
+2. *Limit.* Corrected risks are counted by bins. How likely each bin is wrong is a straight line through the log odds of
+   what was found in all of them, so that what is compared above the limit tells of what lies below it. The limit is the
+   highest bin up to which the wrong answers of all would-be hits, at the upper end of what the comparisons leave open,
+   stay within what is planned with: less than the share, as wrong answers come by chance. Of the next bin a part is
+   served, as much as is left.
 3. *Brake.* Where what was given of late had more risk than planned, less is given until the window is over.
 
 Pure: counts in, a plan out. A plan serves for some fifty requests.
@@ -20,7 +22,7 @@ Pure: counts in, a plan out. A plan serves for some fifty requests.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,7 +33,8 @@ WINDOW = 2_000  # requests, in each of which the share has to be kept
 EPOCH = 1_000  # requests
 EPOCHS = 4  # that count, the present one among them
 # Bin b holds corrected risks up to EDGES[b].
-EDGES = tuple(0.0005 * 1.35**step for step in range(21))
+_GROWTH = 1.35
+EDGES = tuple(0.0005 * _GROWTH**step for step in range(21))
 CLOSED = -1  # the limit of a route that serves nothing
 _OUT = len(EDGES)  # the bin of what is never served
 _MICRO = 1_000_000
@@ -41,7 +44,15 @@ _FACTOR_DOUBTED = 4.0
 _WEIGHT = {"none": 3.0}  # of the beginning, in wrong answers
 _WEIGHT_DOUBTED = 1.5
 _TENANT_WEIGHT = 2.0
-_BIN_WEIGHT = 20.0  # of the upper edge of a bin, in comparisons
+_CENTRE = math.log(0.01)  # log odds about which the line turns
+_LOG_ODDS = tuple(  # of the middle of each bin, from there
+    math.log(middle / (1 - middle)) - _CENTRE for middle in (edge / math.sqrt(_GROWTH) for edge in EDGES)
+)
+_HEIGHT_FIRST = math.log(0.05)  # the line begins with risks five times as high as what they say
+_SHIFT_WEIGHT = 0.5  # of that beginning: 1 / variance of the line's height
+_SLOPE_WEIGHT = 4.0  # and of its slope
+_STEPS = 8  # of Newton's method
+_STEEPEST = 30.0  # log odds that a chance has at most
 _HITS_FIRST = 0.4  # share of requests that are would-be hits, before any were seen
 _HITS_WEIGHT = 200  # of that, in requests
 _DEVIATIONS = 0.3  # above what is expected, within which the share has to stay
@@ -83,13 +94,16 @@ class Counts:
 class Plan:
     """What a route does until the next plan.
 
-    ``limit``: the highest bin that is served; ``expected_wrong``: share of requests, at the upper end; ``factors``: of
+    ``limit``: the highest bin that is served whole; ``part``: of the next one that is served, from 0 to 1;
+    ``expected_wrong``: share of requests, at the upper end; ``chances``: how likely each bin is wrong; ``factors``: of
     risks, by doubt; ``rung``: of the share that it keeps to, see ``_rung``.
     """
 
     epoch: int
     limit: int
+    part: float
     expected_wrong: float
+    chances: tuple[float, ...]
     factors: Mapping[str, float]
     rung: int
 
@@ -102,8 +116,13 @@ class Plan:
         if at == _OUT or at > max(self.limit, 0) + _NEXT:
             action = Action.MISS
         else:
-            action = Action.SHADOW if at > self.limit or draw < self._audited(tenant, verdict.doubt) else Action.SERVE
+            action = Action.SERVE if draw > 1 - self._served(at, tenant, verdict.doubt) else Action.SHADOW
         return Decision(action, verdict.index, verdict.doubt, verdict.risk, risk, at)
+
+    def _served(self, at: int, tenant: Mapping[str, int], doubt: str) -> float:
+        """The share of a bin that is served; the rest is compared."""
+        whole = 1.0 if at <= self.limit else self.part if at == self.limit + 1 else 0.0
+        return whole * (1 - self._audited(tenant, doubt))
 
     def _audited(self, tenant: Mapping[str, int], doubt: str) -> float:
         compared = _sum(tenant, f"{doubt}:looked", self.epoch)
@@ -114,7 +133,7 @@ class Plan:
         would = {f"{self.epoch}:would:{decision.bin}": 1} if decision and decision.bin < _OUT else {}
         counts = {"requests": 1, f"{self.epoch}:requests": 1, f"{self.epoch}:asked:{self.rung}": 1, **would}
         if decision and decision.action is Action.SERVE:
-            counts[f"{self.epoch}:given:{self.rung}"] = round(decision.risk * _MICRO)
+            counts[f"{self.epoch}:given:{self.rung}"] = round(self.chances[decision.bin] * _MICRO)
         return Counts(counts, {})
 
     def compared(self, decision: Decision, *, is_wrong: bool) -> Counts:
@@ -136,8 +155,10 @@ def plan(route: Mapping[str, int], wrong_answers_max: float) -> Plan:
         for doubt in DOUBTS
     }
     rung = _rung(wrong_answers_max)
-    limit, expected = _limit(route, epoch, _left(route, epoch, rung, planned(wrong_answers_max)))
-    return Plan(epoch, limit, expected, factors, rung)
+    chances = _chances(route, epoch)
+    left = _left(route, epoch, rung, planned(wrong_answers_max))
+    limit, part, expected = _limit(route, epoch, left, chances)
+    return Plan(epoch, limit, part, expected, tuple(chance for chance, _ in chances), factors, rung)
 
 
 def planned(share: float) -> float:
@@ -167,20 +188,49 @@ def _left(route: Mapping[str, int], epoch: int, rung: int, share: float) -> floa
     return min(share, max(0.0, share * WINDOW - given) / max(_REST_MIN, WINDOW - asked))
 
 
-def _limit(route: Mapping[str, int], epoch: int, share: float) -> tuple[int, float]:
+def _limit(
+    route: Mapping[str, int], epoch: int, share: float, chances: Sequence[tuple[float, float]]
+) -> tuple[int, float, float]:
+    """The limit, the part of the next bin, and the share that is expected to be wrong with both."""
     requests = _sum(route, "requests", epoch)
-    limit, expected, mean, variance = CLOSED, 0.0, 0.0, 0.0
-    for at, edge in enumerate(EDGES):
-        would, looked, wrong = (_sum(route, f"{name}:{at}", epoch) for name in ("would", "looked", "wrong"))
+    expected = 0.0
+    for at, (chance, deviation) in enumerate(chances):
+        would = _sum(route, f"would:{at}", epoch)
         part = (would + _HITS_WEIGHT * _HITS_FIRST / _OUT) / (requests + _HITS_WEIGHT)
-        chance = min(1.0, (wrong + _BIN_WEIGHT * edge) / (looked + _BIN_WEIGHT))
-        mean += part * chance
-        variance += part * part * chance * (1 - chance) / (looked + _BIN_WEIGHT)
-        upper = mean + _DEVIATIONS * math.sqrt(variance)
-        if upper > share:
-            break
-        limit, expected = at, upper
-    return limit, expected
+        more = part * (chance + _DEVIATIONS * deviation)
+        if expected + more > share:
+            return at - 1, (share - expected) / more, share
+        expected += more
+    return _OUT - 1, 0.0, expected
+
+
+def _chances(route: Mapping[str, int], epoch: int) -> list[tuple[float, float]]:
+    """How likely each bin is wrong, and the standard deviation of that: a logistic regression on the bin's log odds."""
+    found = [(at, _sum(route, f"looked:{at}", epoch), _sum(route, f"wrong:{at}", epoch)) for at in range(_OUT)]
+    seen = [(_LOG_ODDS[at], looked, wrong) for at, looked, wrong in found if looked]
+    height, slope = _HEIGHT_FIRST, 1.0
+    for _ in range(_STEPS):
+        up, turn = _SHIFT_WEIGHT * (height - _HEIGHT_FIRST), _SLOPE_WEIGHT * (slope - 1.0)
+        heights, both, slopes = _SHIFT_WEIGHT, 0.0, _SLOPE_WEIGHT  # the matrix of second derivatives
+        for place, looked, wrong in seen:
+            chance = _chance(height + slope * place)
+            error, weight = looked * chance - wrong, looked * chance * (1 - chance)
+            up, turn = up + error, turn + error * place
+            heights, both, slopes = heights + weight, both + weight * place, slopes + weight * place * place
+        area = heights * slopes - both * both
+        rise, lean = (slopes * up - both * turn) / area, (heights * turn - both * up) / area
+        step = max(1.0, abs(rise), abs(lean))
+        height, slope = height - rise / step, slope - lean / step
+    told = []
+    for place in _LOG_ODDS:
+        chance = _chance(height + slope * place)
+        variance = max(0.0, slopes - 2 * both * place + heights * place * place) / area
+        told.append((chance, chance * (1 - chance) * math.sqrt(variance)))
+    return told
+
+
+def _chance(log_odds: float) -> float:
+    return 1 / (1 + math.exp(-max(-_STEEPEST, min(_STEEPEST, log_odds))))
 
 
 def _bin_of(risk: float) -> int:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import random
 from collections import Counter
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from policies.semantic.budget import CLOSED, EPOCH, WINDOW, Action, Plan, plan, stale
+from policies.semantic.budget import CLOSED, EDGES, EPOCH, WINDOW, Action, Plan, plan, stale
 from policies.semantic.considering import Verdict
 
 SIMILAR = Verdict(0, 0.002, "none", "similar")
@@ -42,6 +43,24 @@ def test_one_burst_of_wrong_answers_closes_a_route():
         decision = before.decide(SIMILAR, {}, 0.0)
         world.route.update(before.compared(decision, is_wrong=True).route)
     assert plan(world.route, 0.01).limit < before.limit
+
+
+def test_of_the_bin_above_the_limit_a_part_is_served_and_the_rest_compared():
+    made = plan({}, 0.01)
+    assert 0 < made.part < 1
+    known = {"0:none:looked": 100_000}
+    above = Verdict(0, 0.99 * EDGES[made.limit + 1], "none", "similar")
+    assert made.decide(above, known, 0.9999).action is Action.SERVE
+    assert made.decide(above, known, 0.9 - made.part).action is Action.SHADOW
+    assert made.decide(Verdict(0, 0.99 * EDGES[made.limit + 2], "none", "similar"), known, 1.0).action is Action.SHADOW
+
+
+def test_what_is_compared_above_the_limit_tells_of_what_lies_below_it():
+    counts = {"requests": 900, "0:requests": 900}
+    above = plan(counts, 0.01).limit + 2
+    right, wrong = ({f"0:looked:{above}": 80, f"0:wrong:{above}": count} for count in (0, 40))
+    assert plan(counts | right, 0.01).limit > plan(counts | wrong, 0.01).limit
+    assert all(one < other for one, other in pairwise(plan(counts | right, 0.01).chances))
 
 
 def test_where_too_much_was_given_of_late_less_is_given():
