@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -108,7 +109,12 @@ class Space:
 
 
 def _graph(dimensions: int) -> Graph:
-    """What usearch makes; it is loaded by the first space that has grown large."""
+    """What usearch makes; it is loaded by the first space that has grown large.
+
+    onnxruntime comes before it: a process that loads onnxruntime 1.32 after usearch 2.26 dies (SIGSEGV).
+    """
+    with contextlib.suppress(ImportError):
+        import onnxruntime  # noqa: F401, PLC0415
     from usearch.index import Index as Graph  # noqa: PLC0415
 
     return Graph(

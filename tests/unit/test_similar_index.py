@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -146,3 +149,17 @@ def test_a_vector_without_a_direction_is_none():
     assert unit(np.array([1, np.nan], np.float32)) is None
     assert unit(np.array([1, np.inf], np.float32)) is None
     assert unit(np.array([3, 4], np.float32)).tolist() == pytest.approx([0.6, 0.8])
+
+
+def test_a_process_that_has_a_graph_may_load_the_encoder_afterwards():
+    program = """
+import numpy
+from gateway.embedding.space import Space
+space = Space(8, linear_max=0)
+space.put(1, numpy.ones(8, numpy.float32) / 8**0.5)
+space.settle(10)
+import onnxruntime
+onnxruntime.SessionOptions()
+"""
+    run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert (run.returncode, run.stderr) == (0, "")
