@@ -174,7 +174,7 @@ class Talk:
 
 @pytest.fixture
 def talk(private: Gateway, echoing: UpstreamProcess, user: str) -> Iterator[Talk]:
-    made = Talk(private, echoing, user)
+    made = Talk(private, echoing, f"{user}.")  # a name that ends with "a" is on a list here, and is redacted
     yield made
     made.close()
 
