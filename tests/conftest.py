@@ -7,8 +7,13 @@ import tempfile
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from gateway.stores.embedded import EmbeddedStores
+
+# Each run tries others: half as many for each property, in a suite that runs at every change.
+settings.register_profile("suite", max_examples=50, deadline=None)  # a busy machine is no fault
+settings.load_profile("suite")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -41,5 +46,9 @@ def redis_url(stores: EmbeddedStores) -> str:
 
 @pytest.hookimpl(trylast=True)  # after the tests were put in a random order
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What takes longest comes first, so that the other process has something to do beside it."""
-    items.sort(key=lambda item: not item.path.name.startswith("test_openapi"))
+    """The longest file comes first, short ones that only compute come last: no process ends long before the others."""
+
+    def turn(item: pytest.Item) -> int:
+        return 0 if item.path.name == "test_openapi.py" else 2 if item.path.parent.name == "unit" else 1
+
+    items.sort(key=turn)
