@@ -201,6 +201,13 @@ class Gateway:
         self._process.wait()
         self._process = None
 
+    def kill_workers(self) -> None:
+        """SIGKILL of all workers. Returns when they are gone, and with them the connections that clients still had."""
+        workers = [psutil.Process(pid) for pid in self.pids_of("gateway.serving.worker")]
+        for worker in workers:
+            worker.kill()
+        psutil.wait_procs(workers)
+
     @contextlib.contextmanager
     def paused(self, what: str) -> Iterator[None]:
         """SIGSTOP for a store and all its processes: it takes connections and does not answer."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import signal
 import subprocess
 import sys
@@ -187,8 +186,7 @@ def test_of_a_gateway_that_is_killed_while_a_guard_is_asked_the_guards_call_alon
     asked.start()
     until(lambda: open_purposes(gateway, key) == ["guard"] and upstream.calls_of("hang"), "the judge is asked")
     assert float(me(gateway, key)["budgets"][0]["held_usd"]) > 0
-    for pid in gateway.pids_of("gateway.serving.worker"):
-        os.kill(pid, signal.SIGKILL)
+    gateway.kill_workers()
     asked.join()
     (entry,) = until(lambda: gateway.ledger(key=key["id"]), "the orphan is charged", 60)
     assert (entry["purpose"], entry["stage"]) == ("guard", "prompt_moderation")

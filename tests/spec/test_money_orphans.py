@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import signal
 from collections.abc import Iterator
 from typing import Any
 
@@ -69,8 +67,7 @@ def test_an_orphan_costs_what_was_seen_of_it_or_its_hold_and_frees_what_it_held(
         until(lambda: intent_of(at_seen, seen)["output_tokens"] > 0, "the intent tells of what was seen")
         intent = intent_of(at_seen, seen)
         for gateway in (at_seen, at_hold):
-            for pid in gateway.pids_of("gateway.serving.worker"):
-                os.kill(pid, signal.SIGKILL)
+            gateway.kill_workers()
     for gateway in (at_seen, at_hold):
         until(lambda: is_ready(gateway), "a new worker serves", 60)  # noqa: B023 - asked at once
 
