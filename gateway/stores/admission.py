@@ -13,8 +13,6 @@ from gateway.stores.books import ClaimPacker, Journaled, Keys
 from gateway.stores.redis_link import Link, Script
 from policies.refusal_text import budget_refusal, limit_refusal
 
-_REBUILDS_MAX = 5  # of balances for one admission; more means that the books are doubted faster than rebuilt
-
 _OPEN = Script.load("journal_open", "books", "rates")
 
 
@@ -45,7 +43,8 @@ class Admissions:
 
         Raises RedisError, RateLimited, BudgetExceeded and BudgetsUnavailable.
         """
-        for _ in range(_REBUILDS_MAX):
+        tries = 0
+        while True:
             claims = self._pack_claims(admission.claims)
             reply = await self._link.script(
                 _OPEN,
@@ -70,12 +69,12 @@ class Admissions:
                 raise judgement.error
             unknown = [admission.claims.budgets[index] for index in judgement.which]
             try:
-                await self._balances.rebuild(intent.organization_id, unknown)
+                await self._balances.rebuild(intent.organization_id, unknown, tries)
             except StoreUnavailable as exc:
                 if not self._serves_without_balances:
                     raise BudgetsUnavailable(f"What is left of the budgets cannot be told right now: {exc}") from exc
                 admission = dataclasses.replace(admission, claims=admission.claims._replace(budgets=()))
-        raise BudgetsUnavailable("What is left of the budgets cannot be told right now. Please retry.")
+            tries += 1
 
 
 class Unknown(NamedTuple):

@@ -38,7 +38,8 @@ _COMPARE = Script.load("rebuild_compare", "books", "rebuild")
 _READ = Script.load("books_read", "books")
 _USED = Script.load("books_used", "books", "rates")
 _MARK_MS = 60_000
-_TRIES = 8
+_TRIES_MAX = 25  # of one asker whose books are doubted while they are rebuilt: with the pauses, some two seconds
+_PAUSE_S, _PAUSE_S_MAX = 0.005, 0.1
 _LOST_GRACE_MS = 3_000  # after Redis lost its data: by then every living replica has told it again what it holds
 
 
@@ -77,15 +78,16 @@ class Balances:
         if not claims:
             return []
         args = (pack_claims(claims),)
-        for _ in range(_TRIES):
+        tries = 0
+        while True:
             reply = await self._link.script(_READ, (Keys.of(organization_id, "").books,), args)
             figures = reply if isinstance(reply, list) else []
             pairs = list(zip(figures[::2], figures[1::2], strict=True))
             unknown = [claim for claim, (spent, _) in zip(claims, pairs, strict=True) if spent == b""]
             if not unknown:
                 return [Balance(spent, held) for spent, held in pairs]
-            await self.rebuild(organization_id, unknown)
-        raise BudgetsUnavailable("The balances could not be rebuilt. Please retry.")
+            await self.rebuild(organization_id, unknown, tries)
+            tries += 1
 
     async def used(self, organization_id: str, claims: Sequence[LimitClaim]) -> list[LimitUse]:
         """What is counted of each limit now. Raises RedisError."""
@@ -96,24 +98,26 @@ class Balances:
         numbers = reply if isinstance(reply, list) else []
         return [LimitUse(*numbers[start : start + 4]) for start in range(0, len(numbers), 4)]
 
-    async def rebuild(self, organization_id: str, claims: Sequence[BudgetClaim]) -> None:
+    async def rebuild(self, organization_id: str, claims: Sequence[BudgetClaim], tries: int) -> None:
         """Compute the balances of these claims and install them; requests that wait for the same share the work.
 
-        Raises StoreUnavailable while Postgres is away, RedisError, and BudgetsUnavailable when the books are doubted
-        faster than they are rebuilt.
+        Whoever asks for the balances next may find them unknown again: a gateway that was taken for dead and goes on
+        makes the books doubtful with each call that it settles. ``tries``: how often the same asker has rebuilt before;
+        it waits longer each time. Raises StoreUnavailable while Postgres is away, RedisError, and BudgetsUnavailable
+        when the books have been doubted for too long.
         """
+        if tries >= _TRIES_MAX:
+            raise BudgetsUnavailable("The balances could not be rebuilt. Please retry.")
+        if tries:
+            await self._sleep(min(_PAUSE_S * 2**tries, _PAUSE_S_MAX))
         wanted = self._wanted.setdefault(organization_id, {})
         wanted.update((claim.name, claim) for claim in claims)
         async with self._turns.setdefault(organization_id, asyncio.Lock()):
-            mine = {claim.name: claim for claim in claims if claim.name in wanted}
-            if not mine:
+            if not any(claim.name in wanted for claim in claims):
                 return  # whoever had the turn before took them along
-            batch = dict(wanted)
+            batch = list(wanted.values())
             wanted.clear()
-            for _ in range(_TRIES):
-                if await self._rebuild_once(organization_id, list(batch.values())):
-                    return
-        raise BudgetsUnavailable("The balances could not be rebuilt. Please retry.")
+            await self._rebuild_once(organization_id, batch)
 
     async def compare(self, organization_id: str, claims: Sequence[BudgetClaim]) -> list[Compared]:
         """The balances of these claims as they stand, beside what rebuilding them would give, both of one moment.
@@ -121,7 +125,7 @@ class Balances:
         Raises as ``rebuild`` does.
         """
         keys = Keys.of(organization_id, "")
-        for _ in range(_TRIES):
+        for _ in range(_TRIES_MAX):
             args = await self._summed(organization_id, claims)
             reply = await self._link.script(_COMPARE, (keys.books, keys.instances), args)
             if not isinstance(reply, list) or not reply:
@@ -133,7 +137,7 @@ class Balances:
             ]
         raise BudgetsUnavailable("The balances could not be compared. Please retry.")
 
-    async def _rebuild_once(self, organization_id: str, claims: Sequence[BudgetClaim]) -> bool:
+    async def _rebuild_once(self, organization_id: str, claims: Sequence[BudgetClaim]) -> None:
         keys = Keys.of(organization_id, "")
         args = await self._summed(organization_id, claims)
         is_installed = await self._link.script(_INSTALL, (keys.books, keys.instances), args) == 1
@@ -143,7 +147,6 @@ class Balances:
             organization_id,
             "rebuilt" if is_installed else "rebuilt in vain, the books had become doubtful",
         )
-        return is_installed
 
     async def _summed(self, organization_id: str, claims: Sequence[BudgetClaim]) -> list[Arg]:
         """Steps 1 to 4; what comes of them, as the scripts that begin with rebuild.lua read it."""

@@ -96,7 +96,7 @@ class BooksCheck:
         await self._loose(organization_id, let_go=True)
         await self._link.script(_DOUBT, (Keys.of(organization_id, "").books,), ())
         for start in range(0, len(claims), _BATCH):
-            await self._balances.rebuild(organization_id, claims[start : start + _BATCH])
+            await self._balances.read(organization_id, claims[start : start + _BATCH])
         return len(claims)
 
     async def claims(self, organization_id: str, budgets: Sequence[Budget], now_ms: int) -> list[BudgetClaim]:

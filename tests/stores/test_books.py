@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 
 import pytest
-from books_parts import budget, charged, intent, new_organization, replicas
+from books_parts import Replica, budget, charged, intent, new_organization, replicas
 
 from gateway.domain import OnExhausted, Window
-from gateway.errors import BudgetExceeded
+from gateway.errors import BudgetExceeded, BudgetsUnavailable
+from gateway.stores.instances import doubt
+from gateway.stores.redis_link import Script
+from gateway.stores.redis_wire import Arg
 from policies.rule_book import RuleBook
 
 DOLLAR = 1_000_000_000
@@ -195,3 +199,52 @@ async def test_crossings_leave_one_alert_each(redis_url, engine, tmp_path, organ
         names = await one.link.command("HKEYS", f"obol:{{{organization}}}:alerts")
         assert sorted(name.decode().split(":")[2] for name in names) == ["50", "80", "95", "exhausted"]
         assert told == [organization] * 3
+
+
+class DoubtedAfterRebuilds:
+    """A link over which the books become doubtful as soon as balances are rebuilt, so many times.
+
+    A gateway that was taken for dead and goes on does that with each call that it settles.
+    """
+
+    def __init__(self, replica: Replica, organization: str, times: int) -> None:
+        self._link = replica.link
+        self._organization = organization
+        self.times = times
+        replica.balances._link = self
+
+    async def script(self, script: Script, keys: Sequence[str], args: Sequence[Arg]) -> object:
+        reply = await self._link.script(script, keys, args)
+        if script.name == "rebuild_install" and self.times:
+            self.times -= 1
+            await doubt(self._link, self._organization)
+        return reply
+
+    async def command(self, *args: Arg) -> object:
+        return await self._link.command(*args)
+
+
+async def test_books_that_are_doubted_again_and_again_refuse_no_call_that_fits(
+    redis_url, engine, tmp_path, organization
+):
+    book = RuleBook([budget(organization, 10 * DOLLAR), budget(organization, 9 * DOLLAR, Window.DAY)])
+    async with replicas(redis_url, engine, tmp_path, book) as (one,):
+        doubted = DoubtedAfterRebuilds(one, organization, 20)
+        calls = [intent(organization, DOLLAR) for _ in range(5)]
+
+        await asyncio.gather(*(one.open(call) for call in calls))
+
+        assert doubted.times == 0
+        assert await one.standing(calls[0]) == [(0, 5 * DOLLAR), (0, 5 * DOLLAR)]
+
+
+async def test_while_books_are_doubted_without_end_no_budgeted_call_is_admitted(
+    redis_url, engine, tmp_path, organization
+):
+    async with replicas(redis_url, engine, tmp_path, RuleBook([budget(organization, 10 * DOLLAR)])) as (one,):
+        DoubtedAfterRebuilds(one, organization, 10**6)
+
+        with pytest.raises(BudgetsUnavailable):
+            await one.open(intent(organization, DOLLAR))
+
+        assert one.journal.in_flight == 0
