@@ -11,6 +11,7 @@ from policies.deflection.exact import NotComputed, bounded, quotient, remainder,
 from policies.deflection.numbers import PI, written
 
 _DENOMINATOR_SHOWN_MAX = 1000
+_CENT = Fraction(1, 100)
 _SIGNS = {
     "sum": "+",
     "total": "+",
@@ -314,7 +315,7 @@ class Forms:
         """The expression and its value, which is marked where it is rounded."""
         value = piece.value
         if piece.money:
-            shown = written(abs(value), places=2)
+            shown = written(abs(value), places=2 if not value or abs(value) >= _CENT else None)
             whole, point, cents = shown.text.partition(".")
             amount = f"{'-' if value < 0 else ''}{piece.money}{whole}{point}{cents:0<{2 if point else 0}}"
             return f"{piece.text} {'=' if shown.is_exact else '≈'} {amount}"

@@ -116,6 +116,8 @@ def _touch_wrongly(left: tuple[str, str, int, int], right: tuple[str, str, int, 
         return False
     if left[1] == "," and right[0] != "word":
         return True
+    if left[1] == "0" and right[1] == "x":  # 0x10 is sixteen
+        return True
     both = {left[0], right[0]}
     is_times = "x" in (left[1], right[1])  # 2x4: what it means is judged later
     return "sign" not in both and not is_times

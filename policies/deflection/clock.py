@@ -25,6 +25,11 @@ _TELLING = frozenset(
 _BARE = frozenset(
     "date/day/time/weekday/the day/the weekday/today/now/what time/what day/what date/which day/which date".split("/")
 )
+# These ask what it is to be one, or of something that was not said.
+_NOT_OF_NOW = frozenset(
+    "what is time/what is date/what is day/what is weekday/whats time/whats date/whats day/whats weekday"
+    "/when is it".split("/")
+)
 
 
 def clock(line: str, now: datetime, zone: tzinfo | None) -> str | None:
@@ -36,6 +41,8 @@ def clock(line: str, now: datetime, zone: tzinfo | None) -> str | None:
         return None
     here = Here(now, zone)
     whole = "".join(f"{word} " for word in words)
+    if whole.replace("'", "").rstrip() in _NOT_OF_NOW:
+        return None
     if (weekday := phrases.IS_IT_WEEKDAY.fullmatch(whole)) and zone is not None:
         is_it = f"{here.today:%A}".lower() == weekday.group("day")
         return f"{'Yes' if is_it else 'No'}: today is {told(here.today)} ({here.name})."

@@ -11,6 +11,7 @@ from policies.deflection.numbers import quantity, written
 from policies.deflection.text import core
 
 _AMOUNT_MAX = 10**12
+_CENTS_FROM = Fraction(1, 10)  # of less, whole cents are too rough
 # Pesos, rupees, francs and crowns are those of several countries; so are dollars, but bare ones are taken for US
 # dollars, and the answer says so.
 _CODES = {
@@ -59,8 +60,10 @@ def currency(line: str, rates: Rates | None) -> str | None:
         per_source, per_target = _rate(rates, code), _rate(rates, target)
         if per_source is None or per_target is None:
             return None
-        value = written(amount / per_source * per_target, places=2 if amount > 1 else 6)
-        return f"{written(amount).text} {code} ≈ {value.text} {target} ({rates.as_of})"
+        value = amount / per_source * per_target
+        is_rate = amount <= 1 or value < _CENTS_FROM
+        shown = written(value, places=6 if is_rate else 2).text
+        return f"{written(amount).text} {code} ≈ {shown} {target} ({rates.as_of})"
     return None
 
 

@@ -78,6 +78,8 @@ NUMBER_WORDS = frozenset(
     [*_UNITS, *_TENS, *_SCALES, "hundred", "and", "point", "minus", *DENOMINATORS, *_ORDINAL_UNITS]
 )
 _DIGITS = re.compile(r"(?:[0-9]{1,3}(?:,[0-9]{3})+|[0-9]+)(?:\.[0-9]+)?|\.[0-9]+")
+# A thousand where the point groups digits, else a one: "1.000 + 1".
+_MAY_BE_GROUPED = re.compile(r"[1-9][0-9]{0,2}\.[0-9]{2}0")
 _ORDINAL_DIGITS = re.compile(r"([0-9]{1,4})(?:st|nd|rd|th)")
 
 
@@ -91,8 +93,8 @@ class Read:
 
 
 def from_digits(text: str) -> Fraction | None:
-    """1,234.5 or .5: a point for decimals, commas only between thousands."""
-    if len(text) > DIGITS_MAX or not _DIGITS.fullmatch(text):
+    """1,234.5 or .5: a point for decimals, commas only between thousands; 1.000 and 12.500 may be either."""
+    if len(text) > DIGITS_MAX or not _DIGITS.fullmatch(text) or _MAY_BE_GROUPED.fullmatch(text):
         return None
     return Fraction(text.replace(",", ""))
 

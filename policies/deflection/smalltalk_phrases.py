@@ -80,8 +80,8 @@ _PARTS = compiled_parts(
         "appreciated": "(appreciated | appriciated | apprecaited | apreciated)",
         "to help": "to (do that | do this | help [me] | say)",
         "talking": """
-            (talk | talking | talked | chat | chatting | chatted | speak | speaking | spoken | see | seeing | seen)
-            (meet | meeting | met | converse | conversing)
+            (talk | talking | talked | chat | chatting | chatted | speak | speaking | spoken | seeing | seen)
+            (meeting | met | converse | conversing)
         """,
         "a talk": "[(a | this | our | the)] (conversation | talk | chat | discussion | visit)",
         "with you": "[(to | with)] [you] [(today | again | now)]",
@@ -259,6 +259,8 @@ _BYE = """
     gotta (go | run | bounce | jet)
     [well] [{it was}] [(a | an | been)] {very} {pleasant} [as always] [to] [be able to] [(having | have | be | of)] (
         ({talking} | {a talk}) {with you})
+    [well] (it was | it has been | it's been | was | that was | this was | this has been) (
+        [(a | an)] {very} {pleasant} [as always] to [be able to] (see | meet) {with you})
     [(it was | that was | this was | i had | we had | what)] [(a | an)] {very} ({good} | enjoyable | pleasant | fun) (
         {a talk} {with you})
     (i | i've | i have) [really] (enjoyed | loved | liked) [having] ({talking} | {a talk} | our time

@@ -29,6 +29,9 @@ def result(answer):
     ("message", "answer"),
     [
         ("2+2", "2 + 2 = 4"),
+        ("0.1% of $5", "0.1% of $5 = $0.005"),
+        ("$1 - $1.001", "$1 − $1.001 = -$0.001"),
+        ("$1 / 300", "$1 ÷ 300 ≈ $0.003333333"),
         ("what is .1 + .2?", "0.1 + 0.2 = 0.3"),
         ("What's 1,234.5 * 2", "1234.5 × 2 = 2469"),
         ("what is twelve times seven", "12 × 7 = 84"),
@@ -75,6 +78,8 @@ def test_a_calculation_is_answered_with_itself_and_its_result(message, answer):
     [
         "6/2(1+2)",  # before or after the multiplication
         "1,5 + 2",  # a decimal comma, or a list
+        "1.000 + 1",  # a thousand, or one
+        "0x10 + 1",  # sixteen, or nothing
         "100 + 10%",  # of what
         "-2^2",
         "2^3^2",
@@ -153,7 +158,7 @@ def test_numbers_without_bounds_are_not_computed(message):
 
 NUMBERS = st.one_of(
     st.integers(0, 99999).map(str),
-    st.decimals(0, 999, places=3).map(lambda number: f"{number:f}"),
+    st.decimals(0, 999, places=3).map(lambda number: f"{number.normalize():f}"),
 )
 OPERATIONS = {
     "+": lambda left, right: left + right,

@@ -77,6 +77,7 @@ def test_data_sizes_say_which_prefixes_they_go_by():
         "how many grams of sugar in a teaspoon",
         "how many grams in a cup",
         "10 pounds in euros",
+        "1.500 km in m",  # a thousand and a half, or one and a half
         "how many days in a year",  # 365 or 366
         "how many weeks are in 3 months",
         "500 calories in joules",  # of food or of physics
@@ -135,6 +136,7 @@ def test_currency_is_converted_by_configured_rates_alone():
     rates = Rates({"EUR": Fraction("0.9"), "JPY": Fraction(150)}, "rates of 2026-11-28")
     assert currency("how much is 100 dollars in euros", rates) == "100 USD ≈ 90 EUR (rates of 2026-11-28)"
     assert currency("20 yen is how many dollars", rates) == "20 JPY ≈ 0.13 USD (rates of 2026-11-28)"
+    assert currency("2 yen in usd", rates) == "2 JPY ≈ 0.013333 USD (rates of 2026-11-28)"
     assert currency("usd to eur exchange rate today and tomorrow", rates) is None
     assert currency("10 pounds in euros", rates) is None  # no rate for it
     assert currency("how many pesos is a dollar", rates) is None  # of which country
