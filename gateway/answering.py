@@ -280,14 +280,17 @@ class Answer:
         """What ends the answer for its client; what is charged by now stays charged, whatever guards say of it."""
         if self.outlet is None:
             return closing
+        error: GatewayError
         try:
             return await self.outlet.close(closing)
         except Stopped as stopped:
-            if stopped.rule.on_block is OnBlock.STOP:
-                return self.outlet.stopped(self._reader.usage, self.cost_nusd or 0)
-            return self.failing(ContentFiltered(stopped.rule.name, is_answer=True))
+            error = ContentFiltered(stopped.rule.name, is_answer=True)
+            is_told = stopped.rule.on_block is OnBlock.ERROR
         except GatewayError as exc:
-            return self.failing(exc)
+            error, is_told = exc, True
+        if self.recording is not None:
+            self.recording.fail()
+        return self.failing(error) if is_told else self.outlet.stopped(self._reader.usage, self.cost_nusd or 0)
 
     async def _last_out(self) -> bytes:
         """All that was kept back. If a guard ends the answer at last, it is settled. Raises GatewayError."""

@@ -241,9 +241,10 @@ class Pipeline:
     ) -> Recall | None:
         """What looks for a kept answer; ``None`` where the route keeps none. Raises NotCached."""
         rules = decision.exact_cache
+        keeps_none = rules is None or self.flights is None or decision.cascade is not None
+        if keeps_none and request.cache_control.is_cached_only:
+            raise NotCached
         if rules is None or self.flights is None:
-            if request.cache_control.is_cached_only:
-                raise NotCached
             return None
         likeness = self._likeness(request, dialect, caller, decision, rules)
         return Recall(

@@ -10,16 +10,19 @@ import pytest
 from answer_parts import AGE_S, Answers, asked, caching, others_turn
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pipeline_parts import ANSWER, CALLER, CUT, DELTA, STREAM, WHOLE, Backend, event, read, walk
+from pipeline_parts import ANSWER, CALLER, CUT, DELTA, STREAM, WHOLE, Backend, deployment, event, read, walk
+from screening_parts import rule
 
 from gateway.domain import (
     Basis,
     CacheControl,
     CacheStatus,
     Cascade,
+    OnBlock,
     Source,
 )
 from gateway.errors import BudgetExceeded, NotCached, RateLimited, UpstreamRefused, UpstreamUnreachable
+from gateway.screening.outlet import Stopped
 
 
 async def test_the_second_is_given_what_the_first_got_and_holds_nothing_for_it():
@@ -248,6 +251,46 @@ async def test_a_cascade_judges_each_answer_anew():
     answer = await pipeline.answer(*asked())
     await tasks.drain()
     assert (answer.cache, store.looks) == (CacheStatus.BYPASS, 0)
+
+
+async def test_who_wants_a_kept_answer_or_none_climbs_no_cascade():
+    route = {"policy": "cascade", "cascade": Cascade(logprob_min=0.8)}
+    steps = (deployment("small", 1, 4), deployment("large", 100, 400))
+    pipeline, journal, tasks, _ = caching(backend := Backend(WHOLE), *steps, route=route)
+    with pytest.raises(NotCached):
+        await pipeline.answer(*asked(CacheControl(is_cached_only=True)))
+    await tasks.drain()
+    assert (backend.calls, journal.open_entries) == ([], {})
+
+
+class FindsTheEnd:
+    """A way out whose guard blocks what ends an answer."""
+
+    def __init__(self, on_block):
+        self._rule = rule(on_block=on_block)
+
+    async def pass_on(self, shown):
+        return shown
+
+    async def finish(self):
+        return b""
+
+    async def close(self, _closing):
+        raise Stopped(self._rule)
+
+    def stopped(self, _usage, _cost_nusd):
+        return b"<stopped>"
+
+
+@pytest.mark.parametrize("on_block", OnBlock)
+async def test_an_answer_whose_end_a_guard_blocks_is_not_kept(on_block):
+    pipeline, journal, tasks, store = caching(Backend(STREAM))
+    answer = await pipeline.answer(*asked(stream=True))
+    answer.outlet = FindsTheEnd(on_block)
+    shown = await read(answer)
+    await tasks.drain()
+    assert (b"<stopped>" in shown) == (on_block is OnBlock.STOP)
+    assert (store.kept, store.leads, journal.open_entries) == ({}, set(), {})
 
 
 async def test_a_refusal_of_the_upstream_is_nobodys_answer():
