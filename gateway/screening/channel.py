@@ -14,6 +14,8 @@ from policies.screening.spans import Span, without_overlaps
 OVERLAP = 512
 # Of something found that has no end yet.
 _GOES_ON_MAX = 32_768
+# What is found this near to where a window cuts a text may be a half of something else.
+_CUT = 120
 
 
 class Channel:
@@ -61,6 +63,13 @@ class Channel:
         self._new.clear()
         self._looked = self.came
         return text[begin - self.came :], begin, seen
+
+    def may_act_on(self, start: int, end: int, begin: int, seen: int) -> bool:
+        """Whether what a look found there is news, and not out yet; ``begin``, ``seen``: of the window.
+
+        What was looked at before and is still held back counts: what follows a text can tell what it is.
+        """
+        return end > seen or (end > self._let_out and (start >= begin + _CUT or begin == 0))
 
     def mask(self, spans: Iterable[Span]) -> None:
         """Nothing of these goes out any more."""

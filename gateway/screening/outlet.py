@@ -9,11 +9,23 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 import msgspec
 
-from gateway.domain import Chain, GuardMode, GuardResult, GuardRule, GuardVerdict, Release, StageName, Usage, Where
+from gateway.domain import (
+    Chain,
+    GuardMode,
+    GuardResult,
+    GuardRule,
+    GuardVerdict,
+    Place,
+    Release,
+    StageName,
+    Usage,
+    Where,
+)
 from gateway.errors import GuardUnavailable, UpstreamBroken
 from gateway.guard_ports import AnswerEvent, AnswerTexts, Slot
 from gateway.screening.channel import Channel
@@ -24,6 +36,7 @@ STRIDE_TOKENS = 24
 HELD_TOKENS = 32
 _CHARACTERS_PER_TOKEN = 4
 _ACTING = (GuardMode.BLOCK, GuardMode.REDACT)
+_FOUND = (GuardResult.BLOCKED, GuardResult.REDACTED)
 
 
 class Stopped(Exception):
@@ -41,6 +54,15 @@ class _Held:
     event: AnswerEvent
     begins: Sequence[int]
     tokens: int
+
+
+class _Window(NamedTuple):
+    """What is looked at of a channel: from where on, and up to where it was looked at before."""
+
+    channel: Channel
+    text: str
+    begin: int
+    seen: int
 
 
 class Outlet:
@@ -141,27 +163,24 @@ class Outlet:
 
     async def _look(self) -> None:
         """Those that act see what is new. Raises Stopped."""
-        windows = [(one, seen) for one in self._channels.values() if (seen := one.window()) is not None]
+        windows = [_Window(one, *seen) for one in self._channels.values() if (seen := one.window()) is not None]
         self._tokens_looked = self._tokens
         if not windows:
             return
-        texts = [text for _, (text, _, _) in windows]
-        new_from = [seen - begin for _, (_, begin, seen) in windows]
-        for one in await look(self._acting, texts, Where.OUTPUT, self._asking, self._now_s):
-            places = [place for place in one.places if place.end > new_from[place.text]]
+        texts = [one.text for one in windows]
+        looked = [
+            _acting_on(one, windows) for one in await look(self._acting, texts, Where.OUTPUT, self._asking, self._now_s)
+        ]
+        for one in looked:
             self._note(one)
-            if one.blocks and self._is_new(one, new_from):
+        for one in looked:
+            if one.blocks:
                 raise Stopped(one.rule)
             if one.bars:
                 raise GuardUnavailable(one.rule.name)
-            for (channel, (_, begin, _)), spans in zip(windows, spans_by_text(places, len(texts)), strict=True):
-                channel.mask(type(span)(span.start + begin, span.end + begin, span.kind) for span in spans)
-
-    @staticmethod
-    def _is_new(looked: Looked, new_from: Sequence[int]) -> bool:
-        """Whether it is not only what was let through before."""
-        places = looked.finding.places
-        return not places or any(place.end > new_from[place.text] for place in places)
+            for window, spans in zip(windows, spans_by_text(one.places, len(texts)), strict=True):
+                begin = window.begin
+                window.channel.mask(type(span)(span.start + begin, span.end + begin, span.kind) for span in spans)
 
     async def _watch(self) -> None:
         """Those that only watch see it once, whole."""
@@ -232,3 +251,18 @@ class Outlet:
     def _text(self, slot: Slot, begin: int) -> str:
         channel = self._channels[slot.channel]
         return channel.repeated() if begin < 0 else channel.let_out(begin, slot.text)
+
+
+def _acting_on(looked: Looked, windows: Sequence[_Window]) -> Looked:
+    """What a guard said, without the places that are out or were found before; flagged, where that leaves none."""
+    if not looked.finding.places or looked.verdict.verdict not in _FOUND:
+        return looked
+    places = [place for place in looked.finding.places if _is_news(place, windows[place.text])]
+    if places:
+        return replace(looked, finding=replace(looked.finding, places=places))
+    return replace(looked, verdict=msgspec.structs.replace(looked.verdict, verdict=GuardResult.FLAGGED.value))
+
+
+def _is_news(place: Place, window: _Window) -> bool:
+    channel, begin = window.channel, window.begin
+    return channel.may_act_on(begin + place.start, begin + place.end, begin, window.seen)

@@ -163,6 +163,41 @@ async def test_all_looks_at_one_answer_are_one_verdict_the_worst_of_them() -> No
     ]
 
 
+@pytest.mark.parametrize("size", [1, 4, 7])
+@pytest.mark.parametrize("mode", [GuardMode.REDACT, GuardMode.BLOCK])
+async def test_what_only_the_words_behind_it_tell_is_found_wherever_the_look_before_ended(mode, size) -> None:
+    for before in range(100):
+        whole = f"{'x' * before} 5551234567 call me {'word ' * 60}"
+        parts = [whole[at : at + size] for at in range(0, len(whole), size)]
+        way = outlet((rule(mode=mode), WordGuard(r"\d{10}(?= call)")))
+        out, stopped = await out_before_a_block(way, parts)
+        assert "5551234567" not in out
+        assert (stopped is not None) == (mode is GuardMode.BLOCK)
+
+
+@pytest.mark.parametrize("mode", [GuardMode.REDACT, GuardMode.BLOCK])
+async def test_what_was_out_when_it_was_found_is_flagged_and_nobody_says_that_it_was_kept_back(mode) -> None:
+    chain, parts = Chain(0.0), ["12345", *[" word"] * 90, " call"]
+    way = outlet((rule(mode=mode), WordGuard(r"\d{5}(?=( word)* call)")), chain=chain)
+    assert "".join(await passed(way, parts)) == "".join(parts)
+    assert [one.verdict for one in chain.verdicts] == ["flagged"]
+
+
+async def test_a_half_of_something_that_only_the_edge_of_a_window_made_is_let_out() -> None:
+    whole = f"{'a' * 4000} and {'word ' * 60}"
+    parts = [whole[:3000], *(whole[at : at + 5] for at in range(3000, len(whole), 5))]
+    shown = await passed(outlet((rule(**REDACTING), WordGuard(r"\Aa{3}"))), parts)
+    assert "".join(shown) == f"[WORD]{whole[3:]}"
+
+
+async def test_who_looked_beside_a_guard_that_blocks_has_a_verdict_too() -> None:
+    chain = Chain(0.0)
+    way = outlet((rule("one"), WordGuard(WORD)), (rule("other"), WordGuard("never")), chain=chain)
+    _, stopped = await out_before_a_block(way, [WORD, *["word "] * 60])
+    assert stopped is not None
+    assert [(one.guard, one.verdict) for one in chain.verdicts] == [("one", "blocked"), ("other", "passed")]
+
+
 async def test_a_guard_that_never_looked_has_no_verdict() -> None:
     chain = Chain(0.0)
     way = outlet((rule(), WordGuard(WORD)), chain=chain)
