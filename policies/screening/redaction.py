@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import lru_cache
 
 from policies.screening.spans import Span, without_overlaps
@@ -11,6 +12,7 @@ from policies.screening.spans import Span, without_overlaps
 # What models do to [EMAIL_ADDRESS_1] is undone: other case, a space for an underscore or inside the brackets, the
 # escapes of Markdown. A backslash before a bracket belongs to the placeholder only if the other has one too.
 _NAME_LENGTH_MAX = 64
+_BRACKETED = re.compile(r"\[[^\[\]]+\]")
 _TO_NAME = str.maketrans({"\\": None, " ": "_"})
 
 
@@ -52,14 +54,34 @@ class Redactor:
         self._taken.update(_name(found) for found in _shape(_NAME_LENGTH_MAX).finditer(text))
 
     def redact(self, text: str, spans: Iterable[Span]) -> str:
-        """The text with placeholders where the spans are; those that overlap are replaced as one."""
+        """The text with placeholders where the spans are; those that overlap are replaced as one.
+
+        A placeholder that an earlier guard left is never cut, and one stands for all that it and its surroundings were.
+        """
         self.avoid(text)
+        spans = without_overlaps(spans)
+        if self.originals:
+            spans = without_overlaps([*spans, *self._cut_by(spans, text)])
         pieces: list[str] = []
         position = 0
-        for span in without_overlaps(spans):
-            pieces += (text[position : span.start], self._placeholder(span.kind, text[span.start : span.end]))
+        for span in spans:
+            original = _BRACKETED.sub(self._original, text[span.start : span.end])
+            pieces += (text[position : span.start], self._placeholder(span.kind, original))
             position = span.end
         return "".join(pieces) + text[position:]
+
+    def _original(self, found: re.Match[str]) -> str:
+        return self.originals.get(found[0], found[0])
+
+    def _cut_by(self, spans: Iterable[Span], text: str) -> Iterator[Span]:
+        """The placeholders that the spans have a part of."""
+        own = [found.span() for found in _BRACKETED.finditer(text) if found[0] in self.originals]
+        ends = [end for _, end in own]
+        for span in spans:
+            at = bisect_right(ends, span.start)
+            while at < len(own) and own[at][0] < span.end:
+                yield Span(*own[at], span.kind)
+                at += 1
 
     def hide(self, text: str) -> str:
         """The text without any value that has a placeholder by now."""

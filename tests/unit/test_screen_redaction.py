@@ -124,3 +124,33 @@ def test_what_cannot_become_a_placeholder_goes_out_at_once() -> None:
 def test_spans_that_overlap_are_replaced_as_one_of_the_longest_kind() -> None:
     redacted, originals = redact("0123456789", [Span(1, 4, "A"), Span(3, 9, "B"), Span(8, 10, "C")])
     assert (redacted, originals) == ("0[B_1]", {"[B_1]": "123456789"})
+
+
+@pytest.mark.parametrize(
+    ("found", "left"),
+    [
+        ((10, 25), "password=[EMAIL_ADDRESS_1] and more"),  # within its brackets
+        ((9, 26), "password=[EMAIL_ADDRESS_1] and more"),
+        ((0, 12), "[SECRET_1] and more"),  # its beginning alone
+        ((20, 30), "password=[SECRET_1] more"),
+    ],
+)
+def test_a_later_guard_may_replace_what_an_earlier_one_left_and_all_of_it_comes_back(found, left) -> None:
+    text = "password=ada@example.org and more"
+    redactor = Redactor()
+    once = redactor.redact(text, [Span(9, 24, "EMAIL_ADDRESS")])
+    twice = redactor.redact(once, [Span(*found, "SECRET")])
+    assert once == "password=[EMAIL_ADDRESS_1] and more"
+    assert twice == left
+    assert restore(twice, redactor.originals) == text
+
+
+@given(redacted_texts(), st.lists(st.tuples(st.integers(0, 80), st.integers(1, 30)), max_size=4))
+def test_what_several_guards_replaced_one_after_the_other_comes_back(drawn, later) -> None:
+    text, spans = drawn
+    redactor = Redactor()
+    redactor.avoid(text)
+    once = redactor.redact(text, spans)
+    again = [Span(start, min(start + size, len(once)), "OURS") for start, size in later if start < len(once)]
+    twice = redactor.redact(once, again)
+    assert restore(twice, redactor.originals) == text
