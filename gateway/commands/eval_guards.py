@@ -57,7 +57,9 @@ def _told(trial: Trial) -> list[str]:
         for name, tally in sorted(trial.by_source.items())
     ]
     lines += table(("source", "rows", "recall %", "harmless flagged %", "AUC"), sources, left=1)
-    return [*lines, "", f"CPU ms per text: {figures['cpu_ms_p50']:.3f} median, {figures['cpu_ms_p99']:.3f} p99"]
+    if trial.cpu_ms:
+        lines += ["", f"CPU ms per text: {figures['cpu_ms_p50']:.3f} median, {figures['cpu_ms_p99']:.3f} p99"]
+    return lines
 
 
 def _percent(part: int, whole: int) -> str:

@@ -68,6 +68,15 @@ def test_a_row_that_cannot_be_read_is_named(tmp_path, capsys, row, reason) -> No
     assert f"line 1: {reason}" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("kind", ["pii", "secrets", "injection"])
+def test_a_file_without_rows_has_no_figures(tmp_path, capsys, kind) -> None:
+    path = tmp_path / "empty.jsonl"
+    path.write_text("\n")
+    assert "source" in told(capsys, path, "--kind", kind)
+    figures = json.loads(told(capsys, path, "--kind", kind, "--json"))
+    assert figures == {"by_type": {}, "by_source": {}, "cpu_ms_p50": None, "cpu_ms_p99": None}
+
+
 def test_secrets_are_judged_by_row_and_where_they_stand_if_that_is_said(tmp_path, capsys) -> None:
     token = "ghp_" + "q7Lk2ZpX9vRt4MwB8sNc3HyD6fGj1KdTqY5x"
     rows = [
