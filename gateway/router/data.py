@@ -22,6 +22,7 @@ Floats = NDArray[np.float64]
 
 JUDGE = "judge"  # in the column scored_by: the scores of the prompt are a judge's word, and nothing surer
 _OUTCOMES = ("score", "cost", "in_tok", "out_tok", "judge")
+_OF_MODELS = ("train_quality", "train_usd_per_1k", "price_in_per_M", "price_out_per_M")
 
 
 class BadData(ValueError):
@@ -79,7 +80,8 @@ class Outcomes:
 
 def read_pools(folder: Path) -> dict[str, Pool]:
     """The pools of ``models.csv`` by track. Raises BadData."""
-    columns = _read(folder / "models.csv", ("track", "model", "train_quality", "train_usd_per_1k"))
+    needed = ("track", "model", "train_quality", "train_usd_per_1k")
+    columns = _read(folder / "models.csv", needed, numbers=_OF_MODELS)
     tracks = columns["track"]
     pools: dict[str, Pool] = {}
     for track in sorted(set(tracks)):
@@ -118,7 +120,7 @@ def read_prompts(folder: Path) -> dict[str, Prompts]:
 
 def read_outcomes(folder: Path, prompts: Mapping[str, Prompts], pools: Mapping[str, Pool]) -> dict[str, Outcomes]:
     """The outcomes of ``outcomes.parquet`` by track, in the order of its prompts and pool. Raises BadData."""
-    columns = _read(folder / "outcomes.parquet", ("pid", "model", "score", "cost"))
+    columns = _read(folder / "outcomes.parquet", ("pid", "model", "score", "cost"), numbers=_OUTCOMES)
     place = {pid: (track, row) for track, part in prompts.items() for row, pid in enumerate(part.pids)}
     column_of = {(track, model): at for track, pool in pools.items() for at, model in enumerate(pool.models)}
     found = {
@@ -129,8 +131,8 @@ def read_outcomes(folder: Path, prompts: Mapping[str, Prompts], pools: Mapping[s
     rows = range(len(columns["pid"]))
     values = {name: _numbers(columns, name, rows) for name in _OUTCOMES}
     for row, (pid, model) in enumerate(zip(columns["pid"], columns["model"], strict=True)):
-        track, at = place.get(pid, ("", 0))
-        column = column_of.get((track, model))
+        track, at = place.get(str(pid), ("", 0))
+        column = column_of.get((track, str(model)))
         if column is not None:
             into = found[track]
             arrays = (into.score, into.cost, into.input_tokens, into.output_tokens, into.judge)
@@ -141,7 +143,7 @@ def read_outcomes(folder: Path, prompts: Mapping[str, Prompts], pools: Mapping[s
 
 
 def write_table(path: Path, columns: Mapping[str, Sequence[object] | Floats]) -> None:
-    """Write one Parquet file of equally long columns, whole or not at all."""
+    """Write one Parquet file of equally long columns, whole or not at all. Raises BadData where none can be."""
     import duckdb  # noqa: PLC0415 - 0.3 s, for who reads or writes such files
 
     written = {  # noqa: F841 - DuckDB finds it by its name
@@ -149,13 +151,16 @@ def write_table(path: Path, columns: Mapping[str, Sequence[object] | Floats]) ->
         for name, values in columns.items()
     }
     beside = path.with_name(f".{path.name}.part")
-    with duckdb.connect() as connection:
-        connection.execute(f"COPY (SELECT * FROM written) TO '{_quoted(beside)}' (FORMAT parquet)")  # noqa: S608 - a file's name, quoted
-    beside.replace(path)
+    try:
+        with duckdb.connect() as connection:
+            connection.execute(f"COPY (SELECT * FROM written) TO '{_quoted(beside)}' (FORMAT parquet)")  # noqa: S608 - a file's name, quoted
+        beside.replace(path)
+    except (duckdb.Error, OSError) as exc:
+        raise BadData(f"{path} cannot be written: {str(exc).splitlines()[0]}") from exc
 
 
-def _read(path: Path, needed: Sequence[str]) -> dict[str, Any]:
-    """All columns of a file by name. Raises BadData."""
+def _read(path: Path, needed: Sequence[str], *, numbers: Sequence[str] = ()) -> dict[str, Any]:
+    """All columns of a file by name, some as numbers (NaN where there is none). Raises BadData."""
     import duckdb  # noqa: PLC0415
 
     if not path.is_file():
@@ -172,6 +177,11 @@ def _read(path: Path, needed: Sequence[str]) -> dict[str, Any]:
     missing = [name for name in needed if name not in columns]
     if missing:
         raise BadData(f"{path}: it has no column {', '.join(missing)}")
+    for name in set(numbers) & columns.keys():
+        try:
+            columns[name] = np.ma.filled(np.ma.asarray(columns[name], dtype=np.float64), np.nan)
+        except (TypeError, ValueError) as exc:
+            raise BadData(f"{path}: in its column {name} is something that is no number: {exc}") from exc
     return columns
 
 
@@ -188,6 +198,5 @@ def _numbers(columns: Mapping[str, Any], name: str, rows: Sequence[int]) -> Floa
     column = columns.get(name)
     if column is None:
         return np.full(len(rows), np.nan)
-    numbers = np.ma.filled(np.ma.asarray(column, dtype=np.float64), np.nan)
-    picked: Floats = numbers[np.asarray(rows, dtype=np.int64)]
+    picked: Floats = column[np.asarray(rows, dtype=np.int64)]
     return picked

@@ -70,6 +70,26 @@ def test_a_file_that_is_missing_damaged_or_lacks_a_column_is_named(folder):
         read_pools(folder)
 
 
+def test_something_that_is_no_number_where_one_belongs_is_named(folder):
+    (folder / "models.csv").write_text(MODELS.replace("0.5", "half"))
+    with pytest.raises(BadData, match=r"models\.csv: in its column train_quality is something that is no number"):
+        read_pools(folder)
+
+
+def test_a_table_that_cannot_be_written_is_named(tmp_path):
+    with pytest.raises(BadData, match=r"nowhere/d\.parquet cannot be written"):
+        write_table(tmp_path / "nowhere" / "d.parquet", {"pid": ["1"]})
+
+
+def test_prompts_may_be_numbered(folder):
+    columns = {"pid": np.array([1, 2]), "track": ["qa", "qa"], "prompt": ["Why?", "How?"]}
+    write_table(folder / "prompts.parquet", columns)
+    figures = {"score": np.array([0.5, 1.0]), "cost": np.array([0.1, 0.2])}
+    write_table(folder / "outcomes.parquet", {"pid": np.array([2, 2]), "model": ["weak", "strong"], **figures})
+    pools, prompts = read_pools(folder), read_prompts(folder)
+    assert list(read_outcomes(folder, prompts, pools)["qa"].is_complete) == [False, True]
+
+
 def test_a_folder_may_have_any_name(tmp_path):
     place = tmp_path / "it's; here"
     place.mkdir()
