@@ -269,7 +269,7 @@ async def test_a_shadow_sees_what_the_guards_before_it_left_and_is_not_asked_abo
 
 
 async def test_a_shadow_that_is_late_keeps_its_request_for_no_longer_than_its_deadline():
-    pipeline, journal, tasks, _ = overshadowed(WHOLE, guards=[shadow(timeout_s=0.001)])
+    pipeline, journal, tasks, _ = overshadowed(WHOLE, guards=[shadow(timeout_s=0.1)])
     await pipeline.answer(*chained())
     await tasks.drain()
     (answer,), (guard,) = by_purpose(journal, "answer"), by_purpose(journal, "guard")
