@@ -34,7 +34,7 @@ from gateway.domain import (
     UnderWay,
 )
 from gateway.entries import Attempt, recalled_intent
-from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError, NotCached
+from gateway.errors import BudgetExceeded, BudgetsUnavailable, GatewayError, Internal, NotCached
 from gateway.ports import Dialect, Services
 from gateway.settlement import Settlement
 from policies.answer_identity import NotKeyed, answer_key, is_bypassed
@@ -237,16 +237,16 @@ class Recall:
             attempt.admission = replace(attempt.admission, hold_nusd=0)
             await self._admissions.admit(attempt, self._settlement)
         content = None
-        if self._services.is_content_logged:
-            said_again = said(self._request.endpoint, hit.answer.whole)
-            content = {"request": self._dialect.input_text(), "answer": said_again}
-        told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
         try:
+            if self._services.is_content_logged:
+                said_again = said(self._request.endpoint, hit.answer.whole)
+                content = {"request": self._dialect.input_text(), "answer": said_again}
+            told = TELLINGS[self._request.endpoint].told_again(hit.answer, self._request)
             if self._screen is not None:
                 told = await self._screen(told, hit.answer.usage)
             await self._settlement.recall(attempt, hit.answer, source, content)
-        except BaseException as exc:  # a guard's, or the client is gone: what it was given is settled all the same
-            error = exc if isinstance(exc, GatewayError) else None
+        except BaseException as exc:  # a guard's, a fault of ours, or the client is gone: it is settled all the same
+            error = exc if isinstance(exc, GatewayError) else Internal() if isinstance(exc, Exception) else None
             self._services.background.spawn(self._settlement.recall(attempt, hit.answer, source, content, error))
             raise
         self.status = CacheStatus.HIT if similar is None else CacheStatus.HIT_SIMILAR

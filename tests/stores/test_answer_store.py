@@ -194,6 +194,15 @@ async def test_epochs_that_are_lost_bring_nothing_back(store, link, key):
     assert isinstance(await store.look(key, may_lead=False), Miss)
 
 
+async def test_an_answer_that_was_lost_and_is_kept_again_counts_once(store, link, key):
+    prefix = f"obol:{{answers:{key.tenant}}}:"
+    await kept(store, key)
+    total = await link.command("HGET", f"{prefix}epochs", "bytes")
+    await link.command("DEL", f"{prefix}{key.digest}")  # as it ends, or is evicted
+    assert await kept(store, key)
+    assert await link.command("HGET", f"{prefix}epochs", "bytes") == total
+
+
 async def test_a_tenant_holds_so_many_bytes_and_what_ends_first_makes_room(link, key):
     store = RedisAnswers(link, "i", tenant_bytes_max=4000)
     keys = [replace(key, digest=f"{key.digest}-{number}") for number in range(12)]

@@ -18,8 +18,11 @@ from gateway.domain import (
     CacheControl,
     CacheStatus,
     Cascade,
+    KeptAnswer,
     OnBlock,
+    Outcome,
     Source,
+    Usage,
 )
 from gateway.errors import BudgetExceeded, NotCached, RateLimited, UpstreamRefused, UpstreamUnreachable
 from gateway.screening.outlet import Stopped
@@ -291,6 +294,19 @@ async def test_an_answer_whose_end_a_guard_blocks_is_not_kept(on_block):
     await tasks.drain()
     assert (b"<stopped>" in shown) == (on_block is OnBlock.STOP)
     assert (store.kept, store.leads, journal.open_entries) == ({}, set(), {})
+
+
+async def test_a_kept_answer_that_cannot_be_told_holds_nothing_and_saves_nothing():
+    pipeline, journal, tasks, store = caching(Backend(WHOLE))
+    await walk(pipeline, *asked())
+    await tasks.drain()
+    store.kept = {digest: KeptAnswer(b"{}", Usage(input_tokens=3)) for digest in store.kept}
+    with pytest.raises(KeyError):
+        await pipeline.answer(*asked(stream=True))
+    await tasks.drain()
+    entry = list(journal.settled.values())[-1]
+    assert (entry.status, entry.cost_nusd, entry.baseline_nusd) == (Outcome.FAILED, 0, 0)
+    assert journal.open_entries == {}
 
 
 async def test_a_refusal_of_the_upstream_is_nobodys_answer():

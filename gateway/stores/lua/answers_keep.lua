@@ -21,8 +21,8 @@ end
 for _, member in ipairs(redis.call('ZRANGEBYSCORE', KEYS[4], '-inf', now_ms, 'LIMIT', 0, 100)) do
   forget(member)
 end
-local before = redis.call('HGET', KEYS[1], 'size')
-if before then
+-- What stands there, or stood there until it ended or was evicted: mostly the same, and so of the same size.
+for _, before in ipairs({ redis.call('HGET', KEYS[1], 'size') or size, size }) do
   local member = before .. ' ' .. KEYS[1]
   if redis.call('ZSCORE', KEYS[4], member) then
     forget(member)
