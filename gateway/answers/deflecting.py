@@ -142,7 +142,7 @@ class Deflections:
         await self._admitted(attempt, admissions)
         try:
             if screen is not None:
-                told = await screen(told, usage)
+                told = await screen(told, Usage())  # which the client is told of: nothing was used
             await self._settlement.recall(attempt, answer, Source.DEFLECTED, content)
         except BaseException as exc:  # a guard's, or a cancellation: what the client was given is settled all the same
             error = exc if isinstance(exc, GatewayError) else None

@@ -214,9 +214,10 @@ def test_requests_that_differ_in_what_is_redacted_share_a_kept_answer_and_each_g
 
 
 @STREAMED
-def test_a_kept_answer_that_is_blocked_is_blocked_each_time_and_asked_for_once(asked, is_stream):
+def test_an_answer_that_is_blocked_is_blocked_each_time_and_never_kept(asked, is_stream):
     told = [asked.ask("cached", "Tell me a name", is_stream=is_stream, said="It is Rumpelstiltskin.") for _ in range(2)]
     assert [one.finish_reason for one in told] == ["content_filter"] * 2
+    assert [one.headers["x-obol-cache"] for one in told] == ["miss"] * 2
     assert all("Rumpel" not in one.text for one in told)
 
 
@@ -233,6 +234,7 @@ def test_a_computed_answer_that_is_blocked_is_rejected_and_saves_nothing(asked, 
     assert told.text == ""
     assert told.finish_reason == ("content_filter" if end == "stop" else None)
     assert (told.error.code if told.error else None) == ("content_filter" if end == "error" else None)
+    assert told.usage is None or told.usage.total_tokens == 0
     (entry,) = until(lambda: asked.gateway.ledger(end_user=asked.user), "the entry is on the ledger")
     assert (entry["source"], entry["status"], entry["error_code"]) == ("deflected", "rejected", "content_filter")
     assert (entry["cost_nusd"], entry["baseline_nusd"]) == (0, 0)
