@@ -77,7 +77,7 @@ class _Check:
         if not isinstance(value, dict):
             return True
         required = schema.get("required")
-        if isinstance(required, list) and any(name not in value for name in required):
+        if isinstance(required, list) and any(isinstance(name, str) and name not in value for name in required):
             return False
         named = schema.get("properties")
         properties = named if isinstance(named, dict) else {}

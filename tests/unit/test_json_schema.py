@@ -31,6 +31,7 @@ TREE = {"$defs": {"node": NODE}, "$ref": "#/$defs/node"}
         (False, [], [1]),
         ({"pattern": "(a+)+$", "format": "email"}, ["aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"], []),
         ({"$ref": "https://elsewhere.example/schema"}, [1], []),
+        ({"required": [["a"], 1]}, [{}], []),
     ],
 )
 def test_a_value_keeps_to_a_schema_or_does_not(schema, good, bad):
