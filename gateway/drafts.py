@@ -13,7 +13,7 @@ import msgspec
 from gateway.domain import Body, Request
 from policies.gates import RUBRIC, Draft, ToolCall
 
-#: How samples are drawn where the client states no temperature.
+#: How samples are drawn where the client states no temperature, or 0, at which all of them would be the first answer.
 SAMPLE_TEMPERATURE = 0.7
 _TRUE, _NULL = msgspec.Raw(b"true"), msgspec.Raw(b"null")
 _NOT_SAMPLED = frozenset({"stream", "stream_options", "seed"})  # a seed would give the same answer again
@@ -70,7 +70,7 @@ def sample_request(request: Request) -> Request:
     """The same question once more, for comparing answers: whole, and drawn anew."""
     kept = {name: raw for name, raw in request.body.fields.items() if name not in _NOT_SAMPLED}
     plain = replace(request, body=Body(kept), is_stream=False, wants_usage=False, stream_options={})
-    if kept.get("temperature", _NULL) != _NULL:
+    if msgspec.json.decode(kept.get("temperature", _NULL)):
         return plain
     return _with(plain, temperature=msgspec.Raw(_encode(SAMPLE_TEMPERATURE)))
 

@@ -265,6 +265,12 @@ async def test_answers_that_agree_are_accepted_and_all_of_them_are_charged():
     assert [entry.baseline_nusd > 0 for entry in entries(journal)] == [True, False, False]
 
 
+async def test_samples_of_what_is_asked_at_temperature_0_are_drawn_all_the_same():
+    pipeline, _, _, backend = cascading(AGREEMENT, whole("7"))
+    await walk(pipeline, *request(temperature=0))
+    assert [json.loads(call.body)["temperature"] for call in backend.calls] == [0, 0.7]
+
+
 async def test_samples_are_drawn_at_the_clients_own_temperature():
     pipeline, _, _, backend = cascading(AGREEMENT, whole("7"))
     await walk(pipeline, *request(temperature=1.3, seed=5))
