@@ -4,7 +4,8 @@ GatewayError
 ├── Internal                  500  a fault of ours
 ├── BadRequest                400  the client's body or parameters (``param`` names the field)
 │   ├── UnpricedModel         400  a model whose price nobody stated
-│   └── ContentFiltered       400  a guard blocks it, and is named
+│   ├── ContentFiltered       400  a guard blocks it, and is named
+│   └── PromptUnreadable      400  it is given as token ids, and a guard has to read it
 ├── Unauthorized              401  key missing, malformed, unknown, revoked or expired
 ├── Forbidden                 403  the key may not call this model
 ├── NotFound                  404
@@ -89,6 +90,18 @@ class ContentFiltered(BadRequest):
     def __init__(self, guard: str, *, is_answer: bool = False) -> None:
         what = "The answer" if is_answer else "The request"
         super().__init__(f"{what} was blocked by the guard '{guard}'.")
+        self.guard = guard
+        self.details = {"guard": guard}
+
+
+class PromptUnreadable(BadRequest):
+    """``guard``: the first one that may not be passed by."""
+
+    code = "prompt_unreadable"
+    should_retry = False
+
+    def __init__(self, guard: str) -> None:
+        super().__init__(f"The guard '{guard}' cannot read a prompt of token ids: send it as text.")
         self.guard = guard
         self.details = {"guard": guard}
 

@@ -13,7 +13,7 @@ from policies.screening.injection.weights import BLOCK_AT, ESCALATE_AT
 
 VERSION = 2
 IN_LOOP_LENGTH_MAX = 4_000  # characters: its rules cost five times what others' do
-# Texts of one look that the classifier is asked about, the likeliest first.
+# As often the classifier is asked in one look, about the likeliest texts first; the last time about all that are left.
 ASKED_MAX = 4
 
 
@@ -38,9 +38,12 @@ class InjectionGuard:
         first = likeliest[0][0]
         if first.score >= self._block_at:
             return Finding(is_adverse=True, categories=first.rules, score=first.score)
-        doubtful = [(verdict, text) for verdict, text in likeliest[:ASKED_MAX] if verdict.score >= self._escalate_at]
+        doubtful = [(verdict, text) for verdict, text in likeliest if verdict.score >= self._escalate_at]
         if not (doubtful and self._classify):
             return Finding(categories=first.rules if doubtful else (), score=first.score)
+        if len(doubtful) > ASKED_MAX:  # nobody hides an attack behind others that look more like one
+            left = doubtful[ASKED_MAX - 1 :]
+            doubtful[ASKED_MAX - 1 :] = [(left[0][0], "\n\n".join(text for _, text in left))]
         return await self._asked(self._classify, doubtful, asking)
 
     async def _asked(self, classify: Classify, doubtful: Sequence[tuple[Verdict, str]], asking: Asking) -> Finding:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -19,6 +20,8 @@ from gateway.domain import (
     Chain,
     Decision,
     Deployment,
+    Endpoint,
+    Finding,
     GuardMode,
     GuardRule,
     GuardVerdict,
@@ -33,7 +36,15 @@ from gateway.domain import (
     Where,
 )
 from gateway.entries import recalled_intent
-from gateway.errors import ContentFiltered, GatewayError, GuardUnavailable, StoreUnavailable
+from gateway.errors import (
+    ContentFiltered,
+    GatewayError,
+    GuardFailed,
+    GuardUnavailable,
+    PromptUnreadable,
+    StoreUnavailable,
+)
+from gateway.guard_ports import Asking, Guard
 from gateway.ports import Dialect
 from gateway.screening.asking import InItsName
 from gateway.screening.looking import Looked, Standing, look
@@ -43,6 +54,9 @@ from policies.screening.redaction import Redactor
 
 GUARDS_HEADER = "x-obol-guards"
 _LONG = 131_072  # bytes of a body: texts are taken out of longer ones off the loop
+# Where a prompt may be token ids; and strings, or a number in a list.
+_PROMPTS = {Endpoint.COMPLETIONS: "prompt", Endpoint.EMBEDDINGS: "input"}
+_STRING_OR_TOKEN = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"|([\[,]\s*-?[0-9])', re.DOTALL)
 
 
 class Screening:
@@ -61,6 +75,7 @@ class Screening:
         self._chain = request.chain or Chain(path.services.clock.monotonic_s())
         self._redactor = Redactor(self._name_of if _goes_on(request) else None)
         self._asked: list[InItsName] = []
+        self._is_in_tokens = False
         self._shadows_looking = 0
 
     @property
@@ -88,13 +103,17 @@ class Screening:
         """``request`` and ``dialect`` are what may go on afterwards.
 
         Shadows look at what the others let pass, beside all that follows: only entries of the request wait for them.
-        Raises ContentFiltered, GuardUnavailable, and what refuses a paid guard.
+        Raises ContentFiltered, GuardUnavailable, PromptUnreadable, and what refuses a paid guard.
         """
         guards = [one for one in self._guards if one[0].looks_at(Where.INPUT)]
         if not guards:
             return
         is_long = self.request.body_bytes > _LONG
         texts = await asyncio.to_thread(self.dialect.texts) if is_long else self.dialect.texts()
+        look_for = partial(_is_in_tokens, self.request)
+        self._is_in_tokens = await asyncio.to_thread(look_for) if is_long else look_for()
+        if self._is_in_tokens:
+            guards = [(rule, _Blind(guard)) for rule, guard in guards]
         before = texts
         standing = {id(rule): guard for rule, guard in guards}
         shadows: list[tuple[Sequence[Standing], Sequence[str]]] = []  # with what they are to see
@@ -139,7 +158,8 @@ class Screening:
             if one.blocks:
                 await self._refuse(ContentFiltered(one.rule.name), one, Outcome.REJECTED)
             if one.bars:
-                await self._refuse(GuardUnavailable(one.rule.name), one, Outcome.FAILED)
+                why = PromptUnreadable if self._is_in_tokens else GuardUnavailable
+                await self._refuse(why(one.rule.name), one, Outcome.FAILED)
         return looked
 
     def _asking(self, where: Where) -> Callable[[GuardRule], InItsName]:
@@ -204,7 +224,25 @@ class Screening:
             outlet.abandon()
 
 
+class _Blind:
+    """A guard before a prompt of token ids, which it cannot read: what it did not see never passed it."""
+
+    def __init__(self, guard: Guard) -> None:
+        self.version = guard.version
+
+    async def look(self, texts: Sequence[str], asking: Asking) -> Finding:
+        """Raises GuardFailed."""
+        del texts, asking
+        raise GuardFailed("The prompt is given as token ids.")
+
+
 _US = Provider("obol", "guard")
+
+
+def _is_in_tokens(request: Request) -> bool:
+    """Whether any of its prompt is token ids."""
+    raw = bytes(request.body.fields.get(_PROMPTS.get(request.endpoint, ""), b""))
+    return raw.lstrip()[:1] == b"[" and any(found[1] for found in _STRING_OR_TOKEN.finditer(raw))
 
 
 def _goes_on(request: Request) -> bool:

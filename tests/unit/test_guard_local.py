@@ -179,6 +179,15 @@ async def test_each_doubtful_text_is_asked_about_until_one_is_an_attack() -> Non
     assert finding.score == 0.9
 
 
+async def test_of_many_doubtful_texts_none_is_hidden_from_the_classifier() -> None:
+    classify = Classifier(*[Finding(score=0.1)] * 3, Finding(True, ("JAILBREAK",), 0.9))
+    texts = [f"{DOUBTFUL}{'!' * number}" for number in range(9)]
+
+    assert (await asking(classify, block_at=0.9999).look(texts, NobodyAsked())).is_adverse
+    assert len(classify.asked) == 4
+    assert sorted(text for asked in classify.asked for text in asked.split("\n\n")) == texts
+
+
 async def test_a_classifier_that_fails_is_no_pass() -> None:
     async def failing(_text, _asking):
         raise GuardFailed("no answer")

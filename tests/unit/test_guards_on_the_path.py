@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 
 import pytest
-from pipeline_parts import BIG, CUT, SMALL, STREAM, WHOLE, Backend, Reply, Rules, path, read, request, walk
+from pipeline_parts import BIG, CALLER, CUT, SMALL, STREAM, WHOLE, Backend, Reply, Rules, path, read, request, walk
 from screening_parts import WordGuard, rule
 
+from gateway.api.arrival import Arrival
+from gateway.api.chat import parse
 from gateway.api.dialects import ClientDialect
 from gateway.domain import (
     NOTHING_FOUND,
@@ -19,10 +22,11 @@ from gateway.domain import (
     Limit,
     LimitClaim,
     ModerationSettings,
+    OnError,
     Scope,
     Where,
 )
-from gateway.errors import ContentFiltered, GuardUnavailable, UpstreamUnreachable
+from gateway.errors import ContentFiltered, GuardUnavailable, PromptUnreadable, UpstreamUnreachable
 from policies.breaker import FAILURES_TO_OPEN, PAUSE_S_MIN
 
 LIMITS = Claims(limits=(LimitClaim(Limit("limit_1", Scope("org_1"), requests_per_minute=5), None, "limit_1"),))
@@ -122,6 +126,47 @@ async def test_clients_that_leave_while_a_judge_is_asked_are_no_failures_of_the_
     await tasks.drain()
     assert pipeline.health.phases() == {}
     assert not journal.open_entries
+
+
+# Prompts of token ids.
+
+
+def completion(prompt, model="small"):
+    parsed = parse(Arrival("req_1", Endpoint.COMPLETIONS, json.dumps({"model": model, "prompt": prompt}).encode()))
+    parsed = replace(parsed, chain=Chain(0.0))
+    return parsed, ClientDialect(parsed), CALLER
+
+
+@pytest.mark.parametrize("prompt", [[1, 2, 3], [[1, 2], [3]], ["see", [4, 5]], [' "', 7]])
+async def test_what_a_guard_cannot_read_does_not_pass_it(prompt):
+    watched = WordGuard("x")
+    pipeline, journal, tasks = path(Backend(WHOLE), SMALL, guards=Standing((rule("words"), watched)))
+    with pytest.raises(PromptUnreadable) as refused:
+        await pipeline.answer(*completion(prompt))
+    await tasks.drain()
+    assert (refused.value.status, refused.value.details) == (400, {"guard": "words"})
+    assert watched.seen == []
+    (entry,) = by_purpose(journal, "answer")
+    assert (entry.source, entry.cost_nusd, verdicts(entry)) == ("guard", 0, [("words", "failed")])
+
+
+async def test_token_ids_go_on_where_the_guard_is_open_and_nobody_says_that_they_passed():
+    guards = Standing((rule("words", on_error=OnError.OPEN), WordGuard("x")))
+    pipeline, journal, tasks = path(Backend(WHOLE), SMALL, guards=guards)
+    await read(await pipeline.answer(*completion([1, 2, 3])))
+    await tasks.drain()
+    (entry,) = by_purpose(journal, "answer")
+    assert (entry.source, verdicts(entry)[0]) == ("upstream", ("words", "failed"))
+
+
+@pytest.mark.parametrize("prompt", ["1", ["1, 2", "[3", '\\",4'], []])
+async def test_numbers_in_texts_are_no_token_ids(prompt):
+    watched = WordGuard("x")
+    guards = Standing((rule("words", where=Where.INPUT), watched))
+    pipeline, _, tasks = path(Backend(WHOLE), SMALL, guards=guards)
+    await read(await pipeline.answer(*completion(prompt)))
+    await tasks.drain()
+    assert watched.seen == [[prompt] if isinstance(prompt, str) else prompt]
 
 
 # Shadows.
