@@ -20,6 +20,7 @@ from gateway.domain import (
     PatternsSettings,
     PiiSettings,
     PluginSettings,
+    WebhookSettings,
     WordList,
 )
 
@@ -66,6 +67,9 @@ def added_rule(added: AddedGuard, known: Mapping[str, GuardRule]) -> GuardRule:
     if isinstance(added, BasedGuard):
         base = _known(added.guard, known)
         stated = {key: value for key in _OF_ANY_KIND if (value := getattr(added, key)) is not None}
+        if added.timeout_s is not None and added.timeout_s < base.timeout_s and _asks_others(base):
+            # Who is late five times is left alone for a while by all, whoever had so little patience.
+            raise BadGuard(f"timeout_s must not be below the {base.timeout_s:g} of {base.name!r}, which asks others")
         rule = replace(base, name=added.name or base.name, settings=_with_settings(base, added), **stated)
     else:
         rule = added.rule(added.name)
@@ -92,6 +96,10 @@ def asked_by(rule: GuardRule) -> str | None:
         case ModerationSettings(deployment=name) | JudgeSettings(deployment=name):
             return name
     return None
+
+
+def _asks_others(rule: GuardRule) -> bool:
+    return asked_by(rule) is not None or isinstance(rule.settings, WebhookSettings)
 
 
 def _known(name: str, known: Mapping[str, GuardRule]) -> GuardRule:

@@ -154,6 +154,7 @@ async def test_a_change_is_audited(owner, team):
         ([{"guard": "pi"}], (404, "not_found", "guards")),
         ([{"guard": "pii", "thresholds": {"hate": 0.1}}], ODD),
         ([{"guard": "moderation", "mode": "redact"}], ODD),
+        ([{"guard": "moderation", "timeout_s": 0.001}], ODD),
         ([{"guard": "pii", "kinds": ["EMAIL"]}], ODD),
         ([{**OWN, "deny": {"a": {"expressions": ["(x"]}}}], ODD),
         ([{**OWN, "deny": {"a": {}}}], ODD),

@@ -184,6 +184,7 @@ async def test_a_guard_on_one_that_is_gone_lets_pass_what_it_says_may(guards):
         {"name": "odd", "kind": "of tomorrow", "mode": "block", "on_error": "closed"},
         {"guard": "pii", "name": "odd", "thresholds": {"hate": 0.5}},
         {"guard": "far", "name": "odd", "mode": "redact"},
+        {"guard": "far", "name": "odd", "timeout_s": 0.001},
         ["odd"],
     ],
 )
