@@ -9,7 +9,7 @@ from gateway.domain import Finding, GuardRule, SecretsSettings
 from gateway.guard_ports import Asking, Guard
 from policies.screening.secrets.finding import find
 
-VERSION = 2
+VERSION = 3
 
 
 class SecretsGuard:

@@ -53,6 +53,8 @@ from policies.screening.modes import in_groups, spans_by_text
 from policies.screening.redaction import Redactor
 
 GUARDS_HEADER = "x-obol-guards"
+# Names have no digits: eight of these behind a word such as "call" would be somebody's number to guards of answers.
+_LETTERS = str.maketrans("0123456789abcdef", "ABCDEFGHIJKLMNOP")
 _LONG = 131_072  # bytes of a body: texts are taken out of longer ones off the loop
 # Where a prompt may be token ids; and strings, or a number in a list.
 _PROMPTS = {Endpoint.COMPLETIONS: "prompt", Endpoint.EMBEDDINGS: "input"}
@@ -91,7 +93,7 @@ class Screening:
         """The same in every request of the organization, and to nobody else a way to the original."""
         key = self._path.services.answer_secret + self._caller.organization_id.encode()
         digest = blake2b(original.encode(errors="replace"), digest_size=4, key=key[:64], person=b"obol hidden")
-        return digest.hexdigest().upper()
+        return digest.hexdigest().translate(_LETTERS)
 
     def told(self) -> str:
         """What the client hears of its guards so far."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from decimal import Decimal
 
@@ -288,6 +289,7 @@ def test_in_a_conversation_that_its_upstream_keeps_no_placeholder_stands_for_two
         keeping.responses.create(model="keeps", input=f"And {mail}", previous_response_id=first.id)
         said = upstream.calls_of("good")[-1]["body"]["input"]
         assert mail not in str(said)
+        assert re.search(r"\[EMAIL_ADDRESS_[A-Z]{8}\]", str(said)), "no digits that look like somebody's number"
         assert hidden.setdefault(mail, said) == said
     assert len(set(hidden.values())) == 2
     assert "EMAIL_ADDRESS_1]" not in str(hidden)

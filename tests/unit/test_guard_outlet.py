@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from screening_parts import BrokenGuard, HangingGuard, PlainTexts, WordGuard, outlet, rule
 
-from gateway.domain import Chain, GuardMode, OnError, Release
+from backends.guards.secrets import SecretsGuard
+from gateway.domain import Chain, GuardMode, OnError, Release, SecretsSettings
 from gateway.errors import GuardUnavailable, UpstreamBroken
 from gateway.screening.channel import OVERLAP, Channel
 from gateway.screening.outlet import HELD_TOKENS, STRIDE_TOKENS, Outlet, Stopped
@@ -125,6 +126,12 @@ async def test_originals_that_are_put_back_are_not_masked_and_no_guard_sees_them
     shown = await passed(way, ["Hello [NAME", "_1] and Eve"])
     assert "".join(shown) == "Hello Ada and [WORD]"
     assert all("Ada" not in text for texts in guard.seen for text in texts)
+
+
+@pytest.mark.parametrize("mode", [GuardMode.REDACT, GuardMode.BLOCK])
+async def test_what_stands_for_a_secret_is_none_to_the_guard_that_put_it_there(mode) -> None:
+    way = outlet((rule(mode=mode), SecretsGuard(SecretsSettings())), originals={"[ASSIGNED_SECRET_1]": "Tr0ub4dor"})
+    assert "".join(await passed(way, ["It is password=[ASSIGNED", "_SECRET_1]."])) == "It is password=Tr0ub4dor."
 
 
 @pytest.mark.parametrize("mode", [GuardMode.FLAG, GuardMode.SHADOW])

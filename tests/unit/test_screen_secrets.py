@@ -261,6 +261,19 @@ def test_the_place_of_a_password_is_not_a_password(text):
     assert found(text) == []
 
 
+@pytest.mark.parametrize("name", ["EMAIL_ADDRESS_1", "US_SSN_12", "ASSIGNED_SECRET_FMANJBKC", "assigned_secret_1"])
+@pytest.mark.parametrize(
+    "form",
+    ["password=[{}]", 'PASSWORD: "[{}]"', "pwd = '[{}]'", r"password=\[{}\]", "curl -u ann:[{}] x", "s://a:[{}]@b"],
+)
+def test_what_stands_in_the_place_of_something_that_was_found_is_no_secret(form, name):
+    assert found(form.format(name)) == []
+
+
+def test_a_password_in_brackets_is_one_all_the_same():
+    assert found("password=[Tr0ub4dor_x]") == ["Tr0ub4dor_x"]
+
+
 def test_the_user_and_password_of_a_header_are_found():
     pair = base64.b64encode(b"Aladdin:open sesame").decode()
     assert found(f"Authorization: Basic {pair}") == [pair]

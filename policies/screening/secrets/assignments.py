@@ -38,6 +38,8 @@ _TELLING = re.compile(r"[:=>(,]|is|\A-")
 _WORDS = re.compile(r"[A-Z]?[a-z]+|[A-Z]+(?![a-z])|[0-9]+")
 _UUID = re.compile(r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
 _KEY = re.compile(r"(?!sha[0-9]|0x)[0-9A-Za-z_./+=:~-]+")
+# What guards put in the place of what they found: [EMAIL_ADDRESS_1], [ASSIGNED_SECRET_FMANJBKC].
+_PLACEHOLDER = re.compile(r"(?<=\[)[A-Z][A-Z0-9_]{0,60}_(?:[0-9]{1,7}|[A-P]{8})(?=\\?\])", re.IGNORECASE)
 _SIGNS = b"!@#$%^&*?+~"
 _NAME = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_.-"
 
@@ -106,7 +108,7 @@ def find_assignments(text: str, seen: bytes) -> Iterator[Span]:
             yield Span(found.start(), len(text), "assigned_secret")
             return
         assigned = _assigned(text, found.start())
-        if assigned is None:
+        if assigned is None or _PLACEHOLDER.match(text, assigned.start):
             continue
         kind = kind_of(assigned.name)
         if kind and is_secret(kind, assigned.value, assigned.is_told, assigned.is_code):
