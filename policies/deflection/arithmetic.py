@@ -63,13 +63,14 @@ _WISH = re.compile(r"\b(?:i have|help|assistance|solve|answer|do)\b(?! you)")
 _NUMBER = re.compile(
     rf"[0-9{''.join(VULGAR)}]|\b(?:{'|'.join(sorted(NUMBER_WORDS - {'and', 'point'}))}|pi)\b", re.IGNORECASE
 )
-_FACTORIAL_SIGN = re.compile(r"[0-9)]\s*!")
+# 2 + 3! may be a factorial or a cry, 5 +- 3 a tolerance, twenty -five one number or two.
+_TWO_WAYS = re.compile(r"[0-9)]\s*!|\+-|[a-z](?: -|- )[a-z]", re.IGNORECASE)
 _ROUNDS = 5
 
 
 def arithmetic(line: str) -> str | None:
     """The calculation and its result; None unless the whole line is one calculation."""
-    if _FACTORIAL_SIGN.search(line):  # 2 + 3! may be a factorial or a cry
+    if _TWO_WAYS.search(line):
         return None
     if not _NUMBER.search(line):
         return "Gladly: what is the calculation?" if _is_without_calculation(line.lower().strip(" ?.!")) else None

@@ -102,14 +102,21 @@ class Parser:
         if sign.text in ("*", "x"):
             if left.money and right.money:
                 raise NotComputed
-            return Piece(bounded(left.value * right.value), f"{left.text} × {right.text}", left.money or right.money)
+            return Piece(
+                bounded(left.value * right.value),
+                f"{left.text} × {right.text}",
+                left.money or right.money,
+                is_power=right.is_power,
+            )
         if left.is_percent or right.is_percent:
             raise NotComputed
         if sign.text == "mod":
             if left.money or right.money:
                 raise NotComputed
             return Piece(remainder(left.value, right.value), f"{left.text} mod {right.text}")
-        if not self._may_divide or (right.money and right.money != left.money) or (sign.is_tight and right.is_power):
+        if not self._may_divide or (right.money and right.money != left.money) or (
+            sign.is_tight and (left.is_power or right.is_power)
+        ):
             raise NotComputed
         is_fraction = sign.is_tight and sign.text == "/"
         self.has_fraction = self.has_fraction or is_fraction

@@ -86,6 +86,10 @@ def test_a_calculation_is_answered_with_itself_and_its_result(message, answer):
         "5!",  # a factorial, or a cry
         "10 % 3",  # the remainder, or a percentage
         "2/3 / 1/9",
+        "2^1/2",  # of the power, or of its exponent
+        "3 * 8^1/3",
+        "5 +- 3",
+        "twenty -five plus one",
         "what is 2 to the power of 3 plus 1",
         "the square root of 16 plus 9",
         "multiply one hundred and five and six",
