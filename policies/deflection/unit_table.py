@@ -211,8 +211,11 @@ _TEMPERATURE_NAMES = {
     "F": "f fahrenheit farenheit fahrenheight farenheight",
     "K": "k kelvin kelvins",
 }
-# Here capitals tell bits from bytes.
+# Here capitals tell bits from bytes, and millions, which are not converted, from thousandths.
 CAPITALS = {
+    "Mm": "megameter",
+    "Mg": "megagram",
+    "Ms": "megasecond",
     "KB": "kilobyte",
     "kB": "kilobyte",
     "MB": "megabyte",

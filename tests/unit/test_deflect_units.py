@@ -77,6 +77,8 @@ def test_data_sizes_say_which_prefixes_they_go_by():
         "how many grams of sugar in a teaspoon",
         "how many grams in a cup",
         "10 pounds in euros",
+        "5 Mg in kg",  # millions of grams, not thousandths
+        "5 Mm in km",
         "1.500 km in m",  # a thousand and a half, or one and a half
         "how many days in a year",  # 365 or 366
         "how many weeks are in 3 months",
