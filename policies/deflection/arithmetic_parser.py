@@ -114,8 +114,10 @@ class Parser:
             if left.money or right.money:
                 raise NotComputed
             return Piece(remainder(left.value, right.value), f"{left.text} mod {right.text}")
-        if not self._may_divide or (right.money and right.money != left.money) or (
-            sign.is_tight and (left.is_power or right.is_power)
+        if (
+            not self._may_divide
+            or (right.money and right.money != left.money)
+            or (sign.is_tight and (left.is_power or right.is_power))
         ):
             raise NotComputed
         is_fraction = sign.is_tight and sign.text == "/"
