@@ -171,7 +171,9 @@ _WELLBEING = """
 _THANKS = """
     [({very} (many | much) | [a] big | lots of | oh | why | well | okay | ok | so | [all]
         my)] {thank} {much} {for} {much}
-    [(i | we)] [(really | just | truly | do | want to | would like to | wanted to | can't | cannot | let me)]* [say] (
+    [(i | we)] [(really | just | truly | do | want to | would like to | wanted to | can't | cannot | let me)]* (
+        thank you [enough] {much} {for} {much})
+    [(i | we)] [(really | just | truly | do)]* (want to | would like to | wanted to | can't | cannot | let me) say (
         thank you [enough] {much} {for} {much})
     [(much | musch | very much | greatly | it's | it is | that is | that's | you are | you're | very | so | really)]* (
         {appreciated} {much})
