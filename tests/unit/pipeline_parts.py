@@ -198,12 +198,13 @@ def path(
     route=None,
     clock=None,
     random=None,
+    catalog_of=Catalog,
     **settings,
 ):
     async def pause(_):
         await asyncio.sleep(0)
 
-    catalog = Catalog(*(deployments or (SMALL, BIG)), **(route or {}))
+    catalog = catalog_of(*(deployments or (SMALL, BIG)), **(route or {}))
     journal, quiet, tasks = Journal(), Quiet(), Tasks()
     services = Services(
         catalog=lambda: catalog,
