@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 import httpx
 from faq_parts import vectors_of
 from fastapi import FastAPI
@@ -31,6 +33,8 @@ from gateway.stores.limits import LimitStore
 from gateway.stores.tenants import TenantStore
 
 ADMIN_KEY = "the-operators-key"
+NOW = datetime(2026, 11, 23, 11, 30, tzinfo=UTC)
+TEN_A_MONTH = {"limit_usd": "10.00", "window": "month"}
 
 
 async def words_as_vectors(texts, **_urgency):
@@ -57,10 +61,10 @@ def tenants_app(engine, monotonic_s=lambda: 0.0, announce=None, embed=words_as_v
     return app
 
 
-def rules_app(engine, now_s):
+def rules_app(engine, now_s, monotonic_s=lambda: 0.0):
     """The routes of tenants, budgets and limits. ``now_s`` is the clock that windows go by."""
-    app = tenants_app(engine)
-    router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(AdminKeyStore(engine), lambda: 0.0).find))
+    app = tenants_app(engine, monotonic_s)
+    router = admin_router(any_of(operator_key(ADMIN_KEY), AdminKeyCache(AdminKeyStore(engine), monotonic_s).find))
     add_budgets(router, engine, BudgetStore(engine), now_s)
     add_limits(router, engine, LimitStore(engine))
     app.include_router(router)

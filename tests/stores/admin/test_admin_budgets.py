@@ -2,40 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import httpx
 import pytest
-from admin_parts import ADMIN_KEY, Admin, rules_app
-
-NOW = datetime(2026, 11, 23, 11, 30, tzinfo=UTC)
-TEN_A_MONTH = {"limit_usd": "10.00", "window": "month"}
-
-
-@pytest.fixture(scope="module")
-def app(engine):
-    return rules_app(engine, NOW.timestamp)
-
-
-@pytest.fixture(scope="module")
-def owner(app):
-    return Admin(app, ADMIN_KEY)
-
-
-@pytest.fixture
-async def organization(owner):
-    return await owner.post("organizations", name=uuid4().hex)
-
-
-@pytest.fixture
-async def team(owner, organization):
-    return await owner.post("teams", name="search", organization=organization["id"])
-
-
-@pytest.fixture
-async def budget(owner, team):
-    return await owner.post("budgets", scope={"team": team["id"]}, **TEN_A_MONTH)
+from admin_parts import ADMIN_KEY, TEN_A_MONTH
 
 
 async def send_text(app, path, text):

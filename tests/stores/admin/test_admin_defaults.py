@@ -2,19 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from admin_parts import ADMIN_KEY, Admin, rules_app
 
-NOW = datetime(2026, 11, 23, 11, 30, tzinfo=UTC)
 NOT_ALLOWED = (403, "role_not_allowed", None)
-
-
-@pytest.fixture(scope="module")
-def owner(engine):
-    return Admin(rules_app(engine, NOW.timestamp), ADMIN_KEY)
 
 
 class Tenants:

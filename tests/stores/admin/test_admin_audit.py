@@ -6,19 +6,9 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from admin_parts import ADMIN_KEY, Admin, tenants_app
+from admin_parts import Admin
 from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
-
-
-@pytest.fixture(scope="module")
-def app(engine):
-    return tenants_app(engine)
-
-
-@pytest.fixture(scope="module")
-def owner(app):
-    return Admin(app, ADMIN_KEY)
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from uuid import uuid4
 
 import pytest
-from admin_parts import ADMIN_KEY, Admin, tenants_app
+from admin_parts import tenants_app
 
 from gateway.domain import (
     GuardMode,
@@ -55,21 +55,6 @@ def app(engine, told):
         told.extend(digests)
 
     return tenants_app(engine, announce=announce, guards=lambda: CATALOG)
-
-
-@pytest.fixture(scope="module")
-def owner(app):
-    return Admin(app, ADMIN_KEY)
-
-
-@pytest.fixture
-async def organization(owner):
-    return await owner.post("organizations", name=uuid4().hex)
-
-
-@pytest.fixture
-async def team(owner, organization):
-    return await owner.post("teams", name="search", organization=organization["id"])
 
 
 @pytest.fixture

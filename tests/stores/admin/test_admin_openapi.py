@@ -6,14 +6,9 @@ import re
 
 import httpx
 import pytest
-from admin_parts import ADMIN_KEY, tenants_app
+from admin_parts import ADMIN_KEY
 
 from gateway.api.admin.fields import NAME_PATTERN
-
-
-@pytest.fixture(scope="module")
-def app(engine):
-    return tenants_app(engine)
 
 
 @pytest.fixture(scope="module")

@@ -6,9 +6,7 @@ import re
 from uuid import uuid4
 
 import pytest
-from admin_parts import ADMIN_KEY, Admin, rules_app
 
-NOW_S = 1_790_000_000.0
 ROLES = ["organization_admin", "viewer of an organization", "team_admin", "viewer of a team"]
 LATER = {"limit_usd": "20", "until": "2099-01-01T00:00:00Z"}
 # Everything that is done to one object; the rest are lists and what makes objects.
@@ -27,16 +25,6 @@ TO_ONE = [
     ("DELETE", "budgets/{id}/raise", None),
     ("POST", "budgets/{id}/reset", None),
 ]
-
-
-@pytest.fixture(scope="module")
-def app(engine):
-    return rules_app(engine, lambda: NOW_S)
-
-
-@pytest.fixture(scope="module")
-def owner(app):
-    return Admin(app, ADMIN_KEY)
 
 
 async def everything(owner, organization):

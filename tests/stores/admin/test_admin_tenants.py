@@ -7,29 +7,8 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import pytest
-from admin_parts import ADMIN_KEY, Admin, tenants_app
 
 from gateway.stores.key_secrets import digest
-
-
-@pytest.fixture(scope="module")
-def app(engine):
-    return tenants_app(engine)
-
-
-@pytest.fixture(scope="module")
-def owner(app):
-    return Admin(app, ADMIN_KEY)
-
-
-@pytest.fixture
-async def organization(owner):
-    return await owner.post("organizations", name=uuid4().hex)
-
-
-@pytest.fixture
-async def team(owner, organization):
-    return await owner.post("teams", name="search", organization=organization["id"])
 
 
 @pytest.fixture
