@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from process_parts import Serving
 from replicas import Replicas
+from running_gateway import UpstreamProcess
 
 WRONG_CLOCK = Path(__file__).with_name("wrong_clock")
 CLOCKS_OFF_S = (-2, 2, 40 * 86_400)  # the last lives in another hour, day, week and month
@@ -36,6 +38,14 @@ def serve(served_folder):
     yield start
     for one in started:
         one.clean_up()
+
+
+@pytest.fixture(scope="session")
+def upstream() -> Iterator[UpstreamProcess]:
+    """The scripted upstream; tests know their calls by names of their own."""
+    process = UpstreamProcess()
+    yield process
+    process.stop()
 
 
 @pytest.fixture(scope="session")

@@ -15,8 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+from house import House
 from own_valkey import OwnValkey, own_valkey
-from replicas import Answer, House, Replicas, ask, text_of
+from replica_client import Answer, ask, text_of
+from replicas import Replicas
 
 GATEWAYS, WORKERS = 2, 2
 PATIENCE_S = 60.0

@@ -9,12 +9,11 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-import openai
 import pytest
+from guard_asking_parts import ask
 from running_gateway import Gateway, UpstreamProcess, until
 
 FAILURES_TO_OPEN, MORE = 5, 7
-QUESTION: list[Any] = [{"role": "user", "content": "What now?"}]
 VERDICT = {
     "id": "c",
     "object": "chat.completion",
@@ -76,13 +75,6 @@ def judges() -> Iterator[Judges]:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[UpstreamProcess]:
-    process = UpstreamProcess()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
 def gateway(upstream: UpstreamProcess, judges: Judges, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Each guard has a judge of its own."""
     price = {"price": {"input": 1, "output": 2}}
@@ -102,16 +94,6 @@ def gateway(upstream: UpstreamProcess, judges: Judges, tmp_path_factory: pytest.
     }
     with Gateway.running(tmp_path_factory.mktemp("circuits"), json.dumps(catalog)) as running:
         yield running
-
-
-def ask(gateway: Gateway, key: dict[str, Any], model: str) -> tuple[int, str]:
-    """The status, and what the client is told of the guard, or else of the error."""
-    with openai.OpenAI(base_url=gateway.base_url, api_key=key["key"], max_retries=0) as client:
-        try:
-            raw = client.chat.completions.with_raw_response.create(model=model, messages=QUESTION, user=key["id"])
-        except openai.APIStatusError as exc:
-            return exc.status_code, exc.response.headers.get("x-obol-guards", exc.message).partition("=")[2]
-        return raw.status_code, raw.headers.get("x-obol-guards", "").partition("=")[2]
 
 
 def of_purpose(gateway: Gateway, key: dict[str, Any], purpose: str, count: int) -> list[dict[str, Any]]:

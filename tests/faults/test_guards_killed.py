@@ -15,6 +15,7 @@ import httpx
 import openai
 import pytest
 import redis
+from guard_asking_parts import QUESTION, ask
 from running_gateway import Gateway, UpstreamProcess, until
 
 from gateway.stores.child import leave_terminal_and_die_with_parent
@@ -22,7 +23,6 @@ from gateway.stores.child import leave_terminal_and_die_with_parent
 SECRET = "whsec_" + "c2VjcmV0LW9mLXRoZS10ZXN0cy1vZi1ndWFyZHM="
 TIMEOUT_S = 1.0
 FAILURES_TO_OPEN = 5
-QUESTION: list[Any] = [{"role": "user", "content": "What now?"}]
 
 
 class HookProcess:
@@ -61,13 +61,6 @@ class HookProcess:
             assert self._process.stdout is not None
             self._process.stdout.close()
             self._process = None
-
-
-@pytest.fixture(scope="module")
-def upstream() -> Iterator[UpstreamProcess]:
-    process = UpstreamProcess()
-    yield process
-    process.stop()
 
 
 @pytest.fixture(scope="module")
@@ -111,16 +104,6 @@ def gateway(
     }
     with Gateway.running(tmp_path_factory.mktemp("guards"), json.dumps(catalog)) as running:
         yield running
-
-
-def ask(gateway: Gateway, key: dict[str, Any], route: str) -> tuple[int, str]:
-    """The status, and what the client is told of the guard."""
-    with openai.OpenAI(base_url=gateway.base_url, api_key=key["key"], max_retries=0) as client:
-        try:
-            raw = client.chat.completions.with_raw_response.create(model=route, messages=QUESTION, user=key["id"])
-        except openai.APIStatusError as exc:
-            return exc.status_code, exc.response.headers["x-obol-guards"].partition("=")[2]
-        return raw.status_code, raw.headers["x-obol-guards"].partition("=")[2]
 
 
 def looks(gateway: Gateway, key: dict[str, Any], count: int) -> list[dict[str, Any]]:

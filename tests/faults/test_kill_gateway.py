@@ -29,13 +29,6 @@ deployments:
 
 
 @pytest.fixture(scope="module")
-def upstream() -> Iterator[UpstreamProcess]:
-    process = UpstreamProcess()
-    yield process
-    process.stop()
-
-
-@pytest.fixture(scope="module")
 def gateway(upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
     """Two workers with embedded stores of their own."""
     catalog = CATALOG.format(upstream=upstream.base_url)

@@ -15,8 +15,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from house import House, nusd
 from proofs import IS_WHOLE
-from replicas import INPUT_NUSD, OUTPUT_NUSD, Answer, House, Replicas, ask, clients, nusd
+from replica_client import Answer, ask, clients
+from replicas import INPUT_NUSD, OUTPUT_NUSD, Replicas
 from running_gateway import until
 from scripted.server import user_of
 

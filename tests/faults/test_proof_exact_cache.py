@@ -14,9 +14,11 @@ from uuid import uuid4
 
 import aiohttp
 import pytest
+from house import House
 from numbered_upstream import END, WORDS
 from proofs import IS_WHOLE
-from replicas import INPUT_NUSD, OUTPUT_NUSD, Answer, House, Replicas, ask, clients, text_of
+from replica_client import Answer, ask, clients, text_of
+from replicas import INPUT_NUSD, OUTPUT_NUSD, Replicas
 from running_gateway import until
 
 pytestmark = pytest.mark.proof

@@ -15,18 +15,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from house import House, nusd
 from proofs import IS_WHOLE
-from replicas import (
-    FALLING_BACK,
-    INPUT_NUSD,
-    OUTPUT_NUSD,
-    Answer,
-    House,
-    Replicas,
-    ask,
-    clients,
-    nusd,
-)
+from replica_client import Answer, ask, clients
+from replicas import FALLING_BACK, INPUT_NUSD, OUTPUT_NUSD, Replicas
 from running_gateway import Gateway, until
 from scripted.server import user_of
 

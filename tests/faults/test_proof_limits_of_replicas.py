@@ -13,8 +13,10 @@ from typing import Any
 
 import aiohttp
 import pytest
+from house import House
 from proofs import IS_WHOLE
-from replicas import Answer, House, Replicas, ask, clients
+from replica_client import Answer, ask, clients
+from replicas import Replicas
 from running_gateway import until
 
 pytestmark = pytest.mark.proof

@@ -18,9 +18,11 @@ from typing import Any, NamedTuple
 
 import aiohttp
 import pytest
+from house import House
 from proofs import IS_WHOLE
 from relay import Relay
-from replicas import House, Replicas, ask, clients
+from replica_client import ask, clients
+from replicas import Replicas
 
 from gateway.stores.embedded import POSTGRES, VALKEY, layout
 

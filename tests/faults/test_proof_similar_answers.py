@@ -17,9 +17,11 @@ from typing import Any
 import aiohttp
 import pytest
 import redis
+from house import House
 from own_valkey import OwnValkey
 from proofs import IS_WHOLE
-from replicas import Answer, House, Replicas, ask, clients, text_of
+from replica_client import Answer, ask, clients, text_of
+from replicas import Replicas
 from running_gateway import Gateway, until
 from similar_parts import WORDINGS, Asking, answered_once, body_of, is_similar, like, similar_replicas
 
