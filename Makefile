@@ -31,9 +31,11 @@ serve: $(VENV)/installed ## serve on 127.0.0.1:8080 with embedded stores under .
 SDK_FOLDERS := .venv-openai-1 .venv-openai-1-last .venv-openai-3 .venv-langchain
 NODE        := tests/spec/node
 
-# Each of the three has stores of its own; one of them mostly waits for what was killed or cut off.
+# Each of the three has stores of its own; one of them mostly waits for what was killed or cut off. What is compiled is
+# kept, whatever the environment says: gateways start a hundred times, and all processes collect every test.
 test: $(VENV)/installed-dev $(SDK_FOLDERS:%=%/installed) $(NODE)/node_modules/installed ## every test but the proofs of faults, with all that it needs
-	$(ONE_THREAD) $(BIN)/pytest -m "not vllm" -n 3 --dist loadfile --no-loadscope-reorder --ignore-glob "tests/faults/test_proof_*"
+	$(BIN)/python -m compileall -q gateway policies backends migrations
+	PYTHONDONTWRITEBYTECODE= $(ONE_THREAD) $(BIN)/pytest -m "not vllm" -n 3 --dist loadfile --no-loadscope-reorder --ignore-glob "tests/faults/test_proof_*"
 
 proofs: $(VENV)/installed-dev ## the proofs in their whole form: kills, cuts, replicas, kept answers (about 25 minutes)
 	OBOL_PROOFS=whole $(BIN)/pytest -m proof --timeout 900

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 
 import numpy as np
 
 from gateway.router.data import Outcomes, Prompts, write_table
-from gateway.router.training import Track
+from gateway.router.training import Track, train
 from policies.routing.features import features
 from policies.routing.pool import Pool
+from policies.routing.router import Router
 from policies.routing.tokens import hashes_of
 from policies.routing.words import WordTable
 
@@ -72,6 +74,13 @@ def a_track(
         vectors,
         Outcomes(score, cost, nothing, nothing),
     )
+
+
+@cache
+def two_track_router() -> Router:
+    """Trained once by whoever asks first: it takes seconds, and no collection of tests may wait for it."""
+    words = word_table()
+    return train([a_track(300, words=words), a_track(300, seed=1, words=words, track="other")], words)
 
 
 def write_data(folder: Path, track: Track, *, has_outcomes: bool = True) -> Path:

@@ -9,10 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_parts import deployment, request
-from router_parts import a_track, prompts_of, word_table
+from router_parts import prompts_of, two_track_router
 
 from gateway.domain import Route
-from gateway.router.training import train
 from policies.cheapest_adequate import order
 from policies.routing.descriptors import prior, score_of
 from policies.routing.forecast import forecast
@@ -20,8 +19,6 @@ from policies.routing.general import completed
 from policies.routing.pool import Pool
 from policies.view import View
 
-WORDS = word_table()
-ROUTER = train([a_track(300, words=WORDS), a_track(300, seed=1, words=WORDS, track="other")], WORDS)
 ASKED = request()[0]
 MODELS = ("gpt-5", "gpt-5-mini", "claude-3-haiku-20240307", "llama-3.1-8b", "strange-7b", "strange-70b", "a", "b")
 
@@ -118,7 +115,7 @@ def test_no_question_goes_to_a_model_that_is_dearer_and_taken_for_worse_than_ano
     ]
     for text in prompts_of(3, seed)[0]:
         told = forecast(
-            ROUTER, Route("unknown", ()), candidates, text,
+            two_track_router(), Route("unknown", ()), candidates, text,
             input_tokens=100, output_tokens_max=None, quality_loss_max=loss_max, cached_tokens={},
         )  # fmt: skip
         first = order(candidates, ASKED, View(Route("unknown", ()), forecast=told))[0]

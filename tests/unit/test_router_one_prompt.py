@@ -11,10 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pipeline_parts import deployment, request
-from router_parts import EASY, HARD, a_track, word_table
+from router_parts import EASY, HARD, two_track_router, word_table
 
 from gateway.domain import NANO, Forecast, Meter, Prediction, Route, Tariff
-from gateway.router.training import train
 from policies.cheapest_adequate import order
 from policies.expected_cost import list_cost_nusd, usual_tokens
 from policies.pricing import make_rate_card
@@ -28,7 +27,6 @@ from policies.routing.words import TELLING, UNKNOWN_LOG_FREQUENCY
 from policies.view import View
 
 WORDS = word_table()
-ROUTER = train([a_track(300, words=WORDS), a_track(300, seed=1, words=WORDS, track="other")], WORDS)
 TOKEN = re.compile(rb"[a-z\x80-\xff]+|[0-9]+|[^\sa-z0-9\x80-\xff]")
 PIECES = [
     *EASY, *HARD, "What", "the", "IS", "which", "nobody", "knows", "ünïcode", "한국어", "日本", "12", "3456789", "0.5",
@@ -132,7 +130,8 @@ def test_each_hash_is_found_where_it_stands_and_others_are_nowhere(there, others
     is_stated=st.lists(st.booleans(), min_size=8, max_size=8),
 )
 def test_one_prompt_is_foreseen_as_all_are_together(features, models, is_stated):
-    general, bands = ROUTER.general, ROUTER.general_bands
+    router = two_track_router()
+    general, bands = router.general, router.general_bands
     length = len(general.feature_mean)
     one = general.feature_mean + np.resize(np.array(features, np.float32), length) / OUTLIER * general.feature_spread
     quality, usd = (np.array(column) for column in zip(*models, strict=True))
@@ -210,7 +209,7 @@ def test_candidates_stand_in_the_order_that_is_stated(predicted, loss_max, weigh
 
 @pytest.mark.parametrize("text", ["", "x" * 50_000, "{}[]" * 800])
 def test_odd_prompts_are_foreseen_too(text):
-    found = ROUTER.general.foresee(features(text, WORDS), [0.5, 0.9], [1.0, 0.0])
+    found = two_track_router().general.foresee(features(text, WORDS), [0.5, 0.9], [1.0, 0.0])
     assert np.isfinite([*found.quality, *found.cost, found.familiarity]).all()
 
 
@@ -218,11 +217,12 @@ def test_odd_prompts_are_foreseen_too(text):
 def test_a_prompt_right_at_what_is_known_is_as_near_as_can_be_however_sums_are_rounded(seed):
     """Squares of a thousand differ by a tenth in single precision, and no distance is less than nothing."""
     chance = np.random.default_rng(seed)
-    length = len(ROUTER.general.feature_mean)
+    general = two_track_router().general
+    length = len(general.feature_mean)
     weights = chance.normal(0, 1000, (length, 4)).astype(np.float32)
     sized = chance.uniform(-3, 3, length).astype(np.float32)
-    prompt = ROUTER.general.feature_mean + sized * ROUTER.general.feature_spread
-    known = sized * ROUTER.general.feature_scale
-    means = ((known - ROUTER.general.feature_centre) @ weights)[None].astype(np.float32)
-    found = replace(ROUTER.general, near_weights=weights, near_means=means).foresee(prompt, [0.5, 0.9], [1.0, 2.0])
+    prompt = general.feature_mean + sized * general.feature_spread
+    known = sized * general.feature_scale
+    means = ((known - general.feature_centre) @ weights)[None].astype(np.float32)
+    found = replace(general, near_weights=weights, near_means=means).foresee(prompt, [0.5, 0.9], [1.0, 2.0])
     assert np.isfinite([*found.quality, *found.cost, found.familiarity]).all()
