@@ -48,6 +48,7 @@ from gateway.errors import (
     ContentFiltered,
     GuardUnavailable,
     NotCached,
+    PromptUnreadable,
     RateLimited,
     UnpricedModel,
 )
@@ -97,7 +98,7 @@ class Pipeline:
             await screening.look_at_prompt()
             answer = await self._unscreened(screening.request, screening.dialect, caller, screening)
         except BaseException as exc:  # a cancellation too: what a guard's call took is given back
-            if isinstance(exc, ContentFiltered | GuardUnavailable):
+            if isinstance(exc, ContentFiltered | GuardUnavailable | PromptUnreadable):
                 exc.headers = {GUARDS_HEADER: screening.told()}
             if screening.has_place:
                 self._settlement.leave(request.id, caller.organization_id)

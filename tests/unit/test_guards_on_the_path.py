@@ -145,6 +145,7 @@ async def test_what_a_guard_cannot_read_does_not_pass_it(prompt):
         await pipeline.answer(*completion(prompt))
     await tasks.drain()
     assert (refused.value.status, refused.value.details) == (400, {"guard": "words"})
+    assert refused.value.headers == {"x-obol-guards": "words=failed"}
     assert watched.seen == []
     (entry,) = by_purpose(journal, "answer")
     assert (entry.source, entry.cost_nusd, verdicts(entry)) == ("guard", 0, [("words", "failed")])
