@@ -29,7 +29,7 @@ def order(candidates: Sequence[Deployment], request: Request, view: View) -> Seq
     if (weight := forecast.cost_weight) is not None:
         keys = [(weight * nusd - quality, nusd) for quality, nusd in expected]
     else:
-        enough = (1 - forecast.quality_loss_max) * max(quality for quality, _ in expected)
+        enough = (1 - forecast.quality_loss_max) * max(expected)[0]
         keys = [(0, nusd, -quality) if quality >= enough else (1, -quality, nusd) for quality, nusd in expected]
         if forecast.strongest is not None:
             keys = [(one.name != forecast.strongest, *key) for one, key in zip(candidates, keys, strict=True)]

@@ -84,8 +84,12 @@ def _why_not_on(route: Route, deployment: Deployment, request: Request) -> Reaso
     if lacking := request.needs & deployment.lacks:
         return Reason(Bar.CAPABILITY, "capability: " + ", ".join(_LACKING[one] for one in sorted(lacking)))
     limit = deployment.context_tokens_max
-    is_one_prompt = request.endpoint in _OF_ONE_PROMPT and request.foreseen is None  # one to be counted may be longer
-    if limit is not None and is_one_prompt and request.text_tokens > limit:
+    if (
+        limit is not None
+        and request.text_tokens > limit
+        and request.endpoint in _OF_ONE_PROMPT
+        and request.foreseen is None  # one to be counted may be longer
+    ):
         return Reason(Bar.CONTEXT, f"context: takes {limit:,} tokens, and these are about {request.text_tokens:,}")
     return None
 

@@ -36,6 +36,7 @@ class Endpoint(StrEnum):
     CLASSIFY = "classify"  # asked by guards alone
 
 
+_CHAT = Endpoint.CHAT  # an attribute of an enum class costs a lookup in its metaclass each time
 _DIALECT_OF: Mapping[Endpoint, Endpoint] = {
     Endpoint.RESPONSES: Endpoint.RESPONSES,
     Endpoint.INPUT_TOKENS: Endpoint.RESPONSES,
@@ -152,7 +153,7 @@ class Deployment:
         """
         if endpoint in _KINDS_THAT_HAVE and self.provider.kind not in _KINDS_THAT_HAVE[endpoint]:
             return None
-        if _DIALECT_OF.get(endpoint, Endpoint.CHAT) in self.speaks:
+        if _DIALECT_OF.get(endpoint, _CHAT) in self.speaks:
             return endpoint
         return next((other for other in _TRANSLATED.get(endpoint, ()) if other in self.speaks), None)
 

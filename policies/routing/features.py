@@ -27,7 +27,8 @@ _CAPITALIZED = re.compile(rb"(?<=[a-z,] )[A-Z][a-z]+")
 _NUMBER = re.compile(rb"\d+(?:\.\d+)?")
 _SENTENCE_END = re.compile(rb"[.?!] ")
 _ASKING = (b"I'm", b"I ", b"Could", b"I've")
-_MANY_OPTIONS, _LONG_WORD, _CONTENT_WORD, _RARE = 4, 8, 2, -7.0
+_MANY_OPTIONS, _LONG_WORD, _CONTENT_WORD, _RARE, _RAREST = 4, 8, 2, -7.0, 5
+_LOGS = np.log1p(np.arange(BYTES_MAX)).astype(np.float32)  # of counts
 _CAPITALS = bytes(range(ord("A"), ord("Z") + 1))
 _ASCII = bytes(range(128))
 _NOT_HANGUL_LEADS = bytes(set(range(256)) - {0xEA, 0xEB, 0xEC, 0xED})  # which begin Korean syllables in UTF-8
@@ -73,7 +74,7 @@ def features(text: str, table: WordTable) -> Vector:
     found[:_FORM_LENGTH] = _form(prompt)
     told = np.bincount(table.telling[rows], minlength=len(TELLING) + 1)
     told[AT_LINE] = prompt.raw.count(b"\n")
-    np.log1p(told[:-1], out=found[_FORM_LENGTH:SURFACE_LENGTH], dtype=np.float64, casting="same_kind")
+    found[_FORM_LENGTH:SURFACE_LENGTH] = _LOGS[told[:-1]]
     found[SURFACE_LENGTH : SURFACE_LENGTH + MATCHING_LENGTH] = _words(prompt, table, rows, found)
     return found
 
@@ -110,7 +111,7 @@ def _form(prompt: _Prompt) -> list[float]:
         found += [0, 0, 0]
     if digits:
         numbers = prompt.lengths[prompt.tokens.kinds == DIGIT]
-        found += [log1p(len(numbers)), digits / len(numbers), int(numbers.max()), len(numbers) / every]
+        found += [log1p(len(numbers)), digits / len(numbers), int(np.maximum.reduce(numbers)), len(numbers) / every]
     else:
         found += [0, 0, 0, 0]
     found += [options, options > 1, options > _MANY_OPTIONS]
@@ -130,17 +131,14 @@ def _words(prompt: _Prompt, table: WordTable, rows: NDArray[np.int64], found: Ve
     rarity, weights = table.rarity[rows], table.weights[rows]
     cut = prompt.tools if prompt.tools >= 0 else prompt.stem
     asked_for = int(prompt.tokens.starts.searchsorted(cut))  # so many tokens stand before that
-    both = np.empty((2, len(rows)), np.float32)
-    both[:] = weights
-    both[1, asked_for:] = 0
-    total, asked = both.dot(table.vectors.take(rows, axis=0))
-    np.divide(total, max(_sum(weights), 1e-6), out=found[SURFACE_LENGTH + MATCHING_LENGTH :])
+    asked = weights[:asked_for].dot(table.vectors.take(rows[:asked_for], axis=0))
+    offered = weights[asked_for:].dot(table.vectors.take(rows[asked_for:], axis=0))
+    np.divide(asked + offered, max(_sum(weights), 1e-6), out=found[SURFACE_LENGTH + MATCHING_LENGTH :])
     matching, similarity = [0.0, 0.0, 0.0], 0.0
     if asked_for < len(rows):
         content = (prompt.is_word & (prompt.lengths > _CONTENT_WORD)).nonzero()[0]
         matching = _overlap(prompt.tokens.hashes, rarity, content, asked_for)
         if matching[2] > 0:
-            offered: Vector = total - asked
             lengths = sqrt(float(asked @ asked) * float(offered @ offered))
             similarity = float(asked @ offered) / (lengths + 1e-6)
     unknown_share = 1 - np.count_nonzero(weights) / max(len(weights), 1)
@@ -152,7 +150,8 @@ def _overlap(
 ) -> list[float]:
     """How much of the question's words, by their rarity, comes again in what is offered as its answer."""
     asked = int(content.searchsorted(asked_for))
-    said, sought, offered = -rarity[content[:asked]], hashes[content[:asked]], hashes[content[asked:]]
+    said, found = -rarity[content[:asked]], hashes[content]
+    sought, offered = found[:asked], found[asked:]
     if not len(said) or not len(offered):
         return [0, 0, 0]
     offered.sort()
@@ -163,11 +162,13 @@ def _overlap(
 
 
 def _rarity(rarity: NDArray[np.float32], unknown_share: float) -> list[float]:
-    """How many words nobody knows, and how rare they are on average, the five rarest, and by count."""
+    """How many words nobody knows, and how rare they are on average, the rarest, and by count. Sorts ``rarity``."""
     if len(rarity) == 0:
         return [1, 0, 0, 0]
-    rarest = np.partition(rarity, 4)[:5] if len(rarity) > 5 else rarity  # noqa: PLR2004 - the five rarest
-    return [unknown_share, _mean(rarity), _mean(rarest), log1p(np.count_nonzero(rarity < _RARE))]
+    mean, rare = _mean(rarity), log1p(np.count_nonzero(rarity < _RARE))
+    if len(rarity) > _RAREST:
+        rarity.partition(_RAREST - 1)
+    return [unknown_share, mean, _mean(rarity[:_RAREST]), rare]
 
 
 def _sum(values: NDArray[Any]) -> float:

@@ -116,7 +116,8 @@ def _general(router: Router, offer: Offer, features: Floats, asked: Asked) -> _T
     """What can be said of any models, by what their catalog says of them, and what an answer costs at their prices."""
     nusd = offer.list_costs_nusd(asked.question_tokens, usual_tokens(asked.output_tokens_max))
     usd = [one / NANO for one in nusd]
-    foreseen = router.general.foresee(features, prior(offer.models, usd, offer.stated), usd)
+    quality = offer.described or prior(offer.models, usd, offer.stated)
+    foreseen = router.general.foresee(features, quality, usd)
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     if router.general_bands is not None:

@@ -10,6 +10,7 @@ import numpy as np
 
 from gateway.domain import MILLION, Deployment, Meter
 from policies.pricing import rates_of
+from policies.routing.descriptors import prior, score_of
 from policies.routing.pool import Floats
 
 _KEPT_MAX = 256  # sets of candidates: those of all routes, and of routes some of whose deployments are out
@@ -28,6 +29,7 @@ class Rates:
 class Offer:
     """Candidates, all in their order. ``stated``: their quality as the catalog has it; ``quality``: NaN for None.
 
+    ``described``: what ``prior`` makes of that where no price counts for it, else ``None``.
     ``limits``: of context tiers, ascending. ``rates``: by how many of these limits a prompt exceeds, those of each
     candidate, ``None`` for what has no price.
     """
@@ -38,6 +40,7 @@ class Offer:
     stated: tuple[float | None, ...]
     is_stated: tuple[bool, ...]
     quality: Floats
+    described: Sequence[float] | None
     limits: Sequence[int]
     rates: Sequence[Sequence[Rates | None]]
 
@@ -70,14 +73,17 @@ def offer_of(candidates: Sequence[Deployment]) -> Offer:
 def _made(candidates: tuple[Deployment, ...]) -> Offer:
     stated = tuple(one.quality for one in candidates)
     cards = [one.tariff.cards.values() for one in candidates if one.tariff is not None]
+    models = tuple(one.model for one in candidates)
+    is_described = all(score_of(model) is not None for model in models)
     limits = sorted({limit for each in cards for card in each for limit, _ in card.context_tiers})
     return Offer(
         candidates,
         tuple(one.name for one in candidates),
-        tuple(one.model for one in candidates),
+        models,
         stated,
         tuple(one is not None for one in stated),
         np.array([np.nan if one is None else one for one in stated], np.float64),
+        prior(models, (), stated) if is_described else None,
         limits,
         [[_rates(one, tokens) for one in candidates] for tokens in (0, *(limit + 1 for limit in limits))],
     )

@@ -17,6 +17,7 @@ from gateway.domain import NANO, Forecast, Meter, Prediction, Route, Tariff
 from policies.cheapest_adequate import order
 from policies.expected_cost import list_cost_nusd, usual_tokens
 from policies.pricing import make_rate_card
+from policies.routing.descriptors import prior
 from policies.routing.features import features
 from policies.routing.offer import offer_of
 from policies.routing.places import Places
@@ -172,6 +173,21 @@ def test_other_deployments_of_the_same_names_are_another_offer():
     cheap, dear = ([deployment("one", rate, rate)] for rate in (1, 2))
     costs = [offer_of(each).list_costs_nusd(1_000_000, 0)[0] for each in (cheap, dear, cheap)]
     assert costs == [NANO, 2 * NANO, NANO]
+
+
+KNOWN_MODELS = st.sampled_from(["gpt-4o", "gpt-4o-mini", "llama-3.1-8b", "new-13b"])
+
+
+@given(st.lists(st.tuples(KNOWN_MODELS, st.none() | st.floats(0, 1)), min_size=1, max_size=5), st.floats(0, 100))
+def test_what_is_known_of_models_by_their_names_is_the_same_at_all_prices(every, usd):
+    candidates = [replace(deployment(f"d{at}", 1, 1), model=one, quality=q) for at, (one, q) in enumerate(every)]
+    offer = offer_of(candidates)
+    assert offer.described == prior(offer.models, [usd] * len(every), offer.stated)
+
+
+def test_what_is_told_by_its_price_alone_is_not_known_beforehand():
+    candidates = [replace(deployment(one, 1, 1), model=one) for one in ("gpt-4o", "nobody-knows")]
+    assert offer_of(candidates).described is None
 
 
 def plain_order(candidates, forecast):
