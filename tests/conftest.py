@@ -6,9 +6,11 @@ import gc
 import os
 import tempfile
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import settings
+from xdist.scheduler import LoadFileScheduling
 
 from gateway.stores.embedded import EmbeddedStores
 
@@ -61,3 +63,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return 0 if item.path.name == "test_openapi.py" else 2 if item.path.parent.name == "unit" else 1
 
     items.sort(key=turn)
+
+
+class LoadFilesThatShare(LoadFileScheduling):
+    """Files go to a process whole, and together where they share a gateway, which takes seconds to start."""
+
+    SHARING = ("tests/spec/test_exact_cache", "tests/spec/test_deflection")
+
+    def _split_scope(self, nodeid: str) -> str:
+        return next((one for one in self.SHARING if nodeid.startswith(one)), super()._split_scope(nodeid))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> LoadFilesThatShare | None:
+    """What ``--dist loadfile`` means here."""
+    return LoadFilesThatShare(config, log) if config.getoption("dist") == "loadfile" else None

@@ -27,13 +27,11 @@ guards:
 
 
 @pytest.fixture(scope="module")
-def guarded(upstream, tmp_path_factory):
-    running = Gateway(tmp_path_factory.mktemp("guarded"), CATALOG.replace("UPSTREAM", upstream.base_url) + GUARDS)
-    try:
-        running.start()
+def guarded(gateway, upstream, tmp_path_factory):
+    """On the stores of the first gateway."""
+    catalog = CATALOG.replace("UPSTREAM", upstream.base_url) + GUARDS
+    with Gateway.running(tmp_path_factory.mktemp("guarded"), catalog, **gateway.store_urls) as running:
         yield running
-    finally:
-        running.stop()
 
 
 @pytest.fixture

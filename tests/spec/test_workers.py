@@ -19,9 +19,17 @@ CALLS = 24
 
 
 @pytest.fixture(scope="module")
-def two_workers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    with Gateway.running(tmp_path_factory.mktemp("workers"), CATALOG, OBOL_WORKERS="2") as running:
+def two_workers(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
+    """On the stores of the first gateway."""
+    folder = tmp_path_factory.mktemp("workers")
+    with Gateway.running(folder, CATALOG, OBOL_WORKERS="2", **gateway.store_urls) as running:
         yield running
+
+
+@pytest.fixture
+def key(two_workers: Gateway) -> str:
+    secret: str = two_workers.make_key()["key"]
+    return secret
 
 
 def ask(gateway: Gateway, key: str) -> httpx.Response:
@@ -31,7 +39,7 @@ def ask(gateway: Gateway, key: str) -> httpx.Response:
     return answer.raise_for_status()
 
 
-def test_metrics_of_any_worker_count_the_calls_of_all(two_workers: Gateway) -> None:
+def test_metrics_of_any_worker_count_the_calls_of_all(two_workers: Gateway, key: str) -> None:
     def counted() -> float:
         text = httpx.get(f"{two_workers.url}/metrics").text
         found = re.search(r'^obol_attempts_total\{deployment="small",status="succeeded"\} (\S+)$', text, re.MULTILINE)
@@ -39,12 +47,12 @@ def test_metrics_of_any_worker_count_the_calls_of_all(two_workers: Gateway) -> N
 
     before = counted()
     for _ in range(CALLS):
-        ask(two_workers, two_workers.first_key)
+        ask(two_workers, key)
     assert {counted() for _ in range(6)} == {before + CALLS}
 
 
-def test_a_reader_of_the_ledger_finds_its_last_call_whichever_worker_served_it(two_workers: Gateway) -> None:
+def test_a_reader_of_the_ledger_finds_its_last_call_whichever_worker_served_it(two_workers: Gateway, key: str) -> None:
     for _ in range(CALLS // 2):
-        request_id = ask(two_workers, two_workers.first_key).headers["x-request-id"]
+        request_id = ask(two_workers, key).headers["x-request-id"]
         (entry,) = two_workers.ledger(request=request_id)
         assert entry["status"] == "succeeded"
