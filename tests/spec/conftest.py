@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager
 from typing import Any
 
 import anthropic
@@ -14,7 +15,7 @@ from caching_parts import CACHING_CATALOG, Asker
 from deflection_parts import DEFLECTING_CATALOG, Messenger
 from money_parts import Purse
 from running_gateway import Gateway, UpstreamProcess
-from spec_parts import CATALOG, Books
+from spec_parts import CATALOG, Beside, Books
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,17 @@ def second_gateway(gateway: Gateway, tmp_path_factory: pytest.TempPathFactory) -
     catalog = gateway.catalog.read_text()
     with Gateway.running(tmp_path_factory.mktemp("second"), catalog, **gateway.store_urls, **choices) as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def beside(gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Beside:
+    """One more gateway on the stores of the first, while it is needed."""
+
+    def run(catalog: str) -> AbstractContextManager[Gateway]:
+        folder = tmp_path_factory.mktemp("beside")
+        return Gateway.running(folder, catalog.replace("UPSTREAM", upstream.base_url), **gateway.store_urls)
+
+    return run
 
 
 @pytest.fixture(scope="session")

@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
 from typing import Any
 
 import httpx
+import openai
 from media_parts import MEDIA_DEPLOYMENTS, MEDIA_ROUTES
 from running_gateway import Gateway
 
+#: Runs one more gateway, of that catalog, on the stores of the first (a fixture of conftest.py).
+Beside = Callable[[str], AbstractContextManager[Gateway]]
 UPSTREAM_KEY = "sk-upstream-key-that-nobody-may-see"
 TEXT = "Hello from the scripted upstream, word by word."
 INPUT_TOKENS, OUTPUT_TOKENS = 9, 8  # of that text, as the upstream reports them
@@ -156,6 +160,15 @@ class Books:
         """The only entry of a request."""
         (entry,) = self.entries(request_id)
         return entry
+
+
+class Keyed:
+    """A new key of a new team, and the official SDK with it, which must not hide an error by asking again."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self.gateway = gateway
+        self.key = gateway.make_key()
+        self.sdk = openai.OpenAI(base_url=gateway.base_url, api_key=self.key["key"], max_retries=0)
 
 
 def question(model: str, user: str | None = None, script: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -8,7 +8,7 @@ import uuid
 
 import openai
 import pytest
-from running_gateway import ADMIN_KEY, OBOL, Gateway, until
+from running_gateway import ADMIN_KEY, OBOL, until
 from spec_parts import CATALOG
 
 HI = "Hi, this is about Blue Heron."
@@ -27,10 +27,8 @@ guards:
 
 
 @pytest.fixture(scope="module")
-def guarded(gateway, upstream, tmp_path_factory):
-    """On the stores of the first gateway."""
-    catalog = CATALOG.replace("UPSTREAM", upstream.base_url) + GUARDS
-    with Gateway.running(tmp_path_factory.mktemp("guarded"), catalog, **gateway.store_urls) as running:
+def guarded(beside):
+    with beside(CATALOG + GUARDS) as running:
         yield running
 
 

@@ -14,7 +14,7 @@ import httpx
 import openai
 import pytest
 from running_gateway import Gateway, UpstreamProcess, until
-from spec_parts import chunks
+from spec_parts import Beside, Keyed, chunks
 
 CATALOG = """
 providers:
@@ -54,27 +54,17 @@ MENDED = '{"name":"Ada","age":36}'
 
 
 @pytest.fixture(scope="module")
-def repairing(
-    gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[Gateway]:
-    """A gateway of its own on the stores of the first."""
-    catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
-    running = Gateway(tmp_path_factory.mktemp("repairing"), catalog, **gateway.store_urls)
-    try:
-        running.start()
+def repairing(beside: Beside) -> Iterator[Gateway]:
+    with beside(CATALOG) as running:
         yield running
-    finally:
-        running.stop()
 
 
-class Client:
+class Client(Keyed):
     """A key, and what came of its questions."""
 
     def __init__(self, gateway: Gateway) -> None:
-        self.gateway = gateway
-        self.key = gateway.make_key()
+        super().__init__(gateway)
         self.headers = {"authorization": f"Bearer {self.key['key']}"}
-        self.sdk = openai.OpenAI(base_url=gateway.base_url, api_key=self.key["key"], max_retries=0)
 
     def ask(self, model: str, script: Any, **options: Any) -> tuple[Any, Any]:
         """The answer and its headers."""

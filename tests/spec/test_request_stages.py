@@ -9,7 +9,8 @@ from typing import Any
 
 import openai
 import pytest
-from running_gateway import ADMIN_KEY, OBOL, Gateway, UpstreamProcess, until
+from running_gateway import ADMIN_KEY, OBOL, Gateway, until
+from spec_parts import Beside, Keyed
 
 CATALOG = """
 providers:
@@ -36,24 +37,13 @@ routes:
 
 
 @pytest.fixture(scope="module")
-def staged(gateway: Gateway, upstream: UpstreamProcess, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Gateway]:
-    """A gateway of its own on the stores of the first."""
-    catalog = CATALOG.replace("UPSTREAM", upstream.base_url)
-    running = Gateway(tmp_path_factory.mktemp("staged"), catalog, **gateway.store_urls)
-    try:
-        running.start()
+def staged(beside: Beside) -> Iterator[Gateway]:
+    with beside(CATALOG) as running:
         yield running
-    finally:
-        running.stop()
 
 
-class Client:
+class Client(Keyed):
     """A key, and what became of its requests."""
-
-    def __init__(self, gateway: Gateway) -> None:
-        self._gateway = gateway
-        self.key = gateway.make_key()
-        self.sdk = openai.OpenAI(base_url=gateway.base_url, api_key=self.key["key"], max_retries=0)
 
     def ask(self, model: str, text: str = "What now?", **more: Any) -> str:
         """The id of a request that is answered."""
@@ -66,9 +56,9 @@ class Client:
 
     def request(self, request_id: str) -> dict[str, Any]:
         """Agrees with the ledger, whatever came of it."""
-        until(lambda: self._gateway.ledger(request=request_id), "the call is charged")
-        found: dict[str, Any] = self._gateway.admin("GET", f"requests/{request_id}").raise_for_status().json()
-        entries = self._gateway.ledger(request=request_id)
+        until(lambda: self.gateway.ledger(request=request_id), "the call is charged")
+        found: dict[str, Any] = self.gateway.admin("GET", f"requests/{request_id}").raise_for_status().json()
+        entries = self.gateway.ledger(request=request_id)
         assert sorted(one["id"] for one in found["entries"]) == sorted(one["id"] for one in entries)
         for amount in ("cost_nusd", "baseline_nusd"):
             assert found[amount] == sum(one[amount] for one in entries)
