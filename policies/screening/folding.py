@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cache, cached_property
-from itertools import accumulate, islice
+from itertools import accumulate
+
+import numpy as np
+import numpy.typing as npt
 
 from policies.screening.spans import Span
 
@@ -24,18 +27,19 @@ _ZEROS = """
 """
 
 # Letters of other alphabets that look Latin, in this order.
-_LOOK_ALIKES = str.maketrans(
-    "АВЕКМНОРСТУХІЈЅаеорсухіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧο",
-    "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXo",
+_LOOK_ALIKES = dict(
+    zip("АВЕКМНОРСТУХІЈЅаеорсухіјѕΑΒΕΖΗΙΚΜΝΟΡΤΥΧο", "ABEKMHOPCTYXIJSaeopcyxijsABEZHIKMNOPTYXo", strict=True)
 )
+_IN_LATIN = str.maketrans(_LOOK_ALIKES)
+_GREEK, _ARMENIAN = 0x370, 0x530  # where the first alphabet begins, and the next after Cyrillic
 _GREEK_OR_CYRILLIC = re.compile("[\u0370-\u052f]+")
-_MIXED = re.compile("[0-9A-Za-z](?=[\u0370-\u052f])|[\u0370-\u052f](?=[0-9A-Za-z])")
 _MIXED_MAX = 2_000
 _PAIR = r"u([dD][89abAB][0-9A-Fa-f]{2})\\++u([dD][c-fC-F][0-9A-Fa-f]{2})"  # of one character beyond 16 bits
 _ESCAPE = re.compile(rf"(?<!\\)\\++(?:{_PAIR}|u([0-9A-Fa-f]{{4}})|/)")
-# Classes with characters beyond 16 bits are slow: what has none of those is read by others.
-_BEYOND = re.compile("[\U00010000-\U0001ffff]+")
-_HIDDEN_WITHIN = re.compile(f"[{_INVISIBLE}]+")
+_REPLACED_MAX = 32  # different characters: so many are replaced one after another sooner than all in one walk
+_LONG = 32_000  # characters: numpy reads so many sooner
+_CODES = 0x110000
+_ASCII = bytes(range(128))
 _HIDDEN = re.compile(f"[{_INVISIBLE}\U000e0000-\U000e007f]+")
 
 
@@ -43,18 +47,53 @@ def fold(text: str) -> tuple[str, Callable[[int], int] | None]:
     """The text in plain characters, and what tells where each of them stood; None where all stand where they stood."""
     if text.isascii():
         return text, None
-    is_beyond = len(text.encode("utf-16-le", "surrogatepass")) > 2 * len(text)
-    folded, offsets = text, None
-    hidden = _HIDDEN if is_beyond else _HIDDEN_WITHIN
-    if hidden.search(text):
-        folded, offsets = hidden.sub("", text), _Offsets(text)
-    for special in (_special(), _BEYOND) if is_beyond else (_special(),):
-        folded = special.sub(lambda found: found[0].translate(_plain()), folded)
-    if _GREEK_OR_CYRILLIC.search(folded) and _MIXED.search(folded):
+    present = beyond_ascii(text)
+    plain = _plain()
+    folded = replace_all(text, {character: plain[character] for character in present & plain.keys()})
+    offsets = _Offsets(text) if len(folded) < len(text) else None
+    if _GREEK_OR_CYRILLIC.search("".join(present)) and (mixed := _borders(folded)):
         # Where so many words are mixed, telling words apart is no use.
-        is_all_mixed = next(islice(_MIXED.finditer(folded), _MIXED_MAX, None), None) is not None
-        folded = folded.translate(_LOOK_ALIKES) if is_all_mixed else _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
+        is_all_mixed = mixed > _MIXED_MAX
+        folded = replace_all(folded, _LOOK_ALIKES) if is_all_mixed else _GREEK_OR_CYRILLIC.sub(_as_latin, folded)
     return folded, offsets
+
+
+def beyond_ascii(text: str) -> set[str]:
+    """The characters of the text that are not ASCII."""
+    beyond = text.encode("utf-8", "surrogatepass").translate(None, _ASCII).decode("utf-8", "surrogatepass")
+    if len(beyond) < _LONG:
+        return set(beyond)
+    seen = np.zeros(_CODES, bool)
+    seen[_codes(beyond)] = True
+    return set(map(chr, np.flatnonzero(seen).tolist()))
+
+
+def replace_all(text: str, replaced: Mapping[str, str]) -> str:
+    """The text with another character, or nothing, for each of these."""
+    if len(text) >= _LONG and replaced:
+        table = np.arange(_CODES, dtype=np.uint32)
+        for character, plain in replaced.items():
+            table[ord(character)] = ord(plain) if plain else _CODES
+        codes = table[_codes(text)]
+        return codes[codes < _CODES].tobytes().decode("utf-32-le", "surrogatepass")
+    if len(replaced) > _REPLACED_MAX:
+        return text.translate({ord(character): plain for character, plain in replaced.items()})
+    for character, plain in replaced.items():
+        text = text.replace(character, plain)
+    return text
+
+
+def _codes(text: str) -> npt.NDArray[np.uint32]:
+    return np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32)
+
+
+def _borders(text: str) -> int:
+    """How often a Greek or Cyrillic letter stands beside a Latin one or a digit."""
+    codes = _codes(text)
+    others = (codes >= _GREEK) & (codes < _ARMENIAN)
+    small = codes | ord(" ")  # of what is ASCII
+    latin = ((small >= ord("a")) & (small <= ord("z"))) | ((codes >= ord("0")) & (codes <= ord("9")))
+    return int(np.count_nonzero(others[1:] & latin[:-1]) + np.count_nonzero(latin[1:] & others[:-1]))
 
 
 class Folded:
@@ -154,22 +193,16 @@ def _as_latin(run: re.Match[str]) -> str:
     before, after = text[max(0, start - 1) : start], text[end : end + 1]
     is_mixed = any(near.isascii() and near.isalpha() for near in (before, after))
     is_country = end - start == 2 and after.isdigit() and run[0].isupper()  # noqa: PLR2004
-    return run[0].translate(_LOOK_ALIKES) if is_mixed or is_country else run[0]
+    return run[0].translate(_IN_LATIN) if is_mixed or is_country else run[0]
 
 
 @cache
-def _plain() -> dict[int, str]:
-    """What every character of another form becomes; made once, and only where a text is not ASCII."""
-    table = {ord(character): plain for character, plain in _OTHERS.items()}
-    table |= dict.fromkeys(map(ord, _DASHES), "-") | dict.fromkeys(map(ord, _SPACES), " ")
-    table |= {wide: chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}
+def _plain() -> dict[str, str]:
+    """What characters of other forms become, hidden ones nothing; made once, and only where a text is not ASCII."""
+    table = _OTHERS | dict.fromkeys(_DASHES, "-") | dict.fromkeys(_SPACES, " ")
+    table |= {chr(wide): chr(wide - 0xFEE0) for wide in range(0xFF01, 0xFF5F)}
     for zero in _ZEROS.split():
-        table |= {int(zero, 16) + digit: str(digit) for digit in range(10)}
-    table |= {0x2460 + number: str(number + 1) for number in range(9)}  # circled
-    return table
-
-
-@cache
-def _special() -> re.Pattern[str]:
-    # Without those beyond 16 bits: they are in _BEYOND.
-    return re.compile("[" + "".join(chr(one) for one in sorted(_plain()) if one < 0x10000) + "]+")  # noqa: PLR2004
+        table |= {chr(int(zero, 16) + digit): str(digit) for digit in range(10)}
+    table |= {chr(0x2460 + number): str(number + 1) for number in range(9)}  # circled
+    hidden = _HIDDEN.findall("".join(map(chr, (*range(0x10000), *range(0xE0000, 0xE0080)))))
+    return table | dict.fromkeys("".join(hidden), "")

@@ -70,7 +70,7 @@ class Patterns:
         """What is denied and not allowed, in the order of the text; the kind is the name of the list."""
         if folded is None or self._read is AsGiven:
             folded = self._read(text)
-        seen = _Seen(_SURROGATE.sub("\ufffd", folded.plain))
+        seen = _Seen(folded.plain)
         found = [span for finder in self._deny.values() for span in finder.find(seen)]
         if found and self._allow:
             allowed = without_overlaps(self._allow.find(seen))
@@ -87,8 +87,12 @@ class _Seen:
     """A text and its bytes."""
 
     def __init__(self, text: str) -> None:
+        try:
+            self.encoded = text.encode()
+        except UnicodeEncodeError:  # a lone surrogate
+            text = _SURROGATE.sub("\ufffd", text)
+            self.encoded = text.encode()
         self.text = text
-        self.encoded = text.encode()
         self._is_plain = len(self.encoded) == len(text)
 
     def characters(self, byte_offsets: Iterator[tuple[int, int]]) -> Iterator[tuple[int, int]]:
