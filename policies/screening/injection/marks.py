@@ -98,6 +98,8 @@ MARKS = {
     ),
     "fence": (r"```",),
 }
+# Those that look for their end far behind their beginning: a walk of their own.
+_FAR = ("system_line", "turn", "run_payload", "exfiltrates", "token_game", "braces", "quotes_it", "document")
 # Looser than what they lead to in reading.py and decoding.py.
 SIGNALS = {
     "leet": (r"[a-z][01345789@$!|+]{1,3}[a-z]|\b[01345789@$!|+]{1,2}[a-z][a-z01345789@$!|+]|[a-z][13457]\b",),
@@ -115,7 +117,9 @@ SIGNALS = {
 @cache
 def marks() -> Matcher:
     """Over lower-case text."""
-    return Matcher({name: "|".join(expressions) for name, expressions in MARKS.items()}, walks=2)
+    joined = {name: "|".join(expressions) for name, expressions in MARKS.items()}
+    far = {name: joined.pop(name) for name in _FAR}
+    return Matcher(joined, far)
 
 
 @cache

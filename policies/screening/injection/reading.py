@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache, lru_cache
+from string import ascii_lowercase
 
-from policies.screening.folding import unescaped
+import re2
+
+from policies.screening.folding import beyond_ascii, replace_all, unescaped
 from policies.screening.injection.decoding import decoded
 from policies.screening.injection.lexicon import (
     LINE,
@@ -51,11 +54,20 @@ _LONG = re.compile(r"[a-z]{18,200}")
 # Digits and signs that stand for letters. 1, ! and | stand for i or l: the lexicon knows words under both spellings.
 _LEET = str.maketrans("0134578@$€!|+69", "oieastbaseiitgg")
 _MEANING_MIN = 3  # letters of a word that counts as respelt
-_LEET_WORD = re.compile(r"(?<![a-z0-9@$€!|+])[a-z]*+[0-9@$€!|+][a-z0-9@$€!|+]*+")
+_LEET_REST = re.compile(r"[0-9@$€!|+][a-z0-9@$€!|+]*+")  # of a word, from the first such sign on
 
 # Other spellings are looked for where a longer text begins and ends: what lies between is read as it stands.
 END_LENGTH_MAX = 16_000
-_PUNCTUATION = str.maketrans(dict.fromkeys("\"#$%&'()*+,-./:<=>?!@[\\]^_`{|}~\t\r", " "))
+
+
+def _spaces_for(signs: str) -> bytes:
+    """A table of bytes."""
+    return bytes.maketrans(signs.encode(), b" " * len(signs))
+
+
+_PUNCTUATION = _spaces_for("\"#$%&'()*+,-./:<=>?!@[\\]^_`{|}~\t\r")
+# Beside other characters, those that show nothing are none of a word either.
+_SIGNS_OF_ASCII = _spaces_for("_" + "".join(_SIGNS.findall("".join(map(chr, range(128))))))
 _SENTENCE_ENDS = ((". ", " ; "), ("? ", " ; "), ("! ", " ; "))
 
 
@@ -133,8 +145,11 @@ def _words(lower: str) -> list[str]:
         lower = lower.replace(lone, " ")
     for end, mark in _SENTENCE_ENDS:
         lower = lower.replace(end, mark)
-    lower = lower.translate(_PUNCTUATION) if lower.isascii() else _SIGNS.sub(" ", lower).replace("_", " ")
-    return lower.split()
+    if lower.isascii():
+        return lower.encode().translate(_PUNCTUATION).decode().split()
+    signs = _SIGNS.findall("".join(beyond_ascii(lower)))
+    lower = replace_all(lower, dict.fromkeys("".join(signs), " "))
+    return lower.encode("utf-8", "surrogatepass").translate(_SIGNS_OF_ASCII).decode("utf-8", "surrogatepass").split()
 
 
 def _respelt(plain: str, told: set[str]) -> tuple[str, int, int]:
@@ -142,16 +157,24 @@ def _respelt(plain: str, told: set[str]) -> tuple[str, int, int]:
     disguises = respelt = 0
     strong, table = _strong(), concepts()
 
-    def letters(found: re.Match[str]) -> str:
+    def letters(text: str) -> Iterator[str]:
         nonlocal disguises, respelt
-        written = found[0].rstrip("!+|")
-        if len(written) > 1 and written.isdigit():
-            return written
-        word = written.translate(_LEET)
-        if word != written and len(word) >= _MEANING_MIN and word in table:
-            respelt += 1
-            disguises += word in strong
-        return word
+        at = 0
+        for rest in _LEET_REST.finditer(text):
+            before = text[at : rest.start()]
+            unchanged = before.rstrip(ascii_lowercase)
+            written = (before[len(unchanged) :] + rest[0]).rstrip("!+|")
+            at = rest.end()
+            yield unchanged
+            if len(written) > 1 and written.isdigit():
+                yield written
+                continue
+            word = written.translate(_LEET)
+            if word != written and len(word) >= _MEANING_MIN and word in table:
+                respelt += 1
+                disguises += word in strong
+            yield word
+        yield text[at:]
 
     def joined(found: re.Match[str]) -> str:
         nonlocal disguises
@@ -162,12 +185,17 @@ def _respelt(plain: str, told: set[str]) -> tuple[str, int, int]:
         return joined_words().sub(lambda word: f" {word[0]} ", run)
 
     if "leet" in told:
-        plain = _LEET_WORD.sub(letters, plain)
+        plain = "".join(letters(plain))
     if "spaced" in told:
         plain = _SPACED.sub(joined, plain)
-    if "long" in told:
+    if "long" in told and _has_long().search(plain.encode(errors="replace")):
         plain = _LONG.sub(joined, plain)
     return plain, disguises, respelt
+
+
+@cache
+def _has_long() -> re2._Regexp:
+    return re2.compile(b"[a-z]{18}")
 
 
 @cache
@@ -178,16 +206,17 @@ def _strong() -> frozenset[str]:
 def _unmasked(text: str) -> tuple[str, int]:
     """The text in its plainest characters, and how many of its words mixed alphabets or hid something."""
     disguises = 0
-    tags = "".join(_TAGS.findall(text))
-    if tags:
+    if _TAGS.search("".join(beyond_ascii(text))):
         # Characters of the plane of tags are invisible and mirror ASCII.
+        tags = "".join(_TAGS.findall(text))
         text = f"{_TAGS.sub('', text)}\n{''.join(chr(ord(tag) - 0xE0000) for tag in tags)}"
         disguises += 1
     text = _BEYOND_ASCII.sub(_in_plain_characters, text)
-    if _LOOKS_LATIN.search(text):
+    present = "".join(beyond_ascii(text))
+    if _LOOKS_LATIN.search(present):
         text, mixed = _in_one_alphabet(text.lower())
         disguises += mixed
-    if _UNSPACED.search(text):
+    if _UNSPACED.search(present):
         text = unspaced_words().sub(lambda word: f" {word[0]} ", text)
     return text, disguises
 

@@ -256,8 +256,9 @@ _SAME = f"[^{LINE_END}{SENTENCE_END}]"
 @cache
 def forms() -> Matcher:
     """Over the letters of a text, which begins with a line end."""
-    expressions = {name: "|".join(map(_expression, patterns)) for name, patterns in {**_FORMS, **CONTEXTS}.items()}
-    return Matcher(expressions, walks=6)
+    expressions = [(name, "|".join(map(_expression, patterns))) for name, patterns in {**_FORMS, **CONTEXTS}.items()]
+    half = len(expressions) // 2
+    return Matcher(dict(expressions[:half]), dict(expressions[half:]))
 
 
 def dense(sequence: str) -> Iterator[str]:
