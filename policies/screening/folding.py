@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Mapping, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, lru_cache
 from itertools import accumulate
 
 import numpy as np
@@ -141,12 +141,12 @@ def unescaped(text: str) -> str:
 
     Line ends and quotes are left to detectors, for they are written so in code, too.
     """
-    return _ESCAPE.sub(_unescape, text)
+    return _ESCAPE.sub(lambda escape: _unescape(*escape.groups()), text)
 
 
-def _unescape(escape: re.Match[str]) -> str:
-    high, low, code = escape.groups()
-    if low:
+@lru_cache(maxsize=1024)
+def _unescape(high: str | None, low: str | None, code: str | None) -> str:
+    if high and low:
         return chr(0x10000 + (int(high, 16) - 0xD800 << 10) + int(low, 16) - 0xDC00)
     return chr(int(code, 16)) if code else "/"
 

@@ -12,7 +12,7 @@ from policies.screening.folding import Folded
 from policies.screening.pii import find as search
 from policies.screening.pii.addresses import _is_v6
 from policies.screening.pii.find import FOUND_MAX, WORK_MAX, _Search, find
-from policies.screening.secrets import assignments, tokens
+from policies.screening.secrets import assignments, tokens, written
 from policies.screening.secrets.finding import find as find_secrets
 from policies.screening.spans import Span
 
@@ -90,6 +90,25 @@ def test_more_beginnings_of_tokens_than_any_text_has_are_taken_for_tokens(monkey
 
     assert find_secrets(near_miss * 10) == []
     assert find_secrets(f"{near_miss} " * 20)[-1].end == 20 * (len(near_miss) + 1)
+
+
+def test_more_that_looks_like_signed_tokens_than_any_text_has_is_taken_for_such(monkeypatch) -> None:
+    monkeypatch.setattr(written, "LOOKS_MAX", 10)
+    near_miss = "eyJub3RoaW5nIjoxfQ.eyJub3RoaW5nIjoxfQ "
+
+    assert find_secrets(near_miss * 10) == []
+    assert find_secrets(near_miss * 20)[-1].end == 20 * len(near_miss)
+
+
+@pytest.mark.parametrize(
+    "character", ["\u0661", "\uff12", "\u200b", "\u2013", "\u0431", "\U0001d7d0", "\u4e2d", "a", "\ud800"]
+)
+def test_a_long_text_is_folded_to_the_same_as_a_short_one(character) -> None:
+    piece = f"1{character}b {character}\u00e9{character * 3}3\u200d. "
+    short, long = Folded(piece), Folded(piece * 10_000)
+
+    assert long.plain == short.plain * 10_000
+    assert long.as_given([Span(len(short.plain), 2 * len(short.plain) - 1, "x")])[0].start == len(piece)
 
 
 def test_more_names_of_secrets_than_any_text_has_are_taken_for_secrets(monkeypatch) -> None:

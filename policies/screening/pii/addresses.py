@@ -9,7 +9,11 @@ from collections.abc import Iterator
 _LETTER = "A-Za-z\u00c0-\u00d6\u00d8-\u00f6\u00f8-\u052f"
 _LABEL = f"[{_LETTER}0-9](?:[{_LETTER}0-9_-]{{0,61}}[{_LETTER}0-9])?"
 _TOP = f"xn--[A-Za-z0-9-]{{2,59}}|[{_LETTER}]{{2,24}}"
-_AT = re.compile(f"@(?<=[{_LETTER}0-9_+%.'!#$&*/=?^`{{|}}~\"-]@)((?:{_LABEL}\\.){{1,8}})({_TOP})")
+# No name goes on behind it: a digit or an underscore would say that the label was no top-level domain.
+_AT = re.compile(
+    f"@(?<=[{_LETTER}0-9_+%.'!#$&*/=?^`{{|}}~\"-]@)(?>((?:{_LABEL}\\.){{1,8}})({_TOP}))"
+    "(?![0-9A-Za-z_]|[-_][0-9A-Za-z_])"
+)
 _LOCAL_REVERSED = re.compile(f"[{_LETTER}0-9_%+'&!#~-][{_LETTER}0-9_%+'&!#~.-]{{0,63}}")
 _QUOTED_REVERSED = re.compile(r'"[^"\r\n]{1,62}"')
 _LOCAL_MAX = 64
@@ -30,7 +34,8 @@ _VERSION_BEFORE = re.compile(
 )
 _OPEN = " \t\n([{\"'`,;|"  # what may stand before an address, and no version is written so
 _ANY_LETTER = re.compile("[A-Za-z<>=~^]")
-_V6_AT = re.compile(":[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*")
+# With two colons somewhere, or six and more.
+_V6_AT = re.compile(":(?=[0-9A-Fa-f]{0,4}:)(?=:|[0-9A-Fa-f:]*?::|(?:[0-9A-Fa-f]*:){5})[0-9A-Fa-f]{0,4}:[0-9A-Fa-f:]*")
 _V6_HEAD_REVERSED = re.compile("[0-9A-Fa-f]{1,4}")
 _V6_LONGEST = 39
 _V6_GROUPS = 8
@@ -45,21 +50,10 @@ def emails(text: str) -> Iterator[tuple[int, int]]:
     has_urls = "://" in text
     for domain in _AT.finditer(text):
         at = domain.start()
-        end = _domain_end(text, domain)
-        start = _local_start(text, at) if end else at
+        end = domain.end()
+        start = at if domain[2].lower() in _NO_DOMAINS else _local_start(text, at)
         if start < at and not (has_urls and _is_in_url(text, start)) and not _is_git(text, start, at, end):
             yield start, end
-
-
-def _domain_end(text: str, domain: re.Match[str]) -> int:
-    """Where the domain ends; 0 where its last label is no top-level domain."""
-    end = domain.end()
-    if text[end : end + 1] in ("-", "_") and _NAME.match(text, end + 1):
-        return 0
-    if _NAME.match(text, end):
-        # A digit or an underscore goes on: the label was no top-level domain, unless another alphabet follows.
-        return 0
-    return 0 if domain[2].lower() in _NO_DOMAINS else end
 
 
 def _local_start(text: str, at: int) -> int:
@@ -102,8 +96,6 @@ def v6(text: str) -> Iterator[tuple[int, int]]:
     if text.count(":") < 2:
         return
     for colons in _V6_AT.finditer(text):
-        if "::" not in colons[0] and colons[0].count(":") < 6:
-            continue
         head = _V6_HEAD_REVERSED.match(text[max(0, colons.start() - 4) : colons.start()][::-1])
         start = colons.start() - (head.end() if head else 0)
         end = colons.end()

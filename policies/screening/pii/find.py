@@ -110,7 +110,8 @@ class _Search:
         """Cards, IBANs, international phones and IPv4 addresses alone, each in its plainest form."""
         text = self.text
         run = text[start:end]
-        if end - start < _CARD_LENGTHS[0] and "." not in run and text[start - 1 : start] != "+":
+        dots = run.count(".")
+        if end - start < _CARD_LENGTHS[0] and dots < _DOTS_OF_V4 and text[start - 1 : start] != "+":
             return
         first = start - 2
         if text[max(0, first) : start].isalpha() and not text[first - 1 : first].isalnum() and first >= 0:
@@ -119,9 +120,9 @@ class _Search:
                 self.found.append(Span(first, last, "IBAN_CODE"))
                 self.done = last
             return
-        if run.count(".") >= _DOTS_OF_V4 and self._v4(start, end):
+        if dots >= _DOTS_OF_V4 and self._v4(start, end):
             return
-        digits = run if run.isdigit() else run.translate(SEPARATORS)
+        digits = run if run.isalnum() else run.translate(SEPARATORS)
         if text[start - 1 : start] == "+" and is_international(digits):
             self.found.append(Span(start - 1, end, "PHONE_NUMBER"))
         elif len(digits) in _CARD_LENGTHS:

@@ -54,7 +54,7 @@ _LENGTH_MIN = 6
 _LENGTH_MIN_UNTOLD = 16
 _KEY_LENGTH_MIN = 10
 # Names with values that are looked at closer: what comes after is taken for a secret.
-LOOKS_MAX = 20_000
+LOOKS_MAX = 10_000
 
 _PASSWORDS = ("password", "passwd", "pwd", "passphrase", "passcode", "pass", "pw")
 _KEYS = frozenset(

@@ -15,7 +15,7 @@ from policies.screening.spans import Span
 # No token is shorter than its beginning and this.
 _REST_LENGTH_MIN = 10
 # Beginnings that are looked at closer. No text but one made to be slow has more: what comes after is taken for tokens.
-LOOKS_MAX = 10_000
+LOOKS_MAX = 5_000
 
 
 def find_tokens(text: str, seen: bytes) -> Iterator[Span]:
